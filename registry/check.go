@@ -1,0 +1,143 @@
+package registry
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// nameRule is a pattern with the words that explain it.
+type nameRule struct {
+	pattern *regexp.Regexp
+	longest int
+	text    string
+}
+
+func (r nameRule) ok(s string) bool { return len(s) <= r.longest && r.pattern.MatchString(s) }
+
+var (
+	label       = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+	dnsLabel    = nameRule{label, 63, "a DNS label (lower-case letters, digits and -, at most 63)"}
+	releaseName = nameRule{label, 40, "a DNS label of at most 40 characters"}
+	// versionName is also a label value on objects.
+	versionName = nameRule{regexp.MustCompile(`^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$`), 63, "letters, digits, '.', '-' and '_', at most 63"}
+	envName     = nameRule{regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`), 255, "a variable name (letters, digits and _)"}
+
+	digestHex  = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	imageRef   = regexp.MustCompile(`^[^\s@]+@sha256:[0-9a-f]{64}$`)
+	repository = regexp.MustCompile(`^[a-zA-Z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$`)
+	quantity   = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?([eE][0-9]+|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$`)
+	minor      = regexp.MustCompile(`^1\.[0-9]+$`)
+)
+
+// maxFiles is what one model image holds: containerd fails to mount 600 layers.
+const maxFiles = 300
+
+// faultsOf collects faults of one document, each at the line of the field it is about.
+type faultsOf struct {
+	doc    *document
+	faults []Fault
+}
+
+func (f *faultsOf) add(field []string, format string, args ...any) {
+	f.faults = append(f.faults, Fault{f.doc.path, line(f.doc.spec, field...), fmt.Sprintf(format, args...)})
+}
+
+func checkImages(doc *document, spec *RegistrySpec) []Fault {
+	f := faultsOf{doc: doc}
+	if !repository.MatchString(spec.Images) {
+		f.add([]string{"images"}, "images: %q is not an OCI repository prefix; write one such as registry.example.com/models", spec.Images)
+	}
+	return f.faults
+}
+
+func checkEnvironment(doc *document, env *Environment) []Fault {
+	f := faultsOf{doc: doc}
+	if env.Spec.Namespace == "" {
+		env.Spec.Namespace = env.Name
+	}
+	if !dnsLabel.ok(env.Spec.Namespace) {
+		f.add([]string{"namespace"}, "namespace %q is not %s", env.Spec.Namespace, dnsLabel.text)
+	}
+	if v := env.Spec.Capabilities.Kubernetes; v != "" && !minor.MatchString(v) {
+		f.add([]string{"capabilities", "kubernetes"}, `kubernetes: %q is not a minor version; write one such as "1.37"`, v)
+	}
+	policies := []string{"rollback", "hold"}
+	if p := env.Spec.Rollback.OnFailure; p != "" && !slices.Contains(policies, p) {
+		f.add([]string{"rollback", "onFailure"}, "onFailure: %q is not known%s", p, nearest(p, policies))
+	}
+	if n := env.Spec.Prune.MaxDeletions; n < 0 {
+		f.add([]string{"prune", "maxDeletions"}, "maxDeletions: %d is less than 0", n)
+	}
+	return f.faults
+}
+
+func checkRuntime(doc *document, rt *Runtime) []Fault {
+	f := faultsOf{doc: doc}
+	w := rt.Spec.Workload
+	if w.APIVersion == "" || w.Kind == "" || w.Name == "" {
+		f.add([]string{"workload"}, "workload needs apiVersion, kind and name of the object that runs the server")
+	}
+	if rt.Spec.Container == "" {
+		f.add([]string{"container"}, "spec.container is missing; name the server's container")
+	}
+	if rt.Spec.Port < 1 || rt.Spec.Port > 65535 {
+		f.add([]string{"port"}, "port: %d is not between 1 and 65535", rt.Spec.Port)
+	}
+	if !imageRef.MatchString(rt.Spec.Image) {
+		f.add([]string{"image"}, "image %q has no digest; write name@sha256:… (davit runtime add resolves a tag)", rt.Spec.Image)
+	}
+	if p := rt.Spec.ModelPath; p != "" && !path.IsAbs(p) {
+		f.add([]string{"modelPath"}, "modelPath %q is not absolute", p)
+	}
+	return f.faults
+}
+
+func checkModelVersion(doc *document, v *ModelVersion) []Fault {
+	f := faultsOf{doc: doc}
+	if len(v.Spec.Files) == 0 {
+		f.add([]string{"files"}, "spec.files is missing or empty; run davit add to write it")
+	}
+	if len(v.Spec.Files) > maxFiles {
+		f.add([]string{"files"}, "%d files; a model image holds at most %d", len(v.Spec.Files), maxFiles)
+	}
+	seen := map[string]bool{}
+	for i, file := range v.Spec.Files {
+		at := func(format string, args ...any) {
+			fault := Fault{doc.path, fileLine(doc, i), fmt.Sprintf(format, args...)}
+			f.faults = append(f.faults, fault)
+		}
+		if !cleanPath(file.Path) {
+			at("path %q is not a relative path within the model", file.Path)
+		}
+		if seen[file.Path] {
+			at("path %q is listed twice", file.Path)
+		}
+		seen[file.Path] = true
+		if file.Source == "" {
+			at("source of %q is missing; write a path in the repository or a URL", file.Path)
+		} else if !strings.Contains(file.Source, "://") && !cleanPath(file.Source) {
+			at("source %q is not a path from the repository's root", file.Source)
+		}
+		if !digestHex.MatchString(file.SHA256) {
+			at("sha256 of %q is not 64 lower-case hex digits; run davit add to write it", file.Path)
+		}
+		if file.Size < 0 {
+			at("size of %q is less than 0", file.Path)
+		}
+	}
+	return f.faults
+}
+
+// fileLine is the line of the i-th entry of spec.files.
+func fileLine(doc *document, i int) int {
+	at := find(doc.spec, "files")
+	return doc.spec.Content[at+1].Content[i].Line
+}
+
+// cleanPath says whether p is relative, in its shortest form and stays inside.
+func cleanPath(p string) bool {
+	return p != "" && p != "." && path.Clean(p) == p && !path.IsAbs(p) && p != ".." && !strings.HasPrefix(p, "../") && !strings.ContainsAny(p, "\\\x00")
+}

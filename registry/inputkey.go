@@ -1,0 +1,107 @@
+package registry
+
+import (
+	"crypto/sha1" //nolint:gosec // git's blob ids are SHA-1; the key itself is SHA-256
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+// BlobHasher is a file system that knows its files' git blob ids without reading them.
+type BlobHasher interface {
+	BlobHash(name string) (string, error)
+}
+
+// InputKey is a hash over everything the release's objects are made of: the path and blob of each file its
+// rendering may open, or that it is absent, the ModelVersion's content, and the versions given (of the
+// image layout and of the renderer). Equal keys mean equal objects; fsys is the tree r was loaded from.
+func (r *Release) InputKey(fsys fs.FS, versions ...string) (string, error) {
+	h := sha256.New()
+	for _, v := range versions {
+		fmt.Fprintf(h, "version %q\n", v)
+	}
+	paths, err := r.inputs(fsys)
+	if err != nil {
+		return "", err
+	}
+	for _, p := range paths {
+		blob, err := blobHash(fsys, p)
+		if errors.Is(err, fs.ErrNotExist) {
+			blob = "absent"
+		} else if err != nil {
+			return "", fmt.Errorf("hashing %s: %w", p, err)
+		}
+		fmt.Fprintf(h, "%q %s\n", p, blob)
+	}
+	fmt.Fprintf(h, "images %q\n", r.Images)
+	for _, f := range r.ModelVersion.Spec.Files {
+		fmt.Fprintf(h, "file %q %s %d\n", f.Path, f.SHA256, f.Size)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// OwnInputs says whether path is one of the release's own files: a change to one, even without effect,
+// ends a hold. Shared files (runtime, environment, accelerator) are not.
+func (r *Release) OwnInputs(name string) bool {
+	switch name {
+	case r.Path, r.ServingPath, r.ModelVersion.Path:
+		return true
+	}
+	return slices.ContainsFunc(r.Components, func(dir string) bool { return name == path.Join(dir, "kustomization.yaml") })
+}
+
+// inputs lists the files a rendering may open, in order, each once.
+func (r *Release) inputs(fsys fs.FS) ([]string, error) {
+	paths := []string{"davit.yaml", r.Environment.Path, r.Path, r.ServingPath, r.ModelVersion.Path}
+	dirs := []string{r.Runtime.Dir, r.Environment.Component}
+	if r.Accelerator != nil {
+		dirs = append(dirs, r.Accelerator.Dir)
+	}
+	for _, dir := range append(dirs, r.Components...) {
+		if dir == "" {
+			continue
+		}
+		err := fs.WalkDir(fsys, dir, func(name string, e fs.DirEntry, err error) error {
+			if err == nil && !e.IsDir() && !r.foreign(name) {
+				paths = append(paths, name)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("listing %s: %w", dir, err)
+		}
+	}
+	// Absent now, of effect when it appears.
+	for _, dir := range []string{path.Dir(r.Environment.Path), r.Dir, path.Join(r.Dir, r.Environment.Name)} {
+		paths = append(paths, path.Join(dir, "kustomization.yaml"))
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths), nil
+}
+
+// foreign says whether a file below the release's folder belongs to another environment.
+func (r *Release) foreign(name string) bool {
+	return slices.ContainsFunc(r.others, func(env string) bool {
+		own := path.Join(r.Dir, env)
+		return name == own+".yaml" || strings.HasPrefix(name, own+"/")
+	})
+}
+
+func blobHash(fsys fs.FS, name string) (string, error) {
+	if b, ok := fsys.(BlobHasher); ok {
+		return b.BlobHash(name)
+	}
+	data, err := fs.ReadFile(fsys, name)
+	if err != nil {
+		return "", err
+	}
+	h := sha1.New() //nolint:gosec // as above
+	fmt.Fprintf(h, "blob %d\x00", len(data))
+	h.Write(data)
+	return hex.EncodeToString(h.Sum(nil)), nil
+}

@@ -1,0 +1,194 @@
+package registry_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/davit-dev/davit/registry"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden sections")
+
+// base is a sound registry; a case lays its files over it (an empty file removes).
+func base(t testing.TB) fstest.MapFS { return readArchive(t, "testdata/base.txtar").fs(nil) }
+
+type archive struct{ *txtar.Archive }
+
+func readArchive(t testing.TB, name string) archive {
+	t.Helper()
+	a, err := txtar.ParseFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return archive{a}
+}
+
+func (a archive) fs(under fstest.MapFS) fstest.MapFS {
+	out := fstest.MapFS{}
+	for name, f := range under {
+		out[name] = f
+	}
+	for _, f := range a.Files {
+		switch {
+		case f.Name == "want":
+		case len(f.Data) == 0:
+			delete(out, f.Name)
+		default:
+			out[f.Name] = &fstest.MapFile{Data: f.Data}
+		}
+	}
+	return out
+}
+
+// TestLoad compares what a registry says, faults and releases, with each case's section "want".
+func TestLoad(t *testing.T) {
+	cases, err := filepath.Glob("testdata/load/*.txtar")
+	if err != nil || len(cases) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, name := range cases {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			a := readArchive(t, name)
+			got := describe(a.fs(base(t)))
+			for i, f := range a.Files {
+				if f.Name != "want" {
+					continue
+				}
+				if *update {
+					a.Files[i].Data = []byte(got)
+					if err := os.WriteFile(name, txtar.Format(a.Archive), 0o644); err != nil {
+						t.Fatal(err)
+					}
+				} else if got != string(f.Data) {
+					t.Errorf("got:\n%s\nwant:\n%s", got, f.Data)
+				}
+				return
+			}
+			t.Error("the case has no section want")
+		})
+	}
+}
+
+func describe(fsys fstest.MapFS) string {
+	reg, err := registry.Load(fsys)
+	if err != nil {
+		return "error " + err.Error() + "\n"
+	}
+	var b strings.Builder
+	for _, f := range reg.Faults {
+		b.WriteString(f.String() + "\n")
+	}
+	for _, r := range reg.Releases {
+		b.WriteString("release " + r.Key().String() + " " + r.ModelVersion.String() + " " + r.Runtime.String() + "\n")
+	}
+	for _, key := range reg.BrokenKeys() {
+		b.WriteString("broken " + key.String() + "\n")
+	}
+	return b.String()
+}
+
+func TestMergeReleaseOverServing(t *testing.T) {
+	fsys := base(t)
+	fsys["davit.yaml"] = &fstest.MapFile{Data: []byte(`apiVersion: davit.dev/v1alpha1
+kind: Registry
+spec:
+  images: 127.0.0.1:5000/models
+  defaults: {resources: {cpu: 1}, args: {log: warn}}
+`)}
+	fsys["releases/iris/production.yaml"] = &fstest.MapFile{Data: []byte(`apiVersion: davit.dev/v1alpha1
+kind: Release
+spec:
+
+  version: v1
+
+  args: {threads: 8, log: null}
+  env: {TOKEN: {secret: hf, key: token}}
+  resources: {memory: 2Gi}
+  replicas: 3
+`)}
+	reg, err := registry.Load(fsys)
+	if err != nil || len(reg.Faults) > 0 {
+		t.Fatal(err, reg.Faults)
+	}
+	s := reg.Release(registry.Key{Environment: "production", Name: "iris"}).Serving
+	if *s.Replicas != 3 || s.Args["threads"].Value != "8" || s.Args["verbose"] != (registry.Arg{Value: "true", True: true}) {
+		t.Errorf("replicas and args: %+v", s)
+	}
+	if _, there := s.Args["log"]; there {
+		t.Error("null did not delete args.log of the defaults")
+	}
+	if s.Env["TOKEN"] != (registry.EnvVar{Secret: "hf", Key: "token"}) || s.Env["HOME"].Value != "/tmp" {
+		t.Errorf("env did not merge: %v", s.Env)
+	}
+	if s.Resources["cpu"] != "1" || s.Resources["memory"] != "2Gi" {
+		t.Errorf("resources did not merge: %v", s.Resources)
+	}
+}
+
+func TestInputKeyFollowsWhatRenderingOpens(t *testing.T) {
+	keyOf := func(fsys fstest.MapFS) string {
+		t.Helper()
+		reg, err := registry.Load(fsys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := reg.Release(registry.Key{Environment: "production", Name: "iris"})
+		if r == nil {
+			t.Fatal(reg.Faults)
+		}
+		key, err := r.InputKey(fsys, "layout 1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	was := keyOf(base(t))
+	for name, moves := range map[string]bool{
+		"davit.yaml": true,
+		"environments/production/environment.yaml":    true,
+		"environments/staging/environment.yaml":       false,
+		"runtimes/custom/1.0/deployment.yaml":         true,
+		"models/iris/versions/v1.yaml":                true,
+		"models/iris/versions/v2.yaml":                false,
+		"models/iris/model.yaml":                      false,
+		"releases/iris/serving.yaml":                  true,
+		"releases/iris/production.yaml":               true,
+		"releases/iris/staging.yaml":                  false,
+		"releases/iris/kustomization.yaml":            true,
+		"releases/iris/production/kustomization.yaml": true,
+		"releases/iris/staging/kustomization.yaml":    false,
+		"README.md": false,
+	} {
+		fsys := base(t)
+		var was2 []byte
+		if f := fsys[name]; f != nil {
+			was2 = f.Data
+		}
+		fsys[name] = &fstest.MapFile{Data: append(append([]byte{}, was2...), "# a comment\n"...)}
+		if got := keyOf(fsys); (got != was) != moves {
+			t.Errorf("%s: key moved: %v, want %v", name, got != was, moves)
+		}
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	for _, name := range []string{"releases/iris/production.yaml", "models/iris/versions/v1.yaml"} {
+		f.Add(base(f)[name].Data)
+	}
+	f.Add([]byte("a: &x [*x]"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, name := range []string{"releases/iris/production.yaml", "models/iris/versions/v1.yaml", "davit.yaml", "runtimes/custom/1.0/runtime.yaml"} {
+			fsys := base(t)
+			fsys[name] = &fstest.MapFile{Data: data}
+			if _, err := registry.Load(fsys); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

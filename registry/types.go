@@ -1,0 +1,200 @@
+package registry
+
+import "time"
+
+// APIVersion is the apiVersion of every file of a registry.
+const APIVersion = "davit.dev/v1alpha1"
+
+// RegistrySpec is davit.yaml: what holds for the whole repository.
+type RegistrySpec struct {
+	// Images is the OCI repository prefix below which model images are kept: "<images>/<model>".
+	Images string `yaml:"images"`
+	// Defaults lies under every Serving and is merged the way a Release is merged over a Serving.
+	Defaults ServingSpec `yaml:"defaults"`
+}
+
+// EnvironmentSpec is environments/<env>/environment.yaml: where releases run and by which policy.
+type EnvironmentSpec struct {
+	// Namespace receives every object of the environment; the environment's name when empty.
+	Namespace string `yaml:"namespace"`
+	// Capabilities declares what the cluster can do. Rendering never asks the cluster.
+	Capabilities Capabilities `yaml:"capabilities"`
+	// Runtimes gives the version of a runtime that a Serving names without one.
+	Runtimes map[string]string `yaml:"runtimes"`
+	// Rollback is the policy after a failure.
+	Rollback RollbackPolicy `yaml:"rollback"`
+	// Bake is how long a release must stay ready before it counts as healthy; 60 s when zero.
+	Bake Duration `yaml:"bake"`
+	// Prune bounds deletions.
+	Prune PrunePolicy `yaml:"prune"`
+}
+
+// Capabilities is what an environment's cluster declares.
+type Capabilities struct {
+	// Kubernetes is the minor version, "1.37".
+	Kubernetes string `yaml:"kubernetes"`
+	// Features names optional APIs: jobset, gatewayAPI, …
+	Features []string `yaml:"features"`
+}
+
+// RollbackPolicy says what a failed revision leads to.
+type RollbackPolicy struct {
+	// OnFailure is "rollback" (the zero value's meaning: back to the last healthy revision) or "hold"
+	// (stay, and apply nothing new until the release's own files change).
+	OnFailure string `yaml:"onFailure"`
+}
+
+// PrunePolicy bounds what one sync may delete.
+type PrunePolicy struct {
+	// MaxDeletions is how many releases one commit may remove from the environment; 10 when zero.
+	MaxDeletions int `yaml:"maxDeletions"`
+}
+
+// ModelSpec is models/<model>/model.yaml.
+type ModelSpec struct {
+	Description string   `yaml:"description"`
+	Owners      []string `yaml:"owners"`
+	Task        string   `yaml:"task"`
+	License     string   `yaml:"license"`
+	Inputs      []Tensor `yaml:"inputs"`
+	Outputs     []Tensor `yaml:"outputs"`
+}
+
+// Tensor describes one input or output in the Open Inference Protocol's words.
+type Tensor struct {
+	Name     string `yaml:"name"`
+	Datatype string `yaml:"datatype"`
+	Shape    []int  `yaml:"shape"`
+}
+
+// ModelVersionSpec is models/<model>/versions/<version>.yaml: immutable once merged.
+type ModelVersionSpec struct {
+	Format   string             `yaml:"format"`
+	Files    []File             `yaml:"files"`
+	Metrics  map[string]float64 `yaml:"metrics"`
+	Datasets []Dataset          `yaml:"datasets"`
+	Lineage  Lineage            `yaml:"lineage"`
+}
+
+// File is one file of a ModelVersion.
+type File struct {
+	// Path is the file's slash-separated place in the model, relative, without "..".
+	Path string `yaml:"path"`
+	// Source is where the bytes come from: a path from the repository's root, or an http(s) URL.
+	Source string `yaml:"source"`
+	// SHA256 is the content's digest, 64 lower-case hex digits.
+	SHA256 string `yaml:"sha256"`
+	// Size is the content's length in bytes.
+	Size int64 `yaml:"size"`
+}
+
+// Dataset is a dataset a version was trained on.
+type Dataset struct {
+	Name   string `yaml:"name"`
+	URI    string `yaml:"uri"`
+	SHA256 string `yaml:"sha256"`
+}
+
+// Lineage says where a version comes from.
+type Lineage struct {
+	BaseVersion string `yaml:"baseVersion"`
+	TrainedBy   string `yaml:"trainedBy"`
+	Commit      string `yaml:"commit"`
+}
+
+// RuntimeSpec is runtimes/<name>/<version>/runtime.yaml: how davit's fields reach the base beside it.
+type RuntimeSpec struct {
+	// Workload is the object that runs the server.
+	Workload ObjectRef `yaml:"workload"`
+	// Service is the name of the base's Service; empty when the base has none.
+	Service string `yaml:"service"`
+	// Container is the server's container within the workload.
+	Container string `yaml:"container"`
+	// Port is the container port that answers requests.
+	Port int `yaml:"port"`
+	// Image is the server's image with its digest, "name@sha256:…".
+	Image string `yaml:"image"`
+	// ModelPath is the folder the model's files are seen in; /mnt/model/models when empty.
+	ModelPath string `yaml:"modelPath"`
+	// Args are arguments every release of this runtime gets; a Serving's args are merged over them.
+	Args map[string]Arg `yaml:"args"`
+}
+
+// ObjectRef names an object of a runtime's base.
+type ObjectRef struct {
+	APIVersion string `yaml:"apiVersion"`
+	Kind       string `yaml:"kind"`
+	Name       string `yaml:"name"`
+}
+
+// AcceleratorSpec is accelerators/<name>/accelerator.yaml: a kind of GPU.
+type AcceleratorSpec struct {
+	// Resource is the extended resource counted by `gpus`, "nvidia.com/gpu".
+	Resource string `yaml:"resource"`
+}
+
+// ServingSpec is how a model is served: everything but the version.
+type ServingSpec struct {
+	Model string `yaml:"model"`
+	// Runtime is "name" (the environment gives the version) or "name@version".
+	Runtime     string            `yaml:"runtime"`
+	Accelerator string            `yaml:"accelerator"`
+	GPUs        int               `yaml:"gpus"`
+	Args        map[string]Arg    `yaml:"args"`
+	Env         map[string]EnvVar `yaml:"env"`
+	Resources   Resources         `yaml:"resources"`
+	Replicas    *int              `yaml:"replicas"`
+	Rollout     Rollout           `yaml:"rollout"`
+	SmokeTest   *SmokeTest        `yaml:"smokeTest"`
+}
+
+// Rollout says how a new revision replaces the old.
+type Rollout struct {
+	// Strategy is inPlace (the zero value's meaning: the new pods take the old pods' places), surge (new
+	// pods first) or recreate.
+	Strategy string `yaml:"strategy"`
+	// StartupTimeout bounds the time from container start to ready; 10 minutes when zero.
+	StartupTimeout Duration `yaml:"startupTimeout"`
+}
+
+// SmokeTest is one request that must be answered before a revision counts as healthy.
+type SmokeTest struct {
+	Path string `yaml:"path"`
+	// Body is sent by POST; without one the request is a GET.
+	Body string `yaml:"body"`
+	// Expect is a text the response must contain; any 2xx response will do when empty.
+	Expect string `yaml:"expect"`
+}
+
+// ReleaseSpec is releases/<release>/<env>.yaml: the version, and what differs in that environment.
+type ReleaseSpec struct {
+	Version     string `yaml:"version"`
+	ServingSpec `yaml:",inline"`
+}
+
+// Resources are a container's resources in Kubernetes quantities, by name: cpu, memory.
+type Resources map[string]string
+
+// Arg is an argument's value. True stands for a bare `--key`.
+type Arg struct {
+	Value string
+	True  bool
+}
+
+// EnvVar is an environment variable: a value, or a key of a Secret in the release's namespace.
+type EnvVar struct {
+	Value  string
+	Secret string
+	Key    string
+}
+
+// Duration is a time.Duration written as "90s" or "20m".
+type Duration time.Duration
+
+// Or returns d, or def when d is zero.
+func (d Duration) Or(def time.Duration) time.Duration {
+	if d == 0 {
+		return def
+	}
+	return time.Duration(d)
+}
