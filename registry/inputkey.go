@@ -45,14 +45,25 @@ func (r *Release) InputKey(fsys fs.FS, versions ...string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// OwnInputs says whether path is one of the release's own files: a change to one, even without effect,
-// ends a hold. Shared files (runtime, environment, accelerator) are not.
-func (r *Release) OwnInputs(name string) bool {
-	switch name {
-	case r.Path, r.ServingPath, r.ModelVersion.Path:
+// Owns says whether a path is one of the release's own files: a change to one, even one without effect,
+// ends a hold. Files shared with other releases (runtime, environment, accelerator) are not.
+func (r *Release) Owns(name string) bool {
+	if name == r.ModelVersion.Path {
 		return true
 	}
-	return slices.ContainsFunc(r.Components, func(dir string) bool { return name == path.Join(dir, "kustomization.yaml") })
+	below, ok := strings.CutPrefix(name, r.Dir+"/")
+	return ok && !r.foreign(name) && (name == r.Path || name == r.ServingPath || below == "kustomization.yaml" ||
+		strings.HasPrefix(below, r.Environment.Name+"/") || len(r.Components) > 0)
+}
+
+// Opens says whether the release's rendering may open a path; so a commit that changes it may change the release.
+func (r *Release) Opens(name string) bool {
+	dirs := []string{r.Runtime.Dir, r.Environment.Component}
+	if r.Accelerator != nil {
+		dirs = append(dirs, r.Accelerator.Dir)
+	}
+	return r.Owns(name) || name == "davit.yaml" || name == r.Environment.Path ||
+		slices.ContainsFunc(dirs, func(dir string) bool { return dir != "" && strings.HasPrefix(name, dir+"/") })
 }
 
 // inputs lists the files a rendering may open, in order, each once.

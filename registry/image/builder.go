@@ -1,0 +1,217 @@
+package image
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/davit-dev/davit/registry"
+)
+
+// MaxFiles is how many files a version may have: each is a layer, and an overlay mount has room for some
+// 500 of them (600 fail to mount).
+const MaxFiles = 300
+
+// Config configures a Builder. The zero value is useful.
+type Config struct {
+	// Keychain has the credentials of OCI registries; authn.DefaultKeychain when nil.
+	Keychain authn.Keychain
+	// Transport reaches OCI registries; remote.DefaultTransport when nil.
+	Transport http.RoundTripper
+	// HTTP reaches http and https sources; when nil, a client that has limits for each step but none for
+	// the body.
+	HTTP *http.Client
+	// Jobs is how many files are read and uploaded at a time, over all builds; 4 when zero.
+	Jobs int
+	// Progress hears of each file every MiB and at its end. It is called concurrently. May be nil.
+	Progress func(Progress)
+}
+
+// Progress tells how much of a file has been read.
+type Progress struct {
+	Version     string // "iris@v2"
+	File        string
+	Done, Total int64 // bytes
+}
+
+// Result is an image and what it took to have it.
+type Result struct {
+	// Ref is repository@sha256:…, Digest its second half.
+	Ref, Digest string
+	// Built is false when the image was there already.
+	Built bool
+	// BytesRead from sources and BytesUploaded to the OCI registry, retries included.
+	BytesRead, BytesUploaded int64
+}
+
+// ContentError is a fault of the revision itself: content that is not what the ModelVersion says, a source
+// that does not exist or can't be used. Trying again does not help. Every other error of a Builder is
+// passing: an OCI registry or a source that can't be reached, or credentials that have expired.
+type ContentError struct {
+	Path string // of the ModelVersion file
+	File string // path of the model's file, or "" when all are meant
+	Err  error
+}
+
+func (e *ContentError) Error() string {
+	switch {
+	case e.Path == "":
+		return e.Err.Error()
+	case e.File == "":
+		return fmt.Sprintf("%s: %v", e.Path, e.Err)
+	}
+	return fmt.Sprintf("%s: file %q: %v", e.Path, e.File, e.Err)
+}
+
+func (e *ContentError) Unwrap() error { return e.Err }
+
+func contentErrorf(format string, args ...any) error {
+	return &ContentError{Err: fmt.Errorf(format, args...)}
+}
+
+// Builder finds and builds model images. It is safe for concurrent use.
+type Builder struct {
+	cfg     Config
+	options []remote.Option
+	jobs    chan struct{}
+	puller  atomic.Pointer[remote.Puller]
+	flights flights
+}
+
+// New returns a Builder. It opens no connection.
+func New(cfg Config) (*Builder, error) {
+	if cfg.Jobs < 0 {
+		return nil, fmt.Errorf("%d jobs: must be positive, or 0 for the default", cfg.Jobs)
+	}
+	if cfg.Jobs == 0 {
+		cfg.Jobs = 4
+	}
+	if cfg.Keychain == nil {
+		cfg.Keychain = authn.DefaultKeychain
+	}
+	if cfg.Transport == nil {
+		cfg.Transport = remote.DefaultTransport
+	}
+	if cfg.HTTP == nil {
+		cfg.HTTP = newHTTPClient()
+	}
+	b := &Builder{
+		cfg:     cfg,
+		options: []remote.Option{remote.WithAuthFromKeychain(cfg.Keychain), remote.WithTransport(cfg.Transport)},
+		jobs:    make(chan struct{}, cfg.Jobs),
+	}
+	return b, b.renewPuller()
+}
+
+// Find looks for v's image in repository, with one HEAD request.
+func (b *Builder) Find(ctx context.Context, repository string, v *registry.ModelVersion) (Result, bool, error) {
+	repo, err := name.NewRepository(repository)
+	if err != nil {
+		return Result{}, false, fmt.Errorf("images of %s: %w", v, err)
+	}
+	desc, err := b.head(ctx, repo.Tag(Tag(v)))
+	if err != nil || desc == nil {
+		return Result{}, false, err
+	}
+	return result(repository, desc.Digest), true, nil
+}
+
+// Exists tells whether a manifest exists at ref, a tag or a digest of any repository.
+func (b *Builder) Exists(ctx context.Context, ref string) (bool, error) {
+	r, err := name.ParseReference(ref)
+	if err != nil {
+		return false, err
+	}
+	desc, err := b.head(ctx, r)
+	return desc != nil, err
+}
+
+// Ensure finds the image of v in repository, such as "127.0.0.1:5000/models/iris", or builds it. Sources
+// that are paths are read from fsys. Concurrent calls for one image share one build. When anything is
+// wrong, nothing is published.
+func (b *Builder) Ensure(ctx context.Context, fsys fs.FS, repository string, v *registry.ModelVersion) (Result, error) {
+	if err := check(v); err != nil {
+		return Result{}, err
+	}
+	return b.flights.do(ctx, repository+":"+Tag(v), func(ctx context.Context) (Result, error) {
+		if found, ok, err := b.Find(ctx, repository, v); ok || err != nil {
+			return found, err
+		}
+		return b.build(ctx, sources{fsys, b.cfg.HTTP}, repository, v)
+	})
+}
+
+// build uploads every file as a layer, then the config, then the manifest under the tag.
+func (b *Builder) build(ctx context.Context, src sources, repository string, v *registry.ModelVersion) (Result, error) {
+	repo, err := name.NewRepository(repository)
+	if err != nil {
+		return Result{}, fmt.Errorf("images of %s: %w", v, err)
+	}
+	// One for each build: it remembers blobs for ever, and the OCI registry may have collected them since.
+	pusher, err := remote.NewPusher(b.options...)
+	if err != nil {
+		return Result{}, err
+	}
+	u := upload{pusher: pusher, repo: repo, version: v}
+	known := b.knownLayers(ctx, repo)
+	g, gctx := errgroup.WithContext(ctx)
+	var layers []*layer
+	for _, f := range sortedFiles(v) {
+		l, err := newLayer(f)
+		if err != nil {
+			return Result{}, &ContentError{Path: v.Path, File: f.Path, Err: err}
+		}
+		if d, ok := known[layerKey(f)]; ok && d.Size == l.size {
+			l.digest = &d.Digest
+		}
+		l.open = func() (io.ReadCloser, error) { return src.open(gctx, f) }
+		l.read, l.uploaded, l.progress = &u.read, &u.sent, b.progress(v, f)
+		layers = append(layers, l)
+	}
+	for _, l := range layers {
+		g.Go(func() error { return b.limited(gctx, func() error { return u.layer(gctx, l) }) })
+	}
+	if err := g.Wait(); err != nil {
+		return Result{}, err
+	}
+	digest, err := u.publish(ctx, layers)
+	if err != nil {
+		return Result{}, fmt.Errorf("publishing image of %s in %s: %w", v, repository, err)
+	}
+	res := result(repository, digest)
+	res.Built, res.BytesRead, res.BytesUploaded = true, u.read.Load(), u.sent.Load()
+	return res, nil
+}
+
+// limited runs f as one of the Builder's jobs.
+func (b *Builder) limited(ctx context.Context, f func() error) error {
+	select {
+	case b.jobs <- struct{}{}:
+		defer func() { <-b.jobs }()
+		return f()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (b *Builder) progress(v *registry.ModelVersion, f registry.File) func(int64) {
+	if b.cfg.Progress == nil {
+		return nil
+	}
+	return func(done int64) {
+		b.cfg.Progress(Progress{Version: v.String(), File: f.Path, Done: done, Total: f.Size})
+	}
+}
+
+func result(repository string, digest v1.Hash) Result {
+	return Result{Ref: repository + "@" + digest.String(), Digest: digest.String()}
+}
