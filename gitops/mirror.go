@@ -1,0 +1,193 @@
+package gitops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/config"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+)
+
+const (
+	// go-git's http client has no timeout of its own; a silent server must not stop Watch for ever.
+	listTimeout  = 30 * time.Second
+	fetchTimeout = 10 * time.Minute
+)
+
+var errNoBranch = errors.New("it has no branch")
+
+// mirror fetches one branch of a remote into a bare repository.
+type mirror struct {
+	remote
+	store    *store
+	interval time.Duration
+	mu       sync.Mutex // one fetch at a time
+}
+
+func openRemote(ctx context.Context, cfg Config) (*Source, error) {
+	r, err := parseRemote(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("opening repository: %w", err)
+	}
+	if cfg.Mirror == "" {
+		return nil, fmt.Errorf("opening repository %s: Config.Mirror is not set", r.shown)
+	}
+	st, err := openMirror(cfg.Mirror)
+	if err != nil {
+		return nil, fmt.Errorf("opening mirror %s: %w", cfg.Mirror, err)
+	}
+	m := &mirror{remote: r, store: st, interval: cfg.Interval}
+	online := m.follow(ctx, &cfg)
+	s := newSource(cfg, st)
+	s.mirror = m
+	if online == nil {
+		_, online = s.Fetch(ctx)
+	}
+	if online == nil {
+		return s, nil
+	}
+	if tip, err := s.Tip(ctx); cfg.Branch == "" || err != nil || !outage(ctx, online) {
+		return nil, online
+	} else {
+		s.log.Warn("remote is unreachable, serving its mirror", "url", r.shown, "tip", tip.String(), "err", online)
+	}
+	return s, nil
+}
+
+func openMirror(dir string) (*store, error) {
+	if !isGitDir(dir) {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+		// HEAD is written last, so an init that was cut short is found here again.
+		if err := os.Remove(filepath.Join(dir, "HEAD")); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+		if _, err := git.PlainInit(dir, true); err != nil {
+			return nil, err
+		}
+	}
+	st := newStore(dir, dir)
+	return st, st.supported()
+}
+
+// follow settles the branch: the named one, the advertised HEAD's, or the one the mirror followed last,
+// which the error then accompanies. The mirror's HEAD remembers it.
+func (m *mirror) follow(ctx context.Context, cfg *Config) error {
+	if cfg.Branch == "" {
+		refs, err := m.list(ctx)
+		if err != nil {
+			cfg.Branch, _ = m.store.head()
+			return err
+		}
+		if cfg.Branch = headBranch(refs); cfg.Branch == "" {
+			return fmt.Errorf("opening repository %s: HEAD names no branch (%w); name the branch to follow", m.shown, errNoBranch)
+		}
+	}
+	return m.store.setHead(cfg.Branch)
+}
+
+func headBranch(refs []*plumbing.Reference) string {
+	for _, r := range refs {
+		if r.Name() == plumbing.HEAD && r.Type() == plumbing.SymbolicReference {
+			return r.Target().Short()
+		}
+	}
+	return ""
+}
+
+// list is the ref check: one request, no objects.
+func (m *mirror) list(ctx context.Context) ([]*plumbing.Reference, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	refs, err := m.git().ListContext(ctx, &git.ListOptions{Auth: m.auth})
+	if err != nil {
+		return nil, m.explain("listing refs of", err)
+	}
+	return refs, nil
+}
+
+func (m *mirror) remoteTip(ctx context.Context, branch string) (Hash, error) {
+	refs, err := m.list(ctx)
+	if err != nil {
+		return Hash{}, err
+	}
+	for _, r := range refs {
+		if r.Name() == plumbing.NewBranchReferenceName(branch) {
+			return r.Hash(), nil
+		}
+	}
+	return Hash{}, fmt.Errorf("listing refs of %s: %w %s", m.shown, errNoBranch, branch)
+}
+
+func (m *mirror) fetch(ctx context.Context, branch string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	name := plumbing.NewBranchReferenceName(branch)
+	err := m.git().FetchContext(ctx, &git.FetchOptions{
+		Auth:     m.auth,
+		RefSpecs: []config.RefSpec{config.RefSpec("+" + name + ":" + name)},
+		Tags:     git.NoTags,
+		Force:    true,
+	})
+	switch {
+	case err == nil, errors.Is(err, git.NoErrAlreadyUpToDate):
+		return nil
+	case errors.Is(err, git.NoMatchingRefSpecError{}):
+		return fmt.Errorf("fetching %s: %w %s", m.shown, errNoBranch, branch)
+	}
+	return m.explain("fetching", err)
+}
+
+// git builds the remote on a storage of its own, so that readers do not wait for the network. The
+// address lives in memory only: nothing with a credential is written to the mirror's config.
+func (m *mirror) git() *git.Remote {
+	return git.NewRemote(m.store.open(), &config.RemoteConfig{Name: "origin", URLs: []string{m.url}})
+}
+
+func (m *mirror) explain(doing string, err error) error {
+	err = m.redact(err)
+	hint := ""
+	switch {
+	case strings.Contains(err.Error(), "no space after hash"): // the advertisement is longer than SHA-1's
+		return fmt.Errorf("%s %s: its object ids are not SHA-1, and davit reads SHA-1 repositories only", doing, m.shown)
+	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed):
+		hint = "; check the credentials of the repository"
+	case errors.Is(err, transport.ErrEmptyRemoteRepository):
+		hint = "; push a first commit"
+	case noHead(err):
+		hint = "; its HEAD is detached from every branch, which go-git can't read"
+	}
+	return fmt.Errorf("%s %s: %w%s", doing, m.shown, err, hint)
+}
+
+// outage tells a server that can't be reached from one that gave an answer davit must not overrule
+// with old data.
+func outage(ctx context.Context, err error) bool {
+	for _, answer := range []error{
+		transport.ErrAuthenticationRequired, transport.ErrAuthorizationFailed,
+		transport.ErrRepositoryNotFound, transport.ErrEmptyRemoteRepository,
+	} {
+		if errors.Is(err, answer) {
+			return false
+		}
+	}
+	return ctx.Err() == nil && !noHead(err) && !errors.Is(err, errNoBranch)
+}
+
+// noHead: go-git reads no refs at all when HEAD is a commit that no branch has. Its UnexpectedError does
+// not unwrap.
+func noHead(err error) bool {
+	return strings.HasSuffix(err.Error(), plumbing.ErrReferenceNotFound.Error()) ||
+		strings.Contains(err.Error(), plumbing.ErrReferenceNotFound.Error()+"; ")
+}

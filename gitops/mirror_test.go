@@ -1,0 +1,162 @@
+package gitops
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/go-git/go-git/v5/plumbing/transport"
+)
+
+func TestMirror(t *testing.T) {
+	r := story(t)
+	srv := serve(t, r, "")
+	dir := filepath.Join(t.TempDir(), "mirror")
+	cfg := Config{URL: srv.url(""), Mirror: dir}
+	s := open(t, cfg)
+	if s.Branch() != "main" || s.Root() != "" {
+		t.Errorf("branch %q root %q", s.Branch(), s.Root())
+	}
+	wantTip(t, s, r.git("rev-parse", "main"))
+	first := snapshot(t, s, "HEAD")
+
+	next := r.commit("next", "a.txt", "next")
+	wantTip(t, s, first.Hash().String()) // as of the last Fetch
+	fetch(t, s, next)
+	if data, err := snapshot(t, s, next[:8]).ReadFile("a.txt"); string(data) != "next" {
+		t.Errorf("%q, %v", data, err)
+	}
+	if packs := sizes(t, dir); packs[len(packs)-1] > 2000 {
+		t.Errorf("the second fetch was not incremental: packs of %v bytes", packs)
+	}
+	posts := srv.requests()
+	fetch(t, s, next)
+	if srv.requests() != posts {
+		t.Error("a fetch with nothing new asked for objects")
+	}
+
+	r.git("reset", "-q", "--hard", "HEAD~4")
+	forced := r.commit("rewritten", "forced", "1")
+	fetch(t, s, forced)
+	if is, err := s.IsAncestor(t.Context(), first.Hash(), snapshot(t, s, "main").Hash()); is || err != nil {
+		t.Error(is, err)
+	}
+
+	// A second process on the same mirror; the first sees what it fetched.
+	other := open(t, cfg)
+	last := r.commit("last", "last", "1")
+	fetch(t, other, last)
+	wantTip(t, s, last)
+	if _, err := snapshot(t, s, last).ReadFile("last"); err != nil {
+		t.Error(err)
+	}
+
+	srv.setDown(true)
+	wantTip(t, open(t, cfg), last) // restarted during an outage
+	if _, err := Open(t.Context(), Config{URL: cfg.URL, Mirror: t.TempDir()}); err == nil {
+		t.Error("opened a remote that is down without a mirror")
+	}
+	srv.setDown(false)
+	r.git("branch", "-q", "-m", "main", "trunk")
+	if _, err := s.Fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "it has no branch main") {
+		t.Error(err)
+	}
+	wantTip(t, s, last)
+	r.git("checkout", "-q", "--detach")
+	r.git("branch", "-q", "-D", "trunk")
+	for _, branch := range []string{"main", ""} {
+		if _, err := Open(t.Context(), Config{URL: cfg.URL, Branch: branch, Mirror: dir}); err == nil {
+			t.Errorf("a deleted branch was served from the mirror (named %q)", branch)
+		} else {
+			t.Log(err)
+		}
+	}
+}
+
+func fetch(t *testing.T, s *Source, want string) {
+	t.Helper()
+	if h, err := s.Fetch(t.Context()); err != nil || h.String() != want {
+		t.Fatalf("fetched %s, %v; want %s", h, err, want)
+	}
+}
+
+// sizes of the mirror's packs, oldest first.
+func sizes(t *testing.T, dir string) (out []int64) {
+	t.Helper()
+	packs, err := filepath.Glob(filepath.Join(dir, "objects/pack/*.pack"))
+	if err != nil || len(packs) < 2 {
+		t.Fatal(packs, err)
+	}
+	var newest, first int64
+	var at int64
+	for _, p := range packs {
+		fi, err := os.Stat(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := fi.ModTime().UnixNano(); m > at {
+			at, newest = m, fi.Size()
+		}
+		first += fi.Size()
+	}
+	return []int64{first - newest, newest}
+}
+
+func TestMirrorRefuses(t *testing.T) {
+	r := newRepo(t)
+	empty := serve(t, r, "")
+	other := newRepo(t)
+	other.commit("one", "a", "1")
+	guarded := serve(t, other, "right")
+	sha := newRepo(t, "--object-format=sha256")
+	sha.commit("one", "a", "1")
+	sha256 := serve(t, sha, "")
+	closed := serve(t, other, "")
+	closed.Close()
+	for name, c := range map[string]struct{ url, branch, want string }{
+		"empty":          {empty.url(""), "", "push a first commit"},
+		"no credentials": {guarded.url(""), "", "check the credentials"},
+		"password":       {guarded.url("bot:wr%2Fongtok"), "", "check the credentials"},
+		"token as user":  {guarded.url("wr%2Fongtok"), "main", "check the credentials"},
+		"branch":         {guarded.url("x:right"), "typo", "it has no branch typo"},
+		"sha256":         {sha256.url(""), "", "SHA-1"},
+		"closed":         {closed.url("x:wr%2Fongtok"), "", "refused"},
+		"malformed":      {"https://x:wr%zzongtok@h/p", "", "malformed"},
+		"bad port":       {"https://x:wr/ongtok@h/p", "", "malformed"},
+		"query":          {closed.url("") + "?token=wr%2Fongtok", "", "refused"},
+		"scheme":         {"gopher://x:wr%2Fongtok@h/p", "", "unsupported"},
+	} {
+		_, err := Open(t.Context(), Config{URL: c.url, Branch: c.branch, Mirror: t.TempDir()})
+		if err == nil {
+			t.Errorf("%s was opened", name)
+			continue
+		}
+		t.Logf("%s: %v", name, err)
+		if !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v lacks %q", name, err, c.want)
+		}
+		for e := err; e != nil; e = errors.Unwrap(e) {
+			if strings.Contains(e.Error(), "ongtok") {
+				t.Errorf("%s: the error holds the credential: %v", name, e)
+			}
+		}
+	}
+	_, err := Open(t.Context(), Config{URL: guarded.url("bot:bad"), Mirror: t.TempDir()})
+	if !errors.Is(err, transport.ErrAuthenticationRequired) {
+		t.Errorf("%v", err)
+	}
+	s := open(t, Config{URL: guarded.url("bot:right"), Mirror: t.TempDir()})
+	found := false
+	filepath.Walk(s.store.gitdir, func(p string, fi os.FileInfo, err error) error {
+		if err == nil && !fi.IsDir() {
+			data, _ := os.ReadFile(p)
+			found = found || strings.Contains(string(data), "right")
+		}
+		return nil
+	})
+	if found {
+		t.Error("the mirror holds the credential")
+	}
+}

@@ -1,0 +1,131 @@
+package gitops
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+)
+
+func TestSnapshot(t *testing.T) {
+	r := newRepo(t)
+	sub := newRepo(t)
+	sub.commit("sub", "f", "x")
+	files := []string{"a.txt", "a/z.txt", "a.b/c", "a-b", "deep/er/est/f", "run.sh"}
+	for _, f := range files {
+		r.write(f, "content of "+f)
+	}
+	r.write("big.txt", strings.Repeat("0123456789", 5000))
+	if err := os.Symlink("a/z.txt", filepath.Join(r.dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(r.dir, "run.sh"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", sub.dir, "mod")
+	r.commit("a subject\nof two lines\n\nBody.\n\nMore.")
+	s := r.open("")
+	check := func(t *testing.T) {
+		snap := snapshot(t, s, "HEAD")
+		if err := fstest.TestFS(snap, append(files, "link", "mod", "big.txt")...); err != nil {
+			t.Error(err)
+		}
+		for _, f := range append(files, "link", "big.txt", ".gitmodules") {
+			if got, err := snap.BlobHash(f); err != nil || got != r.git("rev-parse", "HEAD:"+f) {
+				t.Errorf("%s: hash %s, %v", f, got, err)
+			}
+		}
+	}
+	t.Run("loose", check)
+	r.git("gc", "-q")
+	t.Run("packed", check)
+
+	snap := snapshot(t, s, "HEAD")
+	for name, want := range map[string]fs.FileMode{
+		"a.txt": 0o444, "run.sh": 0o555, "link": fs.ModeSymlink | 0o444, "mod": fs.ModeIrregular | 0o444, "a": fs.ModeDir | 0o555, ".": fs.ModeDir | 0o555,
+	} {
+		if fi, err := snap.Stat(name); err != nil || fi.Mode() != want || !fi.ModTime().IsZero() {
+			t.Errorf("%s: %v, %v; want %v", name, fi, err, want)
+		}
+	}
+	if data, err := snap.ReadFile("link"); string(data) != "a/z.txt" {
+		t.Errorf("link holds %q, %v", data, err)
+	}
+	for name, want := range map[string]error{
+		"nope": fs.ErrNotExist, "a/nope": fs.ErrNotExist, "a.txt/x": fs.ErrNotExist, "link/x": fs.ErrNotExist, "mod/f": fs.ErrNotExist, "../x": fs.ErrInvalid, "/a": fs.ErrInvalid, "": fs.ErrInvalid,
+	} {
+		_, err := snap.BlobHash(name)
+		_, err2 := snap.ReadFile(name)
+		if !errors.Is(err, want) || !errors.Is(err2, want) {
+			t.Errorf("%q: %v, %v; want %v", name, err, err2, want)
+		}
+	}
+	for _, name := range []string{"a", ".", "mod"} {
+		if h, err := snap.BlobHash(name); err == nil || errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: hash %q, %v", name, h, err)
+		}
+	}
+
+	c := snap.Commit()
+	if c.Subject != "a subject of two lines" || c.Body != "Body.\n\nMore." || c.Author.Name != "Ada" ||
+		c.Committer.Email != "grace@example.com" || !c.Author.When.Equal(r.clock) || c.Hash != snap.Hash() {
+		t.Errorf("%+v", c)
+	}
+	if got, want := c.Revision("main"), "main@sha1:"+r.git("rev-parse", "HEAD")[:12]; got != want {
+		t.Errorf("revision %s, want %s", got, want)
+	}
+}
+
+func TestSnapshotWideFolderConcurrently(t *testing.T) {
+	r := newRepo(t)
+	const n = 2000
+	for i := range n {
+		r.write(fmt.Sprintf("wide/r%05d/release.yaml", i), fmt.Sprint(i))
+	}
+	r.commit("wide")
+	snap := snapshot(t, r.open(""), "HEAD")
+	var wg sync.WaitGroup
+	for w := range 8 {
+		wg.Go(func() {
+			for i := w; i < n; i += 8 {
+				data, err := snap.ReadFile(fmt.Sprintf("wide/r%05d/release.yaml", i))
+				if err != nil || string(data) != fmt.Sprint(i) {
+					t.Errorf("%d: %q, %v", i, data, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// A user's gc moves objects into packs that an open store has not seen, and removes those it has.
+func TestGarbageCollectionWhileOpen(t *testing.T) {
+	r := newRepo(t)
+	for i := range 5 {
+		r.commit("c", "f.txt", strings.Repeat(fmt.Sprintf("line %d\n", i), 5000), fmt.Sprintf("d/%d", i), "x")
+	}
+	r.git("gc", "-q")
+	s := r.open("")
+	old := snapshot(t, s, "HEAD~4")
+	if _, err := old.ReadFile("f.txt"); err != nil {
+		t.Fatal(err)
+	}
+	later := r.commit("later", "new/f.txt", strings.Repeat("new\n", 9000))
+	snap := snapshot(t, s, later)
+	r.git("gc", "-q", "--aggressive", "--prune=now")
+	for _, name := range []string{"f.txt", "new/f.txt", "d/3"} {
+		want := r.git("cat-file", "blob", later+":"+name)
+		if data, err := snap.ReadFile(name); err != nil || strings.TrimRight(string(data), "\n") != want {
+			t.Errorf("%s: %d bytes, %v", name, len(data), err)
+		}
+	}
+	if fi, err := old.Stat("f.txt"); err != nil || fi.Size() != 35000 {
+		t.Errorf("%v, %v", fi, err)
+	}
+}

@@ -1,0 +1,105 @@
+package gitops
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// Hash is a Git object id.
+type Hash = plumbing.Hash
+
+// Config says which branch of which repository to follow.
+type Config struct {
+	// URL is a path, a file:// URL or a remote. Credentials in an http(s) URL are used and never printed.
+	// A path may lie inside the repository or a linked worktree. Empty means the current folder.
+	URL string
+	// Branch defaults to HEAD's branch: the worktree's for a local repository, the advertised one for a
+	// remote. It is fixed by Open; switching branches in the worktree later does not change it.
+	Branch string
+	// Mirror is the folder of the bare mirror of a remote; created when missing, reused when there.
+	Mirror string
+	// Interval is the time between two ref checks of a remote; 10 s if zero.
+	Interval time.Duration
+	// Log gets trouble that is retried; slog's default if nil.
+	Log *slog.Logger
+}
+
+// Source is a repository and the branch followed in it. All methods are safe for concurrent use.
+type Source struct {
+	store  *store
+	trees  *trees
+	log    *slog.Logger
+	branch string
+	root   string
+	mirror *mirror // nil for a local repository
+}
+
+// Open opens a local repository, or fetches a remote into its mirror. A remote that can't be reached at
+// the moment is no error when the mirror already has the branch: the last fetched tip is served, Watch
+// keeps trying.
+func Open(ctx context.Context, cfg Config) (*Source, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	if cfg.Interval <= 0 {
+		cfg.Interval = 10 * time.Second
+	}
+	cfg.Branch = strings.TrimPrefix(cfg.Branch, "refs/heads/")
+	if IsLocal(cfg.URL) {
+		return openLocal(cfg)
+	}
+	return openRemote(ctx, cfg)
+}
+
+func newSource(cfg Config, st *store) *Source {
+	return &Source{store: st, trees: newTrees(st), log: cfg.Log, branch: cfg.Branch}
+}
+
+// Branch is the followed branch, without refs/heads/.
+func (s *Source) Branch() string { return s.branch }
+
+// Root is the folder of the worktree, or "" for a bare repository and a mirror.
+func (s *Source) Root() string { return s.root }
+
+// Path names a local repository: the root of its worktree, or the folder of a bare one. "" for a remote.
+func (s *Source) Path() string {
+	switch {
+	case s.mirror != nil:
+		return ""
+	case s.root != "":
+		return s.root
+	}
+	return s.store.common
+}
+
+// Close releases open pack files. Snapshots stay usable; they open the packs again.
+func (s *Source) Close() error { return s.store.close() }
+
+// Tip is the branch's commit: read from the ref for a local repository, as of the last Fetch for a remote.
+func (s *Source) Tip(ctx context.Context) (Hash, error) {
+	if err := ctx.Err(); err != nil {
+		return Hash{}, err
+	}
+	h, err := s.store.ref(plumbing.NewBranchReferenceName(s.branch))
+	if err != nil {
+		return Hash{}, fmt.Errorf("reading branch %s: %w", s.branch, err)
+	}
+	return h, nil
+}
+
+// Fetch brings the branch up to date and returns its tip, also when it was rewritten. For a local
+// repository it is Tip.
+func (s *Source) Fetch(ctx context.Context) (Hash, error) {
+	if s.mirror != nil {
+		if err := s.mirror.fetch(ctx, s.branch); err != nil {
+			return Hash{}, err
+		}
+		s.store.refresh()
+	}
+	return s.Tip(ctx)
+}

@@ -1,0 +1,226 @@
+package gitops
+
+import (
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/go-git/go-billy/v5"
+	"github.com/go-git/go-billy/v5/osfs"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/plumbing/format/index"
+	"github.com/go-git/go-git/v5/plumbing/storer"
+	"github.com/go-git/go-git/v5/storage/filesystem"
+	"github.com/go-git/go-git/v5/storage/filesystem/dotgit"
+)
+
+const (
+	// Delta bases; davit's own cache of folders sits above it.
+	objectCacheSize = 32 * cache.MiByte
+	// Every fetch adds a pack, so descriptors are bounded.
+	maxOpenPacks = 16
+	// A registry holds text. Weights live elsewhere, and a blob is read whole into memory.
+	maxBlob = 64 << 20
+)
+
+// store reads objects and refs. go-git's storage is not safe for concurrent use and answers "not found"
+// for objects that `git gc` moved to a pack it has not seen, or with a file error from a pack that is
+// gone; so it is used under a mutex and opened anew once before an error is believed.
+type store struct {
+	gitdir, common string // they differ in a linked worktree
+
+	mu sync.Mutex
+	st *filesystem.Storage
+}
+
+func newStore(gitdir, common string) *store {
+	s := &store{gitdir: gitdir, common: common}
+	s.st = s.open()
+	return s
+}
+
+func (s *store) open() *filesystem.Storage {
+	var dir billy.Filesystem = osfs.New(s.gitdir)
+	if s.common != s.gitdir {
+		dir = dotgit.NewRepositoryFilesystem(dir, osfs.New(s.common))
+	}
+	return filesystem.NewStorageWithOptions(dir, cache.NewObjectLRU(objectCacheSize), filesystem.Options{
+		MaxOpenDescriptors: maxOpenPacks,
+		AlternatesFS:       osfs.New("/"),
+	})
+}
+
+func (s *store) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.st.Close()
+}
+
+// refresh makes packs written or removed by others visible.
+func (s *store) refresh() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reopen()
+}
+
+func (s *store) reopen() {
+	_ = s.st.Close() // only descriptors of packs that were read
+	s.st = s.open()
+}
+
+func (s *store) with(f func(*filesystem.Storage) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := f(s.st)
+	if err != nil {
+		s.reopen()
+		err = f(s.st)
+	}
+	return err
+}
+
+func (s *store) read(t plumbing.ObjectType, h Hash) (data []byte, err error) {
+	err = s.with(func(st *filesystem.Storage) error {
+		data, err = readObject(st, t, h)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading %s %s: %w", t, h, err)
+	}
+	return data, nil
+}
+
+func readObject(st *filesystem.Storage, t plumbing.ObjectType, h Hash) ([]byte, error) {
+	obj, err := st.EncodedObject(t, h)
+	if err != nil {
+		return nil, err
+	}
+	if obj.Size() > maxBlob {
+		return nil, fmt.Errorf("%d bytes, more than the %d davit reads from Git", obj.Size(), maxBlob)
+	}
+	r, err := obj.Reader()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	data := make([]byte, obj.Size())
+	if _, err := io.ReadFull(r, data); err != nil {
+		return nil, err
+	}
+	return data, nil
+}
+
+// size is a blob's length, from its header where the store has it.
+func (s *store) size(h Hash) (n int64, err error) {
+	err = s.with(func(st *filesystem.Storage) error {
+		if n, err = st.EncodedObjectSize(h); err == nil {
+			return nil
+		}
+		obj, err := st.EncodedObject(plumbing.BlobObject, h) // looks into alternates too
+		if err != nil {
+			return err
+		}
+		n = obj.Size()
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("reading blob %s: %w", h, err)
+	}
+	return n, nil
+}
+
+func (s *store) typ(h Hash) (t plumbing.ObjectType, err error) {
+	err = s.with(func(st *filesystem.Storage) error {
+		obj, err := st.EncodedObject(plumbing.AnyObject, h)
+		if err != nil {
+			return err
+		}
+		t = obj.Type()
+		return nil
+	})
+	return t, err
+}
+
+// ref resolves symbolic refs. It never retries: a missing ref is an answer, not a stale index.
+func (s *store) ref(name plumbing.ReferenceName) (Hash, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, err := storer.ResolveReference(s.st, name)
+	if err != nil {
+		return Hash{}, err
+	}
+	return r.Hash(), nil
+}
+
+// head is the branch HEAD names, also an unborn one; "" when HEAD is detached.
+func (s *store) head() (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, err := s.st.Reference(plumbing.HEAD)
+	if err != nil || r.Type() != plumbing.SymbolicReference {
+		return "", err
+	}
+	return r.Target().Short(), nil
+}
+
+// setHead is for mirrors; nothing is written to a local repository.
+func (s *store) setHead(branch string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.st.SetReference(plumbing.NewSymbolicReference(plumbing.HEAD, plumbing.NewBranchReferenceName(branch)))
+}
+
+func (s *store) shallow() (map[Hash]bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	hs, err := s.st.Shallow()
+	if err != nil {
+		return nil, fmt.Errorf("reading the shallow file: %w", err)
+	}
+	m := make(map[Hash]bool, len(hs))
+	for _, h := range hs {
+		m[h] = true
+	}
+	return m, nil
+}
+
+func (s *store) index() (*index.Index, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.st.Index()
+}
+
+func (s *store) withPrefix(prefix []byte) (hs []Hash, err error) {
+	err = s.with(func(st *filesystem.Storage) error {
+		hs, err = st.HashesWithPrefix(prefix)
+		return err
+	})
+	return hs, err
+}
+
+// supported refuses repositories go-git would misread.
+func (s *store) supported() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cfg, err := s.st.Config()
+	if err != nil {
+		return fmt.Errorf("reading its config: %w", err)
+	}
+	ext := cfg.Raw.Section("extensions")
+	if f := ext.Option("objectformat"); f != "" && f != "sha1" {
+		return fmt.Errorf("it uses %s object ids; davit reads SHA-1 repositories only", f)
+	}
+	if f := ext.Option("refstorage"); f != "" && f != "files" {
+		return fmt.Errorf("it keeps refs as %s; convert it with git refs migrate --ref-format=files", f)
+	}
+	return nil
+}
+
+// fileMode is core.fileMode: whether the file system keeps the executable bit.
+func (s *store) fileMode() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cfg, err := s.st.Config()
+	return err != nil || cfg.Raw.Section("core").Option("filemode") != "false"
+}

@@ -1,0 +1,167 @@
+package gitops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+const (
+	// A safety net for file systems that lose notifications.
+	localCheck = 30 * time.Second
+	// Without notifications at all (inotify's limits are per user, and NFS has none).
+	localPoll  = 2 * time.Second
+	maxBackoff = 5 * time.Minute
+)
+
+// Watch calls fn with the tip and again with each new one, until ctx ends; it returns ctx's error. fn is
+// never called concurrently; tips that came and went while it ran are skipped. A branch that is missing
+// for now is waited for.
+func (s *Source) Watch(ctx context.Context, fn func(Hash)) error {
+	t := &teller{fn: fn}
+	if s.mirror != nil {
+		return s.watchRemote(ctx, t)
+	}
+	return s.watchLocal(ctx, t)
+}
+
+// teller calls fn once for each change of the tip.
+type teller struct {
+	fn   func(Hash)
+	told Hash
+}
+
+func (t *teller) tell(h Hash) {
+	if h != t.told {
+		t.told = h
+		t.fn(h)
+	}
+}
+
+func (s *Source) watchLocal(ctx context.Context, t *teller) error {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		s.log.Warn("file notifications are not available, polling", "interval", localPoll, "err", err)
+		return s.pollLocal(ctx, t)
+	}
+	defer w.Close()
+	tick := time.NewTicker(localCheck)
+	defer tick.Stop()
+	for {
+		// First the watches and then the ref: a change in between raises an event that is still unread.
+		if err := s.addWatches(w); err != nil {
+			s.log.Warn("file notifications are not available, polling", "interval", localPoll, "err", err)
+			return s.pollLocal(ctx, t)
+		}
+		s.check(ctx, t)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-w.Events:
+			drain(w)
+		case err := <-w.Errors:
+			// An overflow lost events; the ref is read now all the same.
+			s.log.Debug("file notification trouble", "err", err)
+		case <-tick.C:
+		}
+	}
+}
+
+// drain takes the events of one git command together, so that they cost one look at the ref.
+func drain(w *fsnotify.Watcher) {
+	for {
+		select {
+		case <-w.Events:
+		default:
+			return
+		}
+	}
+}
+
+// addWatches watches the Git folder (packed-refs, and refs itself) and every folder on the way to the
+// loose ref. `git pack-refs` and deleting a branch remove the deeper ones, a commit brings them back; each
+// is seen in its parent. Adding one that is watched already changes nothing.
+func (s *Source) addWatches(w *fsnotify.Watcher) error {
+	dir := s.store.common
+	if err := w.Add(dir); err != nil {
+		return fmt.Errorf("watching %s: %w", dir, err)
+	}
+	ref := plumbing.NewBranchReferenceName(s.branch).String()
+	for part := range strings.SplitSeq(filepath.Dir(ref), "/") {
+		dir = filepath.Join(dir, part)
+		if err := w.Add(dir); errors.Is(err, os.ErrNotExist) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("watching %s: %w", dir, err)
+		}
+	}
+	return nil
+}
+
+func (s *Source) pollLocal(ctx context.Context, t *teller) error {
+	tick := time.NewTicker(localPoll)
+	defer tick.Stop()
+	for {
+		s.check(ctx, t)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// check ignores a ref that can't be read: git replaces refs by renaming, and a deleted branch may return.
+func (s *Source) check(ctx context.Context, t *teller) {
+	if h, err := s.Tip(ctx); err == nil {
+		t.tell(h)
+	}
+}
+
+func (s *Source) watchRemote(ctx context.Context, t *teller) error {
+	s.check(ctx, t)
+	wait := s.mirror.interval
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(jitter(wait)):
+		}
+		h, err := s.update(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			wait = min(2*wait, max(maxBackoff, s.mirror.interval))
+			s.log.Warn("checking the remote failed, retrying", "url", s.mirror.shown, "retryIn", wait, "err", err)
+			continue
+		}
+		wait = s.mirror.interval
+		t.tell(h)
+	}
+}
+
+// update asks for the remote's refs and fetches only when the branch moved.
+func (s *Source) update(ctx context.Context) (Hash, error) {
+	want, err := s.mirror.remoteTip(ctx, s.branch)
+	if err != nil {
+		return Hash{}, err
+	}
+	if have, err := s.Tip(ctx); err == nil && have == want {
+		return have, nil
+	}
+	return s.Fetch(ctx)
+}
+
+// jitter spreads d by a tenth, so that many controllers do not ask a server at the same instant.
+func jitter(d time.Duration) time.Duration {
+	return d + time.Duration((rand.Float64()-0.5)*0.2*float64(d))
+}

@@ -1,0 +1,101 @@
+package gitops
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestWatchLocal(t *testing.T) {
+	r := newRepo(t)
+	first := r.commit("one", "a", "1")
+	r.git("checkout", "-q", "-b", "team/deep/x") // a ref in folders that come and go
+	for _, branch := range []string{"main", "team/deep/x"} {
+		t.Run(filepath.Base(branch), func(t *testing.T) {
+			r.t = t
+			r.git("checkout", "-q", branch)
+			tips := watch(t, r.open(branch))
+			await(t, tips, r.git("rev-parse", "HEAD"), time.Second)
+			seen := func(want string) {
+				t.Helper()
+				t.Logf("seen after %s", await(t, tips, want, time.Second))
+			}
+			seen(r.commit("commit", "a", branch+"2"))
+			r.git("pack-refs", "--all", "--prune")
+			seen(r.commit("after pack-refs", "a", branch+"3"))
+			r.git("gc", "-q")
+			seen(r.commit("after gc", "a", branch+"4"))
+			r.git("reset", "-q", "--hard", "HEAD~1")
+			seen(r.git("rev-parse", "HEAD"))
+			r.git("checkout", "-q", "--detach")
+			r.git("branch", "-q", "-D", branch)
+			r.git("branch", branch, first)
+			seen(first)
+			other := r.commit("elsewhere", "b", branch)
+			r.git("branch", "-q", "other-"+filepath.Base(branch))
+			r.git("branch", "-q", "-D", branch)
+			r.git("branch", "-q", "-m", "other-"+filepath.Base(branch), branch) // a rename onto it
+			seen(other)
+			r.git("checkout", "-q", branch)
+			select {
+			case h := <-tips:
+				t.Errorf("%s was told although nothing moved", h)
+			default:
+			}
+		})
+	}
+}
+
+func TestWatchFromLinkedWorktreeAndUnborn(t *testing.T) {
+	r := newRepo(t)
+	tips := watch(t, r.open(""))
+	first := r.commit("one", "a", "1")
+	await(t, tips, first, time.Second)
+	linked := filepath.Join(t.TempDir(), "linked")
+	r.git("worktree", "add", "-q", "-b", "side", linked)
+	side := watch(t, open(t, Config{URL: linked}))
+	await(t, side, first, time.Second)
+	other := &repo{t: t, dir: linked, clock: r.clock}
+	await(t, side, other.commit("two", "a", "2"), time.Second)
+}
+
+func TestWatchRemote(t *testing.T) {
+	r := newRepo(t)
+	first := r.commit("one", "a", "1")
+	srv := serve(t, r, "s3cr3t")
+	var log bytes.Buffer
+	var mu sync.Mutex
+	s := open(t, Config{URL: srv.url("bot:s3cr3t"), Mirror: t.TempDir(), Interval: 50 * time.Millisecond, Log: logTo(&log, &mu)})
+	tips := watch(t, s)
+	await(t, tips, first, time.Second)
+	second := r.commit("two", "a", "2")
+	t.Logf("seen after %s", await(t, tips, second, 5*time.Second))
+
+	srv.setDown(true)
+	third := r.commit("three", "a", "3")
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		mu.Lock()
+		text := log.String()
+		mu.Unlock()
+		if strings.Contains(text, "retrying") {
+			if strings.Contains(text, "s3cr3t") {
+				t.Errorf("the log holds the token: %s", text)
+			}
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the outage was not logged")
+		}
+	}
+	srv.setDown(false)
+	await(t, tips, third, 10*time.Second)
+
+	fourth := r.commit("four", "a", "4")
+	if h, err := s.Fetch(t.Context()); err != nil || h.String() != fourth {
+		t.Fatal(h, err)
+	}
+	await(t, tips, fourth, 5*time.Second) // fetched by another caller, told all the same
+}
