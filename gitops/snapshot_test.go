@@ -83,7 +83,7 @@ func TestSnapshot(t *testing.T) {
 
 func TestSnapshotWideFolderConcurrently(t *testing.T) {
 	r := newRepo(t)
-	const n = 2000
+	const n = 500
 	for i := range n {
 		r.write(fmt.Sprintf("wide/r%05d/release.yaml", i), fmt.Sprint(i))
 	}

@@ -1,0 +1,32 @@
+# davit: `make` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+TOOLS := -modfile=.ci/tools/go.mod
+DEVCLUSTER := go run ./deploy/devcluster/cmd/devcluster
+
+.PHONY: help build test lint generate demo e2e bench devcluster deps
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/davit
+	go build -trimpath -o bin/davit ./cmd/davit
+
+test: devcluster ## all tests, against real git, a real OCI registry and a real API server
+	go test -race -timeout 30m ./...
+
+lint: ## gofmt, go vet, staticcheck, tidy modules
+	@files=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$files" ] || { echo "gofmt -w: $$files" >&2; exit 1; }
+	go vet ./...
+	go tool $(TOOLS) staticcheck ./...
+	go mod tidy -diff
+
+generate: ## CRDs and deep copies from the API types
+	go generate ./...
+
+devcluster: ## build a real Kubernetes' binaries, once
+	$(DEVCLUSTER) build control-plane kwok registry
+
+bench: ## how long a rendering and a load take
+	go test -run '^$$' -bench . ./registry ./render
+

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// arrows says what each package may import of davit's own; what is not listed may import nothing of it.
+var arrows = map[string][]string{
+	"cmd/davit":                        {"reconciler", "reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/image", "render", "gitops"},
+	"reconciler":                       {"reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/image", "render", "gitops"},
+	"reconciler/cluster":               {"reconciler/v1alpha1", "deploy/crds"},
+	"registry/image":                   {"registry"},
+	"render":                           {"registry"},
+	"deploy/devcluster/cmd/devcluster": {"deploy/devcluster"},
+	"examples/iris/serve":              {"examples/iris/safetensors"},
+	"examples/iris/train":              {"examples/iris/safetensors"},
+}
+
+// outside says which packages alone may import a module, by the beginning of its path.
+var outside = map[string][]string{
+	"k8s.io/client-go/dynamic":                {"reconciler/cluster"},
+	"k8s.io/client-go/kubernetes":             {"reconciler/cluster"},
+	"github.com/go-git/":                      {"gitops"},
+	"sigs.k8s.io/kustomize/":                  {"render"},
+	"github.com/google/go-containerregistry/": {"registry/image"},
+	"github.com/fsnotify/":                    {"gitops"},
+}
+
+const module = "github.com/davit-dev/davit/"
+
+// TestArrows holds the code against the direction of knowledge and prints each wrong arrow.
+func TestArrows(t *testing.T) {
+	seen := 0
+	err := filepath.WalkDir("../..", func(name string, e fs.DirEntry, err error) error {
+		rel := filepath.ToSlash(strings.TrimPrefix(name, "../../"))
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir() && (strings.HasPrefix(e.Name(), ".") && e.Name() != ".." || rel == "deploy/devcluster/build" || e.Name() == "testdata"):
+			return fs.SkipDir
+		case e.IsDir() || !strings.HasSuffix(rel, ".go") || strings.HasSuffix(rel, "_test.go"):
+			return nil
+		}
+		seen++
+		dir := rel[:max(strings.LastIndex(rel, "/"), 0)]
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range file.Imports {
+			path, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if why := wrong(dir, path); why != "" {
+				t.Errorf("%s: %s", rel, why)
+			}
+		}
+		return nil
+	})
+	if err != nil || seen < 20 {
+		t.Fatalf("%d files read: %v", seen, err)
+	}
+	if why := wrong("render", module+"gitops"); why == "" {
+		t.Error("the test does not see a wrong arrow")
+	}
+}
+
+func wrong(dir, path string) string {
+	if own, ok := strings.CutPrefix(path, module); ok {
+		if !slices.Contains(arrows[dir], own) {
+			return dir + " -> " + own + " is a wrong arrow"
+		}
+		return ""
+	}
+	if dir == "deploy/devcluster" && strings.Contains(strings.Split(path, "/")[0], ".") {
+		return dir + " -> " + path + ": the standard library only"
+	}
+	for prefix, may := range outside {
+		if strings.HasPrefix(path, prefix) && !slices.Contains(may, dir) {
+			return dir + " -> " + path + ": only " + strings.Join(may, ", ") + " may"
+		}
+	}
+	return ""
+}
+
+// TestTopLevel holds the agreed layout.
+func TestTopLevel(t *testing.T) {
+	agreed := strings.Fields("cmd reconciler registry render gitops deploy examples go.mod go.sum Makefile README.md LICENSE bin")
+	entries, err := os.ReadDir("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".") && !slices.Contains(agreed, e.Name()) {
+			t.Errorf("%s is not part of the layout", e.Name())
+		}
+	}
+}

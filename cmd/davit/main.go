@@ -1,0 +1,106 @@
+// Command davit brings the models of a Git repository to Kubernetes and takes them back.
+//
+// It holds commands, flags, wiring and exit codes, and is the only place that reads the environment.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitFailed  = 1
+	exitUsage   = 2
+	exitChanges = 3 // plan, drift: there are changes
+	exitInvalid = 4 // validate: the registry has faults
+)
+
+// exit is an error that has said all it has to say and only carries a code.
+type exit int
+
+func (e exit) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// usage is an error in how the command was called.
+type usage struct{ error }
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	var code exit
+	var bad usage
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &code):
+		return int(code)
+	case errors.As(err, &bad):
+		fmt.Fprintf(stderr, "davit: %v\n", err)
+		return exitUsage
+	}
+	fmt.Fprintf(stderr, "davit: %v\n", err)
+	return exitFailed
+}
+
+// app is what the commands share: the global flags.
+type app struct {
+	dir        string
+	rev        string
+	kubeconfig string
+	context    string
+}
+
+func newRoot() *cobra.Command {
+	a := &app{}
+	root := &cobra.Command{
+		Use:   "davit",
+		Short: "Brings the models of a Git repository to Kubernetes and takes them back",
+		Long: "davit follows a model registry kept in Git: it builds model images, renders each release and\n" +
+			"syncs it to Kubernetes. A merge promotes a model, git revert rolls it back.",
+		SilenceErrors: true, SilenceUsage: true,
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usage{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
+	})
+	flags := root.PersistentFlags()
+	flags.StringVarP(&a.dir, "dir", "C", ".", "the registry repository, or a folder in it")
+	flags.StringVar(&a.rev, "rev", "", "read this revision, not the worktree")
+	flags.StringVar(&a.kubeconfig, "kubeconfig", "", "kubeconfig file (default: as kubectl)")
+	flags.StringVar(&a.context, "context", "", "kubeconfig context (default: the current one)")
+	root.AddCommand(
+		initCommand(), addCommand(a), validateCommand(a), planCommand(a), buildCommand(a), renderCommand(a),
+		installCommand(a), syncCommand(a), statusCommand(a), historyCommand(a),
+	)
+	for _, c := range root.Commands() {
+		asUsage(c)
+	}
+	return root
+}
+
+// asUsage gives a wrong number of arguments the exit code of wrong usage.
+func asUsage(c *cobra.Command) {
+	check := c.Args
+	if check == nil {
+		check = cobra.NoArgs
+	}
+	c.Args = func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usage{fmt.Errorf("%w; usage: %s", err, cmd.UseLine())}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/diff"
+	"github.com/spf13/cobra"
+
+	"github.com/davit-dev/davit/registry"
+	"github.com/davit-dev/davit/registry/image"
+	"github.com/davit-dev/davit/render"
+)
+
+// planned is what happens to one release.
+type planned struct {
+	Release string `json:"release"`
+	Change  string `json:"change"` // add | change | remove | broken
+	From    string `json:"from,omitempty"`
+	To      string `json:"to,omitempty"`
+	Note    string `json:"note,omitempty"`
+	Diff    string `json:"diff,omitempty"` // of the rendered objects
+}
+
+func planCommand(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "plan [ENV[/RELEASE]]",
+		Short: "Show what the worktree, or --rev, changes against a base revision",
+		Long: "Compares releases and their rendered objects with those of a base revision. Needs no credentials and\n" +
+			"fetches nothing: model images stand as a placeholder digest. Exits 3 when there are changes.",
+		Args: cobra.MaximumNArgs(1),
+	}
+	base := c.Flags().String("base", "HEAD", "the revision to compare with")
+	format := outputFlag(c, "text", "json")
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		ctx := cmd.Context()
+		match := func(registry.Key) bool { return true }
+		if len(args) == 1 {
+			var err error
+			if match, err = selector(args[0]); err != nil {
+				return err
+			}
+		}
+		fsys, err := a.tree(ctx, cmd.ErrOrStderr())
+		if err != nil {
+			return err
+		}
+		after, err := load(fsys, cmd.ErrOrStderr())
+		if err != nil {
+			return err
+		}
+		old, err := a.revision(ctx, *base)
+		if err != nil {
+			return err
+		}
+		before, err := registry.Load(old)
+		if err != nil {
+			return fmt.Errorf("reading the registry at %s: %w", *base, err)
+		}
+		changes, err := compare(old, before, fsys, after, match)
+		if err != nil {
+			return err
+		}
+		if *format == "json" {
+			err = printData(cmd.OutOrStdout(), "json", changes, nil, nil)
+		} else {
+			err = printPlan(cmd.OutOrStdout(), changes)
+		}
+		if err == nil && len(changes) > 0 {
+			return exit(exitChanges)
+		}
+		return err
+	}
+	return c
+}
+
+func compare(old fs.FS, before *registry.Registry, now fs.FS, after *registry.Registry, match func(registry.Key) bool) ([]planned, error) {
+	changes := []planned{}
+	var keys []registry.Key
+	for _, r := range slices.Concat(before.Releases, after.Releases) {
+		keys = append(keys, r.Key())
+	}
+	slices.SortFunc(keys, func(a, b registry.Key) int { return strings.Compare(a.String(), b.String()) })
+	for _, key := range slices.Compact(keys) {
+		if !match(key) {
+			continue
+		}
+		was, is := before.Release(key), after.Release(key)
+		p := planned{Release: key.String(), Change: "change"}
+		var from, to []byte
+		var err error
+		if was != nil {
+			p.From = was.ModelVersion.Name
+			if from, err = offline(old, was); err != nil {
+				from = nil // it did not render before either; what counts is that it does now
+			}
+		} else {
+			p.Change = "add"
+		}
+		switch faults, broken := after.Broken[key]; {
+		case broken:
+			p.Change, p.Note = "broken", "stays at its last good revision: "+faults[0].String()
+		case is == nil:
+			p.Change = "remove"
+		default:
+			p.To = is.ModelVersion.Name
+			if to, err = offline(now, is); err != nil {
+				p.Change, p.Note = "broken", err.Error()
+			}
+			if p.Change == "change" && string(from) == string(to) && slices.Equal(was.ModelVersion.Spec.Files, is.ModelVersion.Spec.Files) {
+				continue
+			}
+		}
+		if p.Change != "broken" {
+			p.Diff = string(diff.Diff("before", from, "after", to))
+		}
+		changes = append(changes, p)
+	}
+	return changes, nil
+}
+
+func offline(fsys fs.FS, r *registry.Release) ([]byte, error) {
+	out, err := render.Release(fsys, r, image.Placeholder(r.Repository()))
+	if err != nil {
+		return nil, fmt.Errorf("rendering %s: %w", r.Key(), err)
+	}
+	return out.YAML, nil
+}
+
+func printPlan(w io.Writer, changes []planned) error {
+	if len(changes) == 0 {
+		_, err := fmt.Fprintln(w, "no changes")
+		return err
+	}
+	for _, p := range changes {
+		line := fmt.Sprintf("%-7s %s", p.Change, p.Release)
+		switch {
+		case p.From != "" && p.To != "" && p.From != p.To:
+			line += ": " + p.From + " → " + p.To
+		case p.To != "":
+			line += ": " + p.To
+		case p.From != "":
+			line += ": " + p.From
+		}
+		if p.Note != "" {
+			line += "  " + p.Note
+		}
+		fmt.Fprintln(w, line)
+		_, body, _ := strings.Cut(p.Diff, "+++ after\n")
+		for l := range strings.Lines(body) {
+			fmt.Fprint(w, "    "+l)
+		}
+	}
+	n := map[string]int{}
+	for _, p := range changes {
+		n[p.Change]++
+	}
+	_, err := fmt.Fprintf(w, "plan: %d to add, %d to change, %d to remove, %d broken\n", n["add"], n["change"], n["remove"], n["broken"])
+	return err
+}

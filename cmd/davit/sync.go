@@ -1,0 +1,151 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/davit-dev/davit/gitops"
+	"github.com/davit-dev/davit/reconciler"
+	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+	"github.com/davit-dev/davit/registry/image"
+)
+
+func installCommand(a *app) *cobra.Command {
+	c := &cobra.Command{Use: "install", Short: "Install davit's CRDs in the cluster"}
+	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		config, err := a.rest()
+		if err != nil {
+			return err
+		}
+		target, err := cluster.New(cmd.Context(), cluster.Config{REST: config})
+		if err != nil {
+			return err
+		}
+		if err := target.Install(cmd.Context()); err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "installed modelreleases.davit.dev in %s\n", config.Host)
+		return nil
+	}
+	return c
+}
+
+// syncOptions are the flags of sync.
+type syncOptions struct {
+	once     bool
+	repo     string
+	branch   string
+	takeOver bool
+	interval time.Duration
+	timeout  time.Duration
+}
+
+func syncCommand(a *app) *cobra.Command {
+	o := &syncOptions{}
+	c := &cobra.Command{
+		Use:   "sync",
+		Short: "Bring the commits of a branch to the cluster, and keep following",
+		Long: "Follows the commits of a branch, never the worktree: builds missing model images, renders, applies,\n" +
+			"watches health, and takes a failed release back to its last healthy revision. The rights are those of\n" +
+			"the kubeconfig. Ends with Ctrl-C, or with --once when every release is settled.",
+	}
+	f := c.Flags()
+	f.BoolVar(&o.once, "once", false, "take the branch's tip to the end and stop; exits 1 when a release failed")
+	f.StringVar(&o.repo, "repo", "", "follow the repository at this URL instead of the local one")
+	f.StringVar(&o.branch, "branch", "", "branch to follow (default: HEAD's)")
+	f.BoolVar(&o.takeOver, "take-over", false, "take releases that another registry or controller owns")
+	f.DurationVar(&o.interval, "interval", 10*time.Second, "how often the refs of a --repo URL are checked")
+	f.DurationVar(&o.timeout, "timeout", 30*time.Minute, "with --once: give up after this time")
+	c.RunE = func(cmd *cobra.Command, _ []string) error { return a.sync(cmd, o) }
+	return c
+}
+
+func (a *app) sync(cmd *cobra.Command, o *syncOptions) error {
+	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
+	log := slog.New(slog.NewTextHandler(stderr, nil))
+	config, err := a.rest()
+	if err != nil {
+		return err
+	}
+	gitConfig := gitops.Config{URL: a.dir, Branch: o.branch, Interval: o.interval, Log: log}
+	if o.repo != "" {
+		if gitConfig.Mirror, err = mirrorOf(o.repo); err != nil {
+			return err
+		}
+		gitConfig.URL = o.repo
+	}
+	source, err := gitops.Open(ctx, gitConfig)
+	if err != nil {
+		return err
+	}
+	owner := ownerOf(source, o.repo)
+	target, err := cluster.New(ctx, cluster.Config{REST: config, Log: log, Owner: owner, TakeOver: o.takeOver})
+	if err != nil {
+		return err
+	}
+	builder, err := image.New(image.Config{Progress: progress(stderr)})
+	if err != nil {
+		return err
+	}
+	out := &reporter{w: cmd.OutOrStdout()}
+	loop, err := reconciler.New(reconciler.Config{Source: source, Cluster: target, Images: builder, Owner: owner, Log: log, Report: out.report})
+	if err != nil {
+		return err
+	}
+	if !o.once {
+		fmt.Fprintf(stderr, "davit: following %s of %s\n", source.Branch(), owner)
+		return loop.Run(ctx)
+	}
+	return once(cmd, loop, o.timeout)
+}
+
+// reporter prints one line per change of a release.
+type reporter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (r *reporter) report(p reconciler.Report) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := p.Key.String()
+	line := fmt.Sprintf("%s  %-24s %-8s %-12s %s", time.Now().Format(time.TimeOnly), key, orDash(p.Version), p.Phase, short(p.Commit))
+	if p.Phase != v1alpha1.Progressing {
+		line += fmt.Sprintf("  after %s", p.Took.Round(10*time.Millisecond))
+	}
+	if p.Uploaded > 0 {
+		line += fmt.Sprintf("  (image built, %d bytes uploaded)", p.Uploaded)
+	}
+	if p.Message != "" {
+		line += "  " + p.Message
+	}
+	fmt.Fprintln(r.w, line)
+}
+
+// ownerOf names the registry in the cluster: its URL without credentials, or its path.
+func ownerOf(source *gitops.Source, repo string) string {
+	if repo != "" {
+		return gitops.Redact(repo)
+	}
+	return source.Path()
+}
+
+// mirrorOf is the folder of a remote registry's mirror in the user's cache.
+func mirrorOf(url string) (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("finding the cache folder for the mirror: %w", err)
+	}
+	sum := sha256.Sum256([]byte(url))
+	return filepath.Join(cache, "davit", "mirrors", hex.EncodeToString(sum[:8])), nil
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/davit-dev/davit/registry"
+	"github.com/davit-dev/davit/registry/image"
+	"github.com/davit-dev/davit/render"
+)
+
+func validateCommand(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "validate",
+		Short: "Check the registry; needs no credentials and fetches nothing",
+		Long: "Reports every fault of the registry with its file and line, and renders every release to be sure.\n" +
+			"Exits 4 when there is a fault.",
+	}
+	format := outputFlag(c, "text", "json", "github")
+	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		fsys, err := a.tree(cmd.Context(), cmd.ErrOrStderr())
+		if err != nil {
+			return err
+		}
+		models, err := registry.Load(fsys)
+		if err != nil {
+			return err
+		}
+		faults := models.Faults
+		for _, r := range models.Releases {
+			if _, err := render.Release(fsys, r, image.Placeholder(r.Repository())); err != nil {
+				faults = append(faults, registry.Fault{Path: r.Path, Line: 1, Text: err.Error()})
+			}
+		}
+		out := cmd.OutOrStdout()
+		if *format == "json" {
+			if faults == nil {
+				faults = []registry.Fault{}
+			}
+			if err := printData(out, "json", faults, nil, nil); err != nil {
+				return err
+			}
+		} else {
+			for _, f := range faults {
+				if *format == "github" {
+					fmt.Fprintf(out, "::error file=%s,line=%d::%s\n", f.Path, f.Line, f.Text)
+				} else {
+					fmt.Fprintln(out, f)
+				}
+			}
+		}
+		if len(faults) > 0 {
+			fmt.Fprintf(cmd.ErrOrStderr(), "davit: %s\n", counted(len(faults), "fault"))
+			return exit(exitInvalid)
+		}
+		if *format == "text" {
+			fmt.Fprintf(out, "valid: %s, %s, %s\n", counted(len(models.Models), "model"),
+				counted(len(models.Environments), "environment"), counted(len(models.Releases), "release"))
+		}
+		return nil
+	}
+	return c
+}

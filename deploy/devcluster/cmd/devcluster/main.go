@@ -1,0 +1,129 @@
+// Devcluster starts a real Kubernetes on this machine and takes it down again.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/davit-dev/davit/deploy/devcluster"
+)
+
+const usage = `usage:
+  devcluster up [--nodes N] [--gpus G] [--stages FILE] [--real-node] [--registry] [--dir DIR]
+                                              runs until Ctrl-C, then takes all down
+  devcluster build [registry|control-plane|kwok|node|all]…
+                                              builds the binaries, once
+  devcluster sweep                            removes what a killed supervisor left behind
+`
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "devcluster:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	command := ""
+	if len(args) > 0 {
+		command, args = args[0], args[1:]
+	}
+	if command == "supervise" { // not for people: it has its own signals
+		return devcluster.Supervise(context.Background(), os.Stdin, os.Stdout)
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer cancel()
+	switch command {
+	case "up":
+		return up(ctx, args)
+	case "build":
+		return build(ctx, args)
+	case "sweep":
+		swept, err := devcluster.Sweep(ctx)
+		for _, id := range swept {
+			fmt.Println("removed", id)
+		}
+		return err
+	}
+	fmt.Fprint(os.Stderr, usage)
+	os.Exit(2)
+	return nil
+}
+
+func up(ctx context.Context, args []string) error {
+	cfg := devcluster.Config{Log: os.Stderr}
+	flags := flag.NewFlagSet("up", flag.ExitOnError)
+	flags.IntVar(&cfg.Nodes, "nodes", 0, "simulated nodes")
+	flags.IntVar(&cfg.GPUs, "gpus", 0, "nvidia.com/gpu of each node")
+	flags.BoolVar(&cfg.RealNode, "real-node", false, "a node that runs pods (Linux, root)")
+	flags.BoolVar(&cfg.Registry, "registry", false, "an OCI registry")
+	flags.StringVar(&cfg.Dir, "dir", "", "state folder (default: a temporary one)")
+	flags.Func("stages", "file of kwok Stages for simulated nodes and pods", func(path string) error {
+		cfg.Stages = append(cfg.Stages, path)
+		return nil
+	})
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	cluster, err := devcluster.Start(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("export KUBECONFIG=%s\nexport KUBECTL=%s\n", cluster.Kubeconfig, cluster.Bin("kubectl"))
+	if cluster.Registry != "" {
+		fmt.Printf("export REGISTRY=%s\n", cluster.Registry)
+	}
+	if cluster.PodRegistry != "" {
+		fmt.Printf("export POD_REGISTRY=%s\n", cluster.PodRegistry)
+	}
+	fmt.Fprintln(os.Stderr, "ready; Ctrl-C takes it down")
+	select {
+	case <-ctx.Done():
+		return cluster.Stop()
+	case <-cluster.Done():
+		return errors.Join(errors.New("the supervisor ended; its log is "+cluster.Dir+"/supervisor.log"), cluster.Stop())
+	}
+}
+
+func build(ctx context.Context, names []string) error {
+	parts := []devcluster.Part{devcluster.PartRegistry, devcluster.PartControlPlane, devcluster.PartKwok, devcluster.PartNode}
+	if len(names) > 0 && names[0] != "all" {
+		known := parts
+		parts = nil
+		for _, name := range names {
+			part := devcluster.Part(name)
+			if !contains(known, part) {
+				return fmt.Errorf("there is no part %q (have %s, all)", name, join(known))
+			}
+			parts = append(parts, part)
+		}
+	}
+	binaries, err := devcluster.Build(ctx, os.Stderr, parts...)
+	for name, path := range binaries {
+		fmt.Printf("%s\t%s\n", name, path)
+	}
+	return err
+}
+
+func contains(parts []devcluster.Part, part devcluster.Part) bool {
+	for _, p := range parts {
+		if p == part {
+			return true
+		}
+	}
+	return false
+}
+
+func join(parts []devcluster.Part) string {
+	names := make([]string, len(parts))
+	for i, p := range parts {
+		names[i] = string(p)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,147 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+)
+
+// Manager is the field manager of everything davit applies.
+const Manager = "davit"
+
+// The labels that davit expects on a release's objects and pods, and sets on its ModelRelease.
+const (
+	LabelRelease     = "davit.dev/release"
+	LabelEnvironment = "davit.dev/environment"
+)
+
+// Config says which cluster to write to, and as whom.
+type Config struct {
+	// REST is how to reach the API server. Required. Its rate limits are ignored: Workers is the limit.
+	REST *rest.Config
+	// Log gets nothing when nil.
+	Log *slog.Logger
+	// Owner names the registry and the controller, without credentials. Required.
+	Owner string
+	// TakeOver lets Claim replace another owner.
+	TakeOver bool
+	// Workers is how many writes are under way at once, over all releases; 8 when zero. An API server on two
+	// cores was fastest with 8 to 16.
+	Workers int
+	// Namespaces are the ones to read and watch; all when empty.
+	Namespaces []string
+}
+
+// Cluster is one API server. It may be used concurrently.
+type Cluster struct {
+	log        *slog.Logger
+	owner      string
+	takeOver   bool
+	namespaces []string
+	writers    chan struct{}
+
+	releases *rest.RESTClient
+	metadata metadata.Interface
+	dynamic  dynamic.Interface
+	typed    kubernetes.Interface
+	mapper   *restmapper.DeferredDiscoveryRESTMapper
+}
+
+// New connects to nothing yet and starts nothing.
+func New(ctx context.Context, cfg Config) (*Cluster, error) {
+	if cfg.REST == nil || cfg.Owner == "" {
+		return nil, errors.New("cluster: REST and Owner are required")
+	}
+	c := &Cluster{log: cfg.Log, owner: cfg.Owner, takeOver: cfg.TakeOver, namespaces: cfg.Namespaces}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	c.writers = make(chan struct{}, max(cfg.Workers, 0))
+	if cfg.Workers <= 0 {
+		c.writers = make(chan struct{}, 8)
+	}
+	if len(c.namespaces) == 0 {
+		c.namespaces = []string{""}
+	}
+	if err := c.connect(rest.CopyConfig(cfg.REST)); err != nil {
+		return nil, fmt.Errorf("setting up clients for %s: %w", cfg.REST.Host, err)
+	}
+	return c, nil
+}
+
+func (c *Cluster) connect(cfg *rest.Config) error {
+	cfg.QPS, cfg.RateLimiter = -1, nil
+	// Warnings of the API server (deprecated versions) would otherwise go to stderr, once per request.
+	cfg.WarningHandler = rest.NoWarnings{}
+	http, err := rest.HTTPClientFor(cfg)
+	if err != nil {
+		return err
+	}
+	if c.typed, err = kubernetes.NewForConfigAndClient(cfg, http); err != nil {
+		return err
+	}
+	if c.metadata, err = metadata.NewForConfigAndClient(metadata.ConfigFor(cfg), http); err != nil {
+		return err
+	}
+	if c.dynamic, err = dynamic.NewForConfigAndClient(dynamic.ConfigFor(cfg), http); err != nil {
+		return err
+	}
+	c.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(c.typed.Discovery()))
+
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return err
+	}
+	cfg.GroupVersion, cfg.APIPath = &v1alpha1.GroupVersion, "/apis"
+	cfg.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	cfg.ContentType = runtime.ContentTypeJSON
+	c.releases, err = rest.RESTClientForConfigAndClient(cfg, http)
+	return err
+}
+
+// mapping finds the resource of a kind, and asks the API server again about a kind it did not have: a CRD
+// may have come since.
+func (c *Cluster) mapping(gvk schema.GroupVersionKind) (*meta.RESTMapping, error) {
+	m, err := c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+	if meta.IsNoMatchError(err) {
+		c.mapper.Reset()
+		m, err = c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking up kind %s: %w", gvk, err)
+	}
+	return m, nil
+}
+
+func (c *Cluster) meta(namespace string, gvk schema.GroupVersionKind) (metadata.ResourceInterface, error) {
+	m, err := c.mapping(gvk)
+	if err != nil {
+		return nil, err
+	}
+	return c.metadata.Resource(m.Resource).Namespace(namespace), nil
+}
+
+// write runs f when fewer than Workers others run.
+func (c *Cluster) write(ctx context.Context, f func() error) error {
+	select {
+	case c.writers <- struct{}{}:
+		defer func() { <-c.writers }()
+		return f()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,79 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/yaml"
+
+	"github.com/davit-dev/davit/deploy/crds"
+)
+
+var crdResource = schema.GroupVersionResource{
+	Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions",
+}
+
+// Install applies davit's CRDs and returns when the API server serves them.
+func (c *Cluster) Install(ctx context.Context) error {
+	crd := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal(crds.ModelReleases, &crd.Object); err != nil {
+		return fmt.Errorf("reading the ModelRelease CRD: %w", err)
+	}
+	body, err := json.Marshal(crd.Object)
+	if err != nil {
+		return fmt.Errorf("encoding the ModelRelease CRD: %w", err)
+	}
+	client := c.dynamic.Resource(crdResource)
+	if _, err := client.Patch(ctx, crd.GetName(), types.ApplyPatchType, body, applyOptions()); err != nil {
+		return fmt.Errorf("installing CRD %s: %w", crd.GetName(), err)
+	}
+	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		live, err := client.Get(ctx, crd.GetName(), metav1.GetOptions{})
+		if err != nil {
+			return false, err
+		}
+		return established(live), nil
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for CRD %s to be established: %w", crd.GetName(), err)
+	}
+	return nil
+}
+
+func established(crd *unstructured.Unstructured) bool {
+	conditions, _, _ := unstructured.NestedSlice(crd.Object, "status", "conditions")
+	for _, c := range conditions {
+		if m, ok := c.(map[string]any); ok && m["type"] == "Established" && m["status"] == "True" {
+			return true
+		}
+	}
+	return false
+}
+
+// EnsureNamespace creates the namespace unless it exists.
+func (c *Cluster) EnsureNamespace(ctx context.Context, name string) error {
+	namespaces := c.typed.CoreV1().Namespaces()
+	_, err := namespaces.Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		_, err = namespaces.Create(ctx, ns, metav1.CreateOptions{FieldManager: Manager})
+	}
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("ensuring namespace %s: %w", name, err)
+	}
+	return nil
+}
+
+func applyOptions() metav1.PatchOptions {
+	force := true
+	return metav1.PatchOptions{FieldManager: Manager, Force: &force, FieldValidation: metav1.FieldValidationStrict}
+}

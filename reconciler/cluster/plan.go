@@ -1,0 +1,78 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+)
+
+// Plan tells what Apply and Prune would do, by a dry run on the API server, defaults and webhooks included.
+// Nothing is written. Of mr only namespace, name and inventory count; it need not exist. The ChangeSet's
+// Inventory is empty.
+func (c *Cluster) Plan(ctx context.Context, mr *v1alpha1.ModelRelease, objects []*unstructured.Unstructured) (ChangeSet, error) {
+	members, err := c.members(mr, objects)
+	if err != nil {
+		return ChangeSet{}, err
+	}
+	var work sync.WaitGroup
+	for _, m := range members {
+		work.Go(func() { m.err = c.write(ctx, func() error { return c.planOne(ctx, m) }) })
+	}
+	work.Wait()
+	set := applied(mr, members)
+	for _, ref := range set.Inventory {
+		if ref.Stale && !neverPruned(ref.GroupKind()) {
+			set.Changes = append(set.Changes, Change{ref, Deleted})
+		}
+	}
+	set.Inventory = nil
+	return set, failure(members)
+}
+
+func (c *Cluster) planOne(ctx context.Context, m *member) error {
+	client := c.dynamic.Resource(m.mapping.Resource).Namespace(m.object.GetNamespace())
+	live, err := client.Get(ctx, m.ref.Name, metav1.GetOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("reading %s: %w", m.ref, err)
+	}
+	exists := err == nil
+	body, err := json.Marshal(m.object.Object)
+	if err != nil {
+		return fmt.Errorf("encoding %s: %w", m.ref, err)
+	}
+	opts := applyOptions()
+	opts.DryRun = []string{metav1.DryRunAll}
+	planned, err := client.Patch(ctx, m.ref.Name, types.ApplyPatchType, body, opts)
+	switch {
+	case apierrors.IsNotFound(err): // the namespace is still to be created
+		m.action = Created
+		return nil
+	case err != nil:
+		return refusal(m.ref, err)
+	case !exists:
+		m.action = Created
+	case reflect.DeepEqual(settled(live), settled(planned)):
+		m.action = Unchanged
+	default:
+		m.action = Configured
+	}
+	return nil
+}
+
+// settled is o without what a write changes by itself.
+func settled(o *unstructured.Unstructured) map[string]any {
+	o = o.DeepCopy()
+	o.SetManagedFields(nil)
+	o.SetResourceVersion("")
+	o.SetGeneration(0)
+	return o.Object
+}

@@ -1,0 +1,101 @@
+package cluster_test
+
+import (
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+func configMap(name string) string { return strings.Replace(config, "name: iris", "name: "+name, 1) }
+
+const claimOfVolume = `apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: cache}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}`
+
+func TestPrune(t *testing.T) {
+	c, ns := open(t)
+	maps := client.CoreV1().ConfigMaps(ns)
+	first := strings.Join([]string{config, configMap("gone"), configMap("replaced"), configMap("given-away"), configMap("controlled"), configMap("deleted"), claimOfVolume}, "\n---\n")
+	deploy(t, c, ns, "c1", first)
+	mr, set := deploy(t, c, ns, "c2", config)
+	want(t, "an apply deletes nothing", actions(set), "unchanged ConfigMap/iris")
+	if kinds := mr.Annotations["applyset.kubernetes.io/contains-group-kinds"]; kinds != "ConfigMap,PersistentVolumeClaim" {
+		t.Errorf("kinds narrowed before the prune: %s", kinds)
+	}
+
+	replaced, err := maps.Get(t.Context(), "replaced", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"replaced", "deleted"} {
+		if err := maps.Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replaced.ResourceVersion, replaced.UID = "", ""
+	if _, err := maps.Create(t.Context(), replaced, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for name, patch := range map[string]string{
+		"given-away": `{"metadata":{"labels":{"applyset.kubernetes.io/part-of":"another"}}}`,
+		"controlled": `{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"p","uid":"u","controller":true}]}}`,
+	} {
+		if _, err := maps.Patch(t.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	set, err = c.Prune(t.Context(), mr, mr.Status.Inventory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, "pruned", actions(set), "skipped ConfigMap/controlled, deleted ConfigMap/deleted, skipped ConfigMap/given-away, "+
+		"deleted ConfigMap/gone, skipped ConfigMap/replaced, skipped PersistentVolumeClaim/cache")
+	for name, exists := range map[string]bool{"iris": true, "gone": false, "replaced": true, "given-away": true} {
+		if _, err := maps.Get(t.Context(), name, metav1.GetOptions{}); apierrors.IsNotFound(err) == exists {
+			t.Errorf("%s exists: %v", name, !exists)
+		}
+	}
+	mr.Status.Inventory = set.Inventory
+	if mr, err = c.WriteStatus(t.Context(), mr); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "kinds are narrowed", mr.Annotations["applyset.kubernetes.io/contains-group-kinds"], "ConfigMap")
+}
+
+func TestAnInterruptedApplyLeavesNoOrphans(t *testing.T) {
+	c, ns := open(t)
+	interrupted := objects(t, all+"\n---\n"+configMap("orphan"))
+	mr := claim(t, c, ns, "c1", interrupted)
+	if _, err := c.Apply(t.Context(), mr, interrupted); err != nil {
+		t.Fatal(err)
+	}
+	// No status was written. Another controller of the same owner goes on.
+	mr, _ = deploy(t, reopen(t, ns), ns, "c2", all)
+	set, err := c.Prune(t.Context(), mr, mr.Status.Inventory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, "pruned", actions(set), "deleted ConfigMap/orphan")
+}
+
+func TestDelete(t *testing.T) {
+	c, ns := open(t)
+	mr, _ := deploy(t, c, ns, "c1", all)
+	if err := c.Delete(t.Context(), mr); err != nil {
+		t.Fatal(err)
+	}
+	if mr, err := c.Release(t.Context(), ns, "production", "iris"); mr != nil || err != nil {
+		t.Errorf("release is still there: %v, %v", mr, err)
+	}
+	if _, err := client.AppsV1().Deployments(ns).Get(t.Context(), "iris", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("deployment is still there: %v", err)
+	}
+	if err := c.Delete(t.Context(), mr); err != nil {
+		t.Errorf("deleting again: %v", err)
+	}
+}

@@ -1,0 +1,89 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/rest"
+
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+)
+
+// Owner and claim are kept in annotations, because claiming and widening the ApplySet's kinds must be one
+// write and a CRD's status can't be written together with its metadata. Reading copies them into the status.
+const (
+	ownerAnnotation = "davit.dev/owner"
+	claimAnnotation = "davit.dev/claim"
+)
+
+// pageSize bounds the memory of a list: 10,000 releases in one answer take three times as much.
+const pageSize = 500
+
+// Releases reads all ModelReleases of the Config's namespaces, without managedFields.
+func (c *Cluster) Releases(ctx context.Context) ([]*v1alpha1.ModelRelease, error) {
+	var all []*v1alpha1.ModelRelease
+	for _, namespace := range c.namespaces {
+		for next := ""; ; {
+			page := &v1alpha1.ModelReleaseList{}
+			err := c.releases.Get().NamespaceIfScoped(namespace, namespace != "").Resource(v1alpha1.Resource).
+				Param("limit", fmt.Sprint(pageSize)).Param("continue", next).Do(ctx).Into(page)
+			if err != nil {
+				return nil, fmt.Errorf("listing ModelReleases: %w", err)
+			}
+			for i := range page.Items {
+				mr := page.Items[i]
+				all = append(all, received(&mr))
+			}
+			if next = page.Continue; next == "" {
+				break
+			}
+		}
+	}
+	return all, nil
+}
+
+// Release reads one ModelRelease; nil when there is none.
+func (c *Cluster) Release(ctx context.Context, namespace, env, name string) (*v1alpha1.ModelRelease, error) {
+	full := v1alpha1.Name(env, name)
+	mr := &v1alpha1.ModelRelease{}
+	err := c.releases.Get().Namespace(namespace).Resource(v1alpha1.Resource).Name(full).Do(ctx).Into(mr)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading ModelRelease %s/%s: %w", namespace, full, err)
+	}
+	return received(mr), nil
+}
+
+// received drops what nobody reads and takes owner and claim from where they are authoritative.
+func received(mr *v1alpha1.ModelRelease) *v1alpha1.ModelRelease {
+	mr.ManagedFields = nil
+	if owner := mr.Annotations[ownerAnnotation]; owner != "" {
+		mr.Status.Owner = owner
+	}
+	var claim v1alpha1.Claim
+	if json.Unmarshal([]byte(mr.Annotations[claimAnnotation]), &claim) == nil && claim.Commit != "" {
+		mr.Status.Claim = claim
+	}
+	return mr
+}
+
+// send writes mr by verb to its URL, or to a subresource.
+func (c *Cluster) send(ctx context.Context, req *rest.Request, mr *v1alpha1.ModelRelease) (*v1alpha1.ModelRelease, error) {
+	mr.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(v1alpha1.Kind))
+	out := &v1alpha1.ModelRelease{}
+	err := c.write(ctx, func() error {
+		return req.Namespace(mr.Namespace).Resource(v1alpha1.Resource).Param("fieldManager", Manager).
+			Body(mr).Do(ctx).Into(out)
+	})
+	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
+		return nil, fmt.Errorf("%w: %w", ErrConflict, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return received(out), nil
+}

@@ -1,0 +1,93 @@
+package reconciler
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+	"github.com/davit-dev/davit/registry"
+)
+
+// Removed is the phase a Report gives for a release that was deleted because the registry no longer has it.
+const Removed v1alpha1.Phase = "Removed"
+
+// Report is one change of a release's phase.
+type Report struct {
+	Key      registry.Key
+	Version  string
+	Commit   string // the full hash
+	Image    string // the model image by digest
+	Uploaded int64  // bytes uploaded for the model image
+	Phase    v1alpha1.Phase
+	Reason   string
+	Message  string
+	Took     time.Duration // since the commit, or the failure that led to a rollback, was seen
+}
+
+// report tells of the phase the release is in now, in the cluster's Events too, once per change.
+func (r *Reconciler) report(ctx context.Context, s *state, t *target) {
+	st := s.release.Status
+	kind := "Normal"
+	if st.Held != nil || st.Phase == v1alpha1.Failed {
+		kind = "Warning"
+	}
+	r.cfg.Cluster.Event(ctx, s.release, kind, st.Reason, strings.TrimSpace(string(st.Phase)+" at "+t.release.ModelVersion.String()+" "+st.Message))
+	r.cfg.Report(Report{
+		Key: s.key, Version: t.release.ModelVersion.Name, Commit: t.commit.String(), Image: t.image, Uploaded: t.uploaded,
+		Phase: st.Phase, Reason: st.Reason, Message: st.Message, Took: time.Since(t.seen),
+	})
+}
+
+// claim makes sure of the namespace and takes the release for the target.
+func (r *Reconciler) claim(ctx context.Context, s *state, t *target, kinds []schema.GroupKind) error {
+	if err := r.cfg.Cluster.EnsureNamespace(ctx, t.release.Environment.Spec.Namespace); err != nil {
+		return fmt.Errorf("namespace of %s: %w", s.key, err)
+	}
+	claimed, err := r.cfg.Cluster.Claim(ctx, t.claim(kinds))
+	if err != nil {
+		return fmt.Errorf("claiming %s: %w", s.key, err)
+	}
+	s.adopt(claimed)
+	return nil
+}
+
+// setCondition replaces a condition and keeps its transition time where the status stays.
+func setCondition(st *v1alpha1.ModelReleaseStatus, c metav1.Condition) {
+	c.LastTransitionTime = metav1.Now()
+	i := slices.IndexFunc(st.Conditions, func(o metav1.Condition) bool { return o.Type == c.Type })
+	if i < 0 {
+		st.Conditions = append(st.Conditions, c)
+		return
+	}
+	if st.Conditions[i].Status == c.Status {
+		c.LastTransitionTime = st.Conditions[i].LastTransitionTime
+	}
+	st.Conditions[i] = c
+}
+
+// Unwell names the releases that are not healthy at their newest revision, each with what the cluster
+// says of it. Meant for after Once; during Run it may miss a change under way.
+func (r *Reconciler) Unwell() map[string]string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := map[string]string{}
+	for key, s := range r.states {
+		s.work.Lock()
+		if s.release != nil && s.release.Status.Phase != v1alpha1.Healthy {
+			out[key.String()] = string(s.release.Status.Phase) + ": " + s.release.Status.Message
+		}
+		s.work.Unlock()
+	}
+	if want := r.desired.Load(); want != nil {
+		for key, faults := range want.models.Broken {
+			out[key.String()] = faults[0].String()
+		}
+	}
+	return out
+}

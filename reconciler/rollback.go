@@ -1,0 +1,121 @@
+package reconciler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+	"github.com/davit-dev/davit/registry/image"
+)
+
+// fail settles a revision as failed for a cause inside it and holds it back. A release that was healthy
+// before goes back there by itself, once: a failed rollback, a first revision and the policy "hold" stay.
+func (r *Reconciler) fail(ctx context.Context, s *state, t *target, reason, message string) error {
+	if s.release == nil || s.release.Namespace != t.release.Environment.Spec.Namespace {
+		if err := r.claim(ctx, s, t, nil); err != nil {
+			return err
+		}
+	}
+	st := &s.release.Status
+	text := reason + ": " + message
+	if t.rollback {
+		s.outcome(v1alpha1.Failed, st.Healthy, text)
+		s.phase(v1alpha1.Failed, "RollbackFailed", text)
+		return r.writeAndReport(ctx, s, t)
+	}
+	s.outcome(v1alpha1.Failed, t.revision(), text)
+	st.Held = &v1alpha1.HeldRevision{Commit: t.commit.String(), Version: t.release.ModelVersion.Name, ObjectsHash: t.hash, Reason: text, Time: metav1.Now()}
+	s.looked = t.snapshot.Hash()
+	s.recorded.Store(nil)
+	untouched := st.Healthy.Commit != "" && st.Applied.ObjectsHash == st.Healthy.ObjectsHash
+	if untouched { // the revision failed before anything of it was applied
+		s.phase(v1alpha1.Held, reason, fmt.Sprintf("%s is held: %s; %s goes on serving", st.Held.Version, message, st.Healthy.Version))
+		return r.writeAndReport(ctx, s, t)
+	}
+	s.phase(v1alpha1.Failed, reason, message)
+	if err := r.writeAndReport(ctx, s, t); err != nil {
+		return err
+	}
+	if st.Healthy.Commit != "" && t.release.Environment.Spec.Rollback.OnFailure != "hold" {
+		r.enqueue(s.key)
+	}
+	return nil
+}
+
+// failed acts on what the watches call a failure. That an image is not there is asked of the OCI registry
+// first: a node may say so while its registry is only out of reach.
+func (r *Reconciler) failed(ctx context.Context, s *state, t *target, health cluster.Health) (time.Duration, error) {
+	if health.Reason != cluster.ReasonImageNotFound {
+		return 0, r.fail(ctx, s, t, health.Reason, health.Message)
+	}
+	for _, ref := range []string{s.release.Status.Applied.Image, t.release.Runtime.Spec.Image} {
+		switch there, err := r.cfg.Images.Exists(ctx, ref); {
+		case err != nil:
+			return look, r.wait(ctx, s, t, "ImageRegistry", err.Error())
+		case !there:
+			return 0, r.fail(ctx, s, t, health.Reason, "no such image: "+ref)
+		}
+	}
+	return look, r.wait(ctx, s, t, "ImagePull", health.Message)
+}
+
+// unbuilt tells a model image that can't be made from an OCI registry or source out of reach.
+func (r *Reconciler) unbuilt(ctx context.Context, s *state, t *target, err error) (time.Duration, error) {
+	var content *image.ContentError
+	if errors.As(err, &content) {
+		return 0, r.fail(ctx, s, t, "ImageFailed", content.Error())
+	}
+	if waitErr := r.wait(ctx, s, t, "ImageRegistry", err.Error()); waitErr != nil {
+		return 0, waitErr
+	}
+	return 0, err
+}
+
+// unapplied tells an object the API server refuses from an API server out of reach.
+func (r *Reconciler) unapplied(ctx context.Context, s *state, t *target, err error) (time.Duration, error) {
+	var refused *cluster.RefusedError
+	if errors.As(err, &refused) {
+		return 0, r.fail(ctx, s, t, "Refused", refused.Error())
+	}
+	if writeErr := r.write(ctx, s); writeErr != nil {
+		return 0, errors.Join(err, writeErr)
+	}
+	return 0, fmt.Errorf("applying %s: %w", s.key, err)
+}
+
+// removeIfGone deletes a release the registry no longer has, unless a guard stops it. A release with a
+// faulty file is kept as it is.
+func (r *Reconciler) removeIfGone(ctx context.Context, want *desired, s *state) error {
+	if _, broken := want.models.Broken[s.key]; broken || s.release == nil {
+		return nil
+	}
+	if why := want.refused[s.key.Environment]; why != "" {
+		r.cfg.Log.Warn("release not deleted", "release", s.key.String(), "why", why)
+		return nil
+	}
+	for _, mr := range append(s.moved, s.release) {
+		if err := r.cfg.Cluster.Delete(ctx, mr); err != nil {
+			return fmt.Errorf("deleting %s: %w", s.key, err)
+		}
+	}
+	r.cfg.Report(Report{Key: s.key, Version: s.release.Status.Applied.Version, Phase: Removed, Took: time.Since(want.seen)})
+	s.release, s.moved = nil, nil
+	s.inCluster.Store(false)
+	r.mu.Lock()
+	delete(r.states, s.key)
+	r.mu.Unlock()
+	return nil
+}
+
+func (r *Reconciler) writeAndReport(ctx context.Context, s *state, t *target) error {
+	if err := r.write(ctx, s); err != nil {
+		return err
+	}
+	r.report(ctx, s, t)
+	return nil
+}

@@ -1,0 +1,172 @@
+package reconciler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+)
+
+// Defaults where a registry says nothing.
+const (
+	defaultBake           = time.Minute
+	defaultStartupTimeout = 10 * time.Minute
+)
+
+// look is how often an unsettled release is looked at when the watches report nothing: deadlines pass
+// without an event.
+const look = 5 * time.Second
+
+// settle takes applied objects to an outcome: healthy after the smoke test and the bake time, failed for a
+// cause inside the revision, or waiting for one outside. It returns when to look again.
+func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Duration, error) {
+	switch s.release.Status.Phase {
+	case v1alpha1.Healthy:
+		s.record(t)
+		return 0, nil
+	case v1alpha1.RolledBack, v1alpha1.Held:
+		if t.rollback {
+			return 0, nil
+		}
+		// The hold ended with a commit that asks for the very objects that are healthy.
+		s.release.Status.Applied = t.renew(s.release.Status.Applied)
+		return 0, r.healthy(ctx, s, t)
+	case v1alpha1.Failed:
+		if s.release.Status.Held != nil {
+			return 0, nil
+		}
+		s.phase(v1alpha1.Progressing, "Retried", "")
+	}
+
+	health := r.watcher.Health(ctx, s.release, t.release.Serving.Rollout.StartupTimeout.Or(defaultStartupTimeout))
+	if health.State != cluster.Ready {
+		s.ready, s.tested = time.Time{}, false
+	}
+	switch health.State {
+	case cluster.Ready:
+		return r.bake(ctx, s, t)
+	case cluster.Failed:
+		return r.failed(ctx, s, t, health)
+	case cluster.Waiting:
+		return look, r.wait(ctx, s, t, health.Reason, health.Sentence())
+	}
+	return look, nil
+}
+
+// bake tests a ready release once and counts it as healthy when it has stayed ready.
+func (r *Reconciler) bake(ctx context.Context, s *state, t *target) (time.Duration, error) {
+	if s.ready.IsZero() {
+		s.ready = time.Now()
+	}
+	if test := t.release.Serving.SmokeTest; test != nil && !s.tested {
+		err := r.cfg.Cluster.SmokeTest(ctx, cluster.Smoke{
+			Namespace: s.release.Namespace, Service: t.release.Name, Path: test.Path, Body: test.Body, Expect: test.Expect,
+		})
+		var bad *cluster.SmokeError
+		switch {
+		case errors.As(err, &bad):
+			return 0, r.fail(ctx, s, t, "SmokeTestFailed", bad.Error())
+		case err != nil:
+			return 0, fmt.Errorf("smoke test: %w", err)
+		}
+		s.tested = true
+	}
+	if left := t.release.Environment.Spec.Bake.Or(defaultBake) - time.Since(s.ready); left > 0 {
+		return left, nil
+	}
+	return 0, r.healthy(ctx, s, t)
+}
+
+// healthy settles a release and deletes what its new revision no longer has: only now, so that the
+// generated ConfigMaps outlive the pods that use them.
+func (r *Reconciler) healthy(ctx context.Context, s *state, t *target) error {
+	st := &s.release.Status
+	phase, reason := v1alpha1.Healthy, ""
+	if t.rollback {
+		phase, reason = v1alpha1.RolledBack, st.Held.Reason
+	} else {
+		st.Healthy = st.Applied
+	}
+	changes, err := r.cfg.Cluster.Prune(ctx, s.release, current(st.Inventory))
+	if err != nil {
+		return fmt.Errorf("pruning: %w", err)
+	}
+	st.Inventory = changes.Inventory
+	for _, old := range s.moved {
+		if err := r.cfg.Cluster.Delete(ctx, old); err != nil {
+			return fmt.Errorf("deleting the release in its old namespace %s: %w", old.Namespace, err)
+		}
+	}
+	s.moved = nil
+	s.outcome(phase, st.Applied, reason)
+	if phase == v1alpha1.RolledBack {
+		s.phase(phase, "RolledBack", fmt.Sprintf("%s failed (%s); back at %s", st.Held.Version, st.Held.Reason, st.Applied.Version))
+	} else {
+		s.phase(phase, "Healthy", "")
+	}
+	if err := r.write(ctx, s); err != nil {
+		return err
+	}
+	s.record(t)
+	r.report(ctx, s, t)
+	return nil
+}
+
+// wait shows a reason outside the revision; nothing is rolled back for it.
+func (r *Reconciler) wait(ctx context.Context, s *state, t *target, reason, message string) error {
+	if s.release == nil {
+		return nil
+	}
+	st := &s.release.Status
+	if st.Phase == v1alpha1.Waiting && st.Reason == reason && st.Message == message {
+		return nil
+	}
+	s.phase(v1alpha1.Waiting, reason, message)
+	if err := r.write(ctx, s); err != nil {
+		return err
+	}
+	r.report(ctx, s, t)
+	return nil
+}
+
+// record remembers that the target's inputs need no more work, unless a hold must be looked at with each tip.
+func (s *state) record(t *target) {
+	if s.release.Status.Held == nil {
+		key := t.key
+		s.recorded.Store(&key)
+	}
+}
+
+// current is an inventory less what the last apply no longer had.
+func current(inventory []v1alpha1.ObjectRef) (keep []v1alpha1.ObjectRef) {
+	for _, ref := range inventory {
+		if !ref.Stale {
+			keep = append(keep, ref)
+		}
+	}
+	return keep
+}
+
+// write sends the status; when the ModelRelease changed meanwhile and is still ours, once more on top of it.
+func (r *Reconciler) write(ctx context.Context, s *state) error {
+	written, err := r.cfg.Cluster.WriteStatus(ctx, s.release)
+	if errors.Is(err, cluster.ErrConflict) {
+		fresh, readErr := r.cfg.Cluster.Release(ctx, s.release.Namespace, s.key.Environment, s.key.Name)
+		if readErr != nil {
+			return fmt.Errorf("reading %s again: %w", s.key, readErr)
+		}
+		if fresh == nil || fresh.Status.Owner != r.cfg.Owner {
+			return fmt.Errorf("writing the status of %s: another controller took it over: %w", s.key, err)
+		}
+		fresh.Status = s.release.Status
+		written, err = r.cfg.Cluster.WriteStatus(ctx, fresh)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the status of %s: %w", s.key, err)
+	}
+	s.release = written
+	return nil
+}

@@ -1,0 +1,173 @@
+package reconciler
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/davit-dev/davit/gitops"
+	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+	"github.com/davit-dev/davit/registry"
+)
+
+// state is what the reconciler remembers of one release; all of it can be had again from the ModelRelease.
+type state struct {
+	key  registry.Key
+	work sync.Mutex // held while the release is worked on; guards the fields below
+
+	release *v1alpha1.ModelRelease   // nil before the first claim
+	moved   []*v1alpha1.ModelRelease // the same release in other namespaces: deleted once this one is healthy
+	ready   time.Time                // since when it is ready; zero when it is not
+	tested  bool                     // the smoke test passed since it is ready
+	looked  gitops.Hash              // the tip up to which history was read for the end of a hold
+	passing string                   // the input key that was found to give the same objects
+
+	// Read without work:
+	recorded  atomic.Pointer[string] // the input key that is settled; nil when it is not
+	place     atomicString           // the namespace
+	inCluster atomic.Bool
+}
+
+// target is the revision a release is to be at.
+type target struct {
+	commit   gitops.Hash
+	snapshot *gitops.Snapshot
+	release  *registry.Release
+	key      string // inputKey
+	rollback bool   // it is the last healthy revision, and another one is held
+	stay     bool   // it is held and nothing is applied in its place
+	seen     time.Time
+	image    string
+	hash     string // objectsHash
+	uploaded int64
+}
+
+func (t *target) claim(kinds []schema.GroupKind) cluster.Target {
+	return cluster.Target{
+		Namespace: t.release.Environment.Spec.Namespace, Environment: t.release.Environment.Name,
+		Release: t.release.Name, Commit: t.commit.String(), Kinds: kinds,
+	}
+}
+
+func (t *target) revision() v1alpha1.Revision {
+	return v1alpha1.Revision{
+		Commit: t.commit.String(), Version: t.release.ModelVersion.Name, Image: t.image,
+		ObjectsHash: t.hash, InputKey: t.key, Time: metav1.Now(),
+	}
+}
+
+// renew is an applied revision under the commit that asks for the same objects now.
+func (t *target) renew(applied v1alpha1.Revision) v1alpha1.Revision {
+	applied.Commit, applied.InputKey, applied.Version, applied.Time = t.commit.String(), t.key, t.release.ModelVersion.Name, metav1.Now()
+	return applied
+}
+
+// recall takes over what the cluster says at the start.
+func (s *state) recall(mr *v1alpha1.ModelRelease) {
+	s.inCluster.Store(true)
+	if s.release != nil { // the same release in two namespaces: a move was under way
+		if mr.Status.Claim.Time.After(s.release.Status.Claim.Time.Time) {
+			s.release, mr = mr, s.release
+		}
+		s.moved = append(s.moved, mr)
+		s.recorded.Store(nil)
+		return
+	}
+	s.release = mr
+	s.place.Store(mr.Namespace)
+	if len(s.moved) == 0 && mr.Status.Phase == v1alpha1.Healthy && mr.Status.Held == nil {
+		key := mr.Status.Applied.InputKey
+		s.recorded.Store(&key)
+	}
+}
+
+// adopt takes the ModelRelease a claim returned.
+func (s *state) adopt(claimed *v1alpha1.ModelRelease) {
+	if s.release != nil && s.release.Namespace != claimed.Namespace {
+		s.moved = append(s.moved, s.release)
+	}
+	s.release = claimed
+	s.place.Store(claimed.Namespace)
+	s.inCluster.Store(true)
+	s.recorded.Store(nil)
+}
+
+// inSync says that the target's very inputs are applied where they belong.
+func (s *state) inSync(t *target) bool {
+	return s.here(t) && (s.release.Status.Applied.InputKey == t.key || s.passing == t.key)
+}
+
+// sameObjects says that other inputs gave the objects that are applied: nothing is sent.
+func (s *state) sameObjects(t *target) bool {
+	if !s.here(t) || s.release.Status.Applied.ObjectsHash != t.hash {
+		return false
+	}
+	s.passing = t.key
+	return true
+}
+
+func (s *state) here(t *target) bool {
+	return s.release != nil && s.release.Namespace == t.release.Environment.Spec.Namespace && s.release.Status.Applied.Commit != ""
+}
+
+// progress records that the target's objects are in the cluster and arms the rollback.
+func (s *state) progress(t *target, changes cluster.ChangeSet) {
+	st := &s.release.Status
+	if under := st.Phase == v1alpha1.Progressing || st.Phase == v1alpha1.Waiting; under && st.Applied.Commit != st.Healthy.Commit {
+		s.outcome(v1alpha1.Superseded, st.Applied, "a newer revision was applied")
+	}
+	st.Applied = t.revision()
+	st.Inventory = changes.Inventory
+	s.phase(v1alpha1.Progressing, "Applied", "")
+	s.ready, s.tested, s.passing = time.Time{}, false, ""
+}
+
+// outcomesKept is how many outcomes a ModelRelease keeps.
+const outcomesKept = 5
+
+func (s *state) outcome(what v1alpha1.Phase, of v1alpha1.Revision, reason string) {
+	if of.Commit == "" {
+		return
+	}
+	st := &s.release.Status
+	from := ""
+	if st.Healthy.Commit != of.Commit {
+		from = st.Healthy.Version
+	}
+	o := v1alpha1.Outcome{Commit: of.Commit, Version: of.Version, Image: of.Image, Outcome: what, Reason: reason, From: from, At: metav1.Now()}
+	st.Outcomes = append([]v1alpha1.Outcome{o}, st.Outcomes...)
+	st.Outcomes = st.Outcomes[:min(len(st.Outcomes), outcomesKept)]
+}
+
+// phase sets the phase with its reason and the conditions that say the same to kstatus and kubectl wait.
+func (s *state) phase(phase v1alpha1.Phase, reason, message string) {
+	st := &s.release.Status
+	st.Phase, st.Reason, st.Message = phase, reason, message
+	st.ObservedGeneration = s.release.Generation
+	condition := func(typ string, on bool) {
+		status := metav1.ConditionFalse
+		if on {
+			status = metav1.ConditionTrue
+		}
+		setCondition(st, metav1.Condition{Type: typ, Status: status, Reason: reason, Message: message, ObservedGeneration: s.release.Generation})
+	}
+	condition(v1alpha1.ConditionReady, phase == v1alpha1.Healthy || phase == v1alpha1.RolledBack || phase == v1alpha1.Held)
+	condition(v1alpha1.ConditionReconciling, phase == v1alpha1.Progressing || phase == v1alpha1.Waiting)
+	condition(v1alpha1.ConditionStalled, phase == v1alpha1.Failed)
+}
+
+// atomicString is a string that is read while it may be written.
+type atomicString struct{ v atomic.Pointer[string] }
+
+func (a *atomicString) Store(s string) { a.v.Store(&s) }
+
+func (a *atomicString) Load() string {
+	if p := a.v.Load(); p != nil {
+		return *p
+	}
+	return ""
+}

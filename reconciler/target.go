@@ -1,0 +1,87 @@
+package reconciler
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/davit-dev/davit/gitops"
+	"github.com/davit-dev/davit/registry"
+)
+
+// target is the revision a release is to be at: the tip's, or its last healthy one while a failed one is
+// held. Nil means that the registry has no such sound release.
+func (r *Reconciler) target(ctx context.Context, want *desired, s *state) (*target, error) {
+	release := want.models.Release(s.key)
+	if release == nil {
+		return nil, nil
+	}
+	tip := &target{commit: want.since[s.key], snapshot: want.snapshot, release: release, key: want.keys[s.key], seen: want.seen}
+	if s.release == nil || s.release.Status.Held == nil {
+		return tip, nil
+	}
+	ended, err := r.holdEnded(ctx, want, s, release)
+	switch {
+	case err != nil:
+		return nil, err
+	case ended:
+		s.release.Status.Held = nil
+		return tip, nil
+	case s.release.Status.Healthy.Commit == "" || release.Environment.Spec.Rollback.OnFailure == "hold":
+		tip.stay = true
+		return tip, nil
+	}
+	return r.lastHealthy(ctx, s)
+}
+
+// holdEnded says whether a first-parent commit after the held one changed a file of the release's own. A
+// held commit that is no longer in the history ends its hold too.
+func (r *Reconciler) holdEnded(ctx context.Context, want *desired, s *state, release *registry.Release) (bool, error) {
+	tip, held := want.snapshot.Hash(), s.release.Status.Held.Commit
+	if s.looked == tip {
+		return false, nil
+	}
+	ended, found := false, false
+	err := r.cfg.Source.FirstParents(ctx, tip, func(c gitops.Commit, paths []string) (bool, error) {
+		if c.Hash.String() == held {
+			found = true
+			return false, nil
+		}
+		for _, p := range paths {
+			ended = ended || release.Owns(p)
+		}
+		return !ended, nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("reading the history since %s: %w", held, err)
+	}
+	if ended = ended || !found; !ended {
+		s.looked = tip
+	}
+	return ended, nil
+}
+
+// lastHealthy is the release as it was at its last healthy revision, shared files included.
+func (r *Reconciler) lastHealthy(ctx context.Context, s *state) (*target, error) {
+	commit := s.release.Status.Healthy.Commit
+	hash, err := r.cfg.Source.Resolve(ctx, commit)
+	if err != nil {
+		return nil, fmt.Errorf("finding the last healthy revision: %w", err)
+	}
+	snapshot, err := r.cfg.Source.Snapshot(ctx, hash)
+	if err != nil {
+		return nil, fmt.Errorf("reading the last healthy revision %s: %w", commit, err)
+	}
+	models, err := registry.Load(snapshot)
+	if err != nil {
+		return nil, fmt.Errorf("reading the registry at %s: %w", commit, err)
+	}
+	release := models.Release(s.key)
+	if release == nil {
+		return nil, fmt.Errorf("%s is not in the registry at its last healthy revision %s", s.key, commit)
+	}
+	key, err := inputKey(release, snapshot)
+	if err != nil {
+		return nil, err
+	}
+	return &target{commit: hash, snapshot: snapshot, release: release, key: key, rollback: true, seen: s.release.Status.Held.Time.Time}, nil
+}

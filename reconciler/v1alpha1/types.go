@@ -1,0 +1,244 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// ModelRelease is the state of one release in one environment. It is named "<environment>.<release>", lives
+// in the environment's namespace, and is the ApplySet parent (KEP-3659) of the release's objects.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=mr,categories=davit
+// +kubebuilder:metadata:labels="applyset.kubernetes.io/is-parent-type=true"
+// +kubebuilder:printcolumn:name="Environment",type=string,JSONPath=`.spec.environment`
+// +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.applied.version`
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Commit",type=string,JSONPath=`.status.applied.commit`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type ModelRelease struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +required
+	Spec ModelReleaseSpec `json:"spec"`
+	// +optional
+	Status ModelReleaseStatus `json:"status,omitzero"`
+}
+
+// ModelReleaseList is a page of ModelReleases.
+//
+// +kubebuilder:object:root=true
+type ModelReleaseList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []ModelRelease `json:"items"`
+}
+
+// ModelReleaseSpec is what a person asks of a release beside what Git says.
+type ModelReleaseSpec struct {
+	// Environment is the name of the environment, as in the registry.
+	// +kubebuilder:validation:MinLength=1
+	Environment string `json:"environment"`
+	// Release is the name of the release, as in the registry.
+	// +kubebuilder:validation:MinLength=1
+	Release string `json:"release"`
+	// Suspend stops davit from writing anything of this release.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+	// Pin keeps the release at a revision a person chose.
+	// +optional
+	Pin *Pin `json:"pin,omitempty"`
+}
+
+// Pin is a revision a person chose. It ends with the next change of the release's own files.
+type Pin struct {
+	// Revision is the full commit the release's files are read from; empty when only Version is pinned.
+	// +optional
+	Revision string `json:"revision,omitempty"`
+	// Version is the model version to serve.
+	// +optional
+	Version string `json:"version,omitempty"`
+	// Reason is why, in that person's words.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+}
+
+// ModelReleaseStatus is what davit knows of a release.
+type ModelReleaseStatus struct {
+	// Owner is the registry and controller that write this release; others refuse.
+	// +optional
+	Owner string `json:"owner,omitempty"`
+	// Claim is the commit being applied, or last applied.
+	// +optional
+	Claim Claim `json:"claim,omitzero"`
+	// Applied is the revision whose objects are in the cluster.
+	// +optional
+	Applied Revision `json:"applied,omitzero"`
+	// Healthy is the last revision that stayed healthy for the bake time.
+	// +optional
+	Healthy Revision `json:"healthy,omitzero"`
+	// Held is the revision that failed and is held back.
+	// +optional
+	Held *HeldRevision `json:"held,omitempty"`
+	// +optional
+	Phase Phase `json:"phase,omitempty"`
+	// Reason is one CamelCase word for Phase, Message a sentence.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// +optional
+	Message string `json:"message,omitempty"`
+	// Inventory lists the release's objects.
+	// +optional
+	// +listType=atomic
+	Inventory []ObjectRef `json:"inventory,omitempty"`
+	// Outcomes are the last five, newest first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=5
+	Outcomes []Outcome `json:"outcomes,omitempty"`
+	// Conditions are Ready, Reconciling and Stalled, as kstatus reads them.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// ObservedGeneration is the generation of the spec this status answers.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+}
+
+// Phase is where a release stands.
+//
+// +kubebuilder:validation:Enum=Progressing;Waiting;Healthy;Failed;RolledBack;Held
+type Phase string
+
+// The phases of a release.
+const (
+	Progressing Phase = "Progressing"
+	Waiting     Phase = "Waiting" // not ready for a reason outside the revision
+	Healthy     Phase = "Healthy"
+	Failed      Phase = "Failed" // not ready for a cause inside the revision
+	RolledBack  Phase = "RolledBack"
+	Held        Phase = "Held"
+)
+
+// Superseded is the outcome, never a phase, of a revision replaced before it settled.
+const Superseded Phase = "Superseded"
+
+// The types of a ModelRelease's conditions.
+const (
+	ConditionReady       = "Ready"
+	ConditionReconciling = "Reconciling"
+	ConditionStalled     = "Stalled"
+)
+
+// Claim says which commit a controller set out to apply.
+type Claim struct {
+	// +optional
+	Commit string `json:"commit,omitempty"`
+	// +optional
+	Holder string `json:"holder,omitempty"`
+	// +optional
+	Time metav1.Time `json:"time,omitzero"`
+}
+
+// Revision is a commit at which the release rendered to other objects than before.
+type Revision struct {
+	// Commit is the full hash.
+	// +optional
+	Commit string `json:"commit,omitempty"`
+	// Version is the model version.
+	// +optional
+	Version string `json:"version,omitempty"`
+	// Image is the model image by digest.
+	// +optional
+	Image string `json:"image,omitempty"`
+	// ObjectsHash is the hash of the rendered objects' bytes.
+	// +optional
+	ObjectsHash string `json:"objectsHash,omitempty"`
+	// InputKey is the hash of everything the rendering could read.
+	// +optional
+	InputKey string `json:"inputKey,omitempty"`
+	// +optional
+	Time metav1.Time `json:"time,omitzero"`
+}
+
+// HeldRevision is a revision that is not applied again, and why.
+type HeldRevision struct {
+	Commit string `json:"commit"`
+	// +optional
+	Version string `json:"version,omitempty"`
+	// +optional
+	ObjectsHash string `json:"objectsHash,omitempty"`
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// +optional
+	Time metav1.Time `json:"time,omitzero"`
+}
+
+// Outcome is what came of a revision.
+type Outcome struct {
+	Commit string `json:"commit"`
+	// +optional
+	Version string `json:"version,omitempty"`
+	// +optional
+	Image string `json:"image,omitempty"`
+	// +kubebuilder:validation:Enum=Healthy;Failed;RolledBack;Superseded
+	Outcome Phase `json:"outcome"`
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// From is the version or commit that was replaced.
+	// +optional
+	From string `json:"from,omitempty"`
+	// +optional
+	At metav1.Time `json:"at,omitzero"`
+}
+
+// ObjectRef is one object of a release, in the ModelRelease's own namespace, as it was applied.
+type ObjectRef struct {
+	// +optional
+	Group   string `json:"group,omitempty"`
+	Version string `json:"version"`
+	Kind    string `json:"kind"`
+	Name    string `json:"name"`
+	// +optional
+	UID types.UID `json:"uid,omitempty"`
+	// Hash is of the object as davit sent it.
+	// +optional
+	Hash string `json:"hash,omitempty"`
+	// Fields is the hash of the fields davit owned right after; another one now means drift.
+	// +optional
+	Fields string `json:"fields,omitempty"`
+	// Generation is what the apply returned; health counts from it on.
+	// +optional
+	Generation int64 `json:"generation,omitempty"`
+	// Stale marks an object that is no longer rendered and waits to be pruned.
+	// +optional
+	Stale bool `json:"stale,omitempty"`
+}
+
+// GroupKind is the kind of r.
+func (r ObjectRef) GroupKind() schema.GroupKind {
+	return schema.GroupKind{Group: r.Group, Kind: r.Kind}
+}
+
+// GroupVersionKind is the kind and version r was applied with.
+func (r ObjectRef) GroupVersionKind() schema.GroupVersionKind {
+	return r.GroupKind().WithVersion(r.Version)
+}
+
+// Same reports whether r and o name the same object, whatever their versions, UIDs and hashes.
+func (r ObjectRef) Same(o ObjectRef) bool {
+	return r.GroupKind() == o.GroupKind() && r.Name == o.Name
+}
+
+// String is "Deployment.apps/iris".
+func (r ObjectRef) String() string {
+	return r.GroupKind().String() + "/" + r.Name
+}
+
+// Name is the name of the ModelRelease of a release in an environment.
+func Name(environment, release string) string { return environment + "." + release }
