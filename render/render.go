@@ -54,11 +54,15 @@ func Release(fsys fs.FS, r *registry.Release, modelImage string) (*Output, error
 	sum := sha256.Sum256(yaml)
 	out := &Output{YAML: yaml, Hash: hex.EncodeToString(sum[:])}
 	for _, res := range built.Resources() {
-		m, err := res.Map()
+		data, err := res.MarshalJSON() // its own map holds numbers that no Unstructured may
 		if err != nil {
 			return nil, fmt.Errorf("reading %s: %w", res.CurId(), err)
 		}
-		out.Objects = append(out.Objects, &unstructured.Unstructured{Object: m})
+		o := &unstructured.Unstructured{}
+		if err := o.UnmarshalJSON(data); err != nil {
+			return nil, fmt.Errorf("reading %s: %w", res.CurId(), err)
+		}
+		out.Objects = append(out.Objects, o)
 	}
 	return out, inside(out.Objects, r)
 }

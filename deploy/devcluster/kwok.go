@@ -4,6 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 )
 
 // startKwok adds simulated nodes: pods scheduled there become ready, and Jobs complete, with nothing run.
@@ -15,7 +19,11 @@ func (s *supervisor) startKwok(ctx context.Context, c *controlPlane) error {
 	const fake = "kwok.x-k8s.io/node"
 	args := []string{"--kubeconfig=" + c.kubeconfig, "--manage-nodes-with-annotation-selector=" + fake + "=fake",
 		"--cidr=" + s.net.simulatedPods(), "--node-ip=127.0.0.1", fmt.Sprintf("--server-address=127.0.0.1:%d", ports[0])}
-	for _, stages := range s.config.Stages {
+	builtin, err := kwokStages(ctx)
+	if err != nil {
+		return err
+	}
+	for _, stages := range append(builtin, s.config.Stages...) {
 		args = append(args, "--config="+stages)
 	}
 	// Its default configuration would come from the user's home otherwise.
@@ -36,6 +44,30 @@ func (s *supervisor) startKwok(ctx context.Context, c *controlPlane) error {
 		}
 		return nil
 	})
+}
+
+// kwokStages are the stages of kwok's own module that make nodes and pods ready: its binary holds none.
+func kwokStages(ctx context.Context) ([]string, error) {
+	source, err := sourceDir(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok")
+	cmd.Dir = filepath.Join(source, "build", "kwok")
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("finding kwok's stages: %w", err)
+	}
+	stages := filepath.Join(strings.TrimSpace(string(out)), "kustomize", "stage")
+	var files []string
+	for _, name := range []string{
+		"node/fast/node-initialize.yaml", "node/heartbeat/node-heartbeat.yaml",
+		"pod/fast/pod-ready.yaml", "pod/fast/pod-complete.yaml", "pod/fast/pod-delete.yaml",
+	} {
+		files = append(files, filepath.Join(stages, filepath.FromSlash(name)))
+	}
+	return files, nil
 }
 
 func simulatedName(i int) string { return fmt.Sprintf("sim-%d", i) }

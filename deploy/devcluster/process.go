@@ -117,14 +117,3 @@ func freePorts(n int) ([]int, error) {
 	}
 	return ports, nil
 }
-
-// dialable returns a readiness check that succeeds once a TCP connection is accepted.
-func dialable(address string) func(context.Context) error {
-	return func(context.Context) error {
-		c, err := net.DialTimeout("tcp", address, time.Second)
-		if err == nil {
-			c.Close()
-		}
-		return err
-	}
-}

@@ -59,7 +59,7 @@ func TestApply(t *testing.T) {
 	}
 
 	before := versions(t, ns)
-	mr, set = deploy(t, c, ns, "c2", all)
+	_, set = deploy(t, c, ns, "c2", all)
 	want(t, "the same again", actions(set), "unchanged ConfigMap/iris, unchanged Deployment.apps/iris, unchanged Service/iris")
 	want(t, "versions", versions(t, ns), before)
 

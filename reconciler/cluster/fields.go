@@ -21,7 +21,7 @@ func ownedFields(o *metav1.PartialObjectMetadata) string {
 	if e == nil || e.FieldsV1 == nil {
 		return ""
 	}
-	sum := sha256.Sum256(e.FieldsV1.Raw)
+	sum := sha256.Sum256(e.FieldsV1.GetRawBytes())
 	return hex.EncodeToString(sum[:10])
 }
 
@@ -54,7 +54,7 @@ func givesUpReplicas(o *unstructured.Unstructured) bool {
 
 func ownsReplicas(o *metav1.PartialObjectMetadata) bool {
 	e := ownEntry(o)
-	return e != nil && e.FieldsV1 != nil && bytes.Contains(e.FieldsV1.Raw, []byte(`"f:replicas"`))
+	return e != nil && e.FieldsV1 != nil && bytes.Contains(e.FieldsV1.GetRawBytes(), []byte(`"f:replicas"`))
 }
 
 // handOver makes a second manager own the present number of replicas. Otherwise giving the field up would

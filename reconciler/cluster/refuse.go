@@ -30,8 +30,8 @@ func refused(err error) bool {
 		// Authorization and quota answer 403 too, and both can change without a new revision.
 		return !strings.Contains(message, " cannot ") && !strings.Contains(message, "exceeded quota") &&
 			!strings.Contains(message, "failed quota")
-	case strings.Contains(message, "field not declared in schema"):
-		// Server-side apply answers an unknown field with 500.
+	case strings.Contains(message, "field not declared in schema"), strings.Contains(message, "failed to create typed patch object"):
+		// Server-side apply answers an unknown field, or one of a wrong type, with 500.
 		return true
 	}
 	status, ok := err.(apierrors.APIStatus)

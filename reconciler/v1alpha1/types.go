@@ -112,7 +112,7 @@ type ModelReleaseStatus struct {
 
 // Phase is where a release stands.
 //
-// +kubebuilder:validation:Enum=Progressing;Waiting;Healthy;Failed;RolledBack;Held
+// +kubebuilder:validation:Enum=Progressing;Waiting;Healthy;Failed;RolledBack;Held;Superseded
 type Phase string
 
 // The phases of a release.
@@ -185,9 +185,8 @@ type Outcome struct {
 	// +optional
 	Version string `json:"version,omitempty"`
 	// +optional
-	Image string `json:"image,omitempty"`
-	// +kubebuilder:validation:Enum=Healthy;Failed;RolledBack;Superseded
-	Outcome Phase `json:"outcome"`
+	Image   string `json:"image,omitempty"`
+	Outcome Phase  `json:"outcome"`
 	// +optional
 	Reason string `json:"reason,omitempty"`
 	// From is the version or commit that was replaced.
