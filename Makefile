@@ -4,7 +4,7 @@ SHELL := /bin/bash
 TOOLS := -modfile=.ci/tools/go.mod
 DEVCLUSTER := go run ./deploy/devcluster/cmd/devcluster
 
-.PHONY: help build test lint generate demo e2e bench devcluster deps
+.PHONY: help build test lint generate demo bench devcluster
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,7 +13,8 @@ build: ## build bin/davit
 	go build -trimpath -o bin/davit ./cmd/davit
 
 test: devcluster ## all tests, against real git, a real OCI registry and a real API server
-	go test -race -timeout 30m ./...
+	go test -timeout 30m ./...
+	go test -race -timeout 30m ./registry/... ./render ./gitops
 
 lint: ## gofmt, go vet, staticcheck, tidy modules
 	@files=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$files" ] || { echo "gofmt -w: $$files" >&2; exit 1; }
@@ -26,6 +27,9 @@ generate: ## CRDs and deep copies from the API types
 
 devcluster: ## build a real Kubernetes' binaries, once
 	$(DEVCLUSTER) build control-plane kwok registry
+
+demo: ## the main story on a real API server with simulated nodes
+	examples/iris/demo.sh
 
 bench: ## how long a rendering and a load take
 	go test -run '^$$' -bench . ./registry ./render

@@ -85,34 +85,23 @@ func checkKustomization(fsys fs.FS, layer, name string, data []byte) error {
 	if line := anchorLine(data); line > 0 {
 		return fmt.Errorf("%s:%d: anchors and aliases are refused; write the value out", name, line)
 	}
+	var fields map[string]any
+	if err := yaml.Unmarshal(data, &fields); err != nil {
+		return fmt.Errorf("%s:1: not a kustomization: %w", name, err)
+	}
+	for field, instead := range refusedFields {
+		if _, used := fields[field]; used {
+			return at(field+":", "%s is refused here; %s", field, instead)
+		}
+	}
 	var k types.Kustomization
 	if err := yaml.UnmarshalStrict(data, &k); err != nil {
 		return fmt.Errorf("%s:1: not a kustomization: %w", name, err)
 	}
-	for field, used := range map[string]bool{
-		"openapi": len(k.OpenAPI) > 0, "helmCharts": len(k.HelmCharts) > 0, "helmGlobals": k.HelmGlobals != nil,
-		"helmChartInflationGenerator": len(k.HelmChartInflationGenerator) > 0, "crds": len(k.Crds) > 0,
-		"generators": len(k.Generators) > 0, "transformers": len(k.Transformers) > 0, "validators": len(k.Validators) > 0,
-		"configurations": len(k.Configurations) > 0, "vars": len(k.Vars) > 0, "namespace": k.Namespace != "",
-	} {
-		if used {
-			return at(field+":", "%s is refused here; %s", field, refusedWhy(field))
-		}
-	}
-	references := slices.Concat(k.Resources, k.Components, k.Bases)
+	references := slices.Concat(k.Resources, k.Components)
 	for _, p := range k.Patches {
 		if p.Path != "" {
 			references = append(references, p.Path)
-		}
-	}
-	for _, p := range k.PatchesJson6902 {
-		if p.Path != "" {
-			references = append(references, p.Path)
-		}
-	}
-	for _, p := range k.PatchesStrategicMerge {
-		if !strings.Contains(string(p), "\n") {
-			references = append(references, string(p))
 		}
 	}
 	for _, r := range k.Replacements {
@@ -144,12 +133,15 @@ func checkKustomization(fsys fs.FS, layer, name string, data []byte) error {
 	return nil
 }
 
-func refusedWhy(field string) string {
-	if field == "namespace" {
-		return "the environment's namespace holds"
-	}
-	return "it changes how other releases are built, or runs something; write plain resources and patches"
+// refusedFields of a kustomization: each with what to do instead.
+var refusedFields = map[string]string{
+	"openapi": plain, "helmCharts": plain, "helmGlobals": plain, "helmChartInflationGenerator": plain, "crds": plain,
+	"generators": plain, "transformers": plain, "validators": plain, "configurations": plain,
+	"namespace": "the environment's namespace holds", "vars": "write replacements", "bases": "write resources",
+	"patchesStrategicMerge": "write patches", "patchesJson6902": "write patches",
 }
+
+const plain = "it changes how other releases are built, or runs something; write plain resources and patches"
 
 func kvSources(k *types.Kustomization) (out []types.KvPairSources) {
 	for _, g := range k.ConfigMapGenerator {

@@ -76,6 +76,7 @@ func build(memory filesys.FileSystem, dir string) (built resmap.ResMap, err erro
 		}
 	}()
 	options := krusty.MakeDefaultOptions()
+	options.Reorder = krusty.ReorderOptionUnspecified // the kustomization says it
 	options.LoadRestrictions = types.LoadRestrictionsRootOnly
 	options.PluginConfig = types.DisabledPluginConfig()
 	return krusty.MakeKustomizer(options).Run(memory, dir)
