@@ -19,7 +19,7 @@ took
 step "a real Kubernetes with 2 simulated nodes, and a real OCI registry (the first build takes minutes)"
 "$work/devcluster" up --nodes 2 --gpus 8 --registry >"$work/up" &
 cluster=$!
-until grep -q '^ready' "$work/up"; do kill -0 "$cluster" || exit 1; sleep 0.2; done
+until grep -q '^export REGISTRY' "$work/up"; do kill -0 "$cluster" || exit 1; sleep 0.2; done
 eval "$(grep ^export "$work/up")"
 took
 
