@@ -90,7 +90,7 @@ func (a *app) clusterReleases(ctx context.Context, args []string) ([]*v1alpha1.M
 	if err != nil {
 		return nil, err
 	}
-	target, err := cluster.New(ctx, cluster.Config{REST: config})
+	target, err := cluster.New(ctx, cluster.Config{REST: config, Owner: "davit"})
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ func installCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		target, err := cluster.New(cmd.Context(), cluster.Config{REST: config})
+		target, err := cluster.New(cmd.Context(), cluster.Config{REST: config, Owner: "davit"})
 		if err != nil {
 			return err
 		}
