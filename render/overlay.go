@@ -3,86 +3,185 @@ package render
 import (
 	"fmt"
 	"io/fs"
-	"maps"
 	"path"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/yaml"
 
 	"github.com/davit-dev/davit/registry"
 )
 
-// The folders of a release's overlay, below "<env>/<release>".
-const (
-	baseDir    = "layers/base"
-	servingDir = "layers/serving"
-	namedDir   = "layers/named"
-)
-
+// overlayDir is the root of a release's overlay. The layers are folders below it, one Kustomization on top
+// of the other: within one, Kustomize has an order of its own (Components, patches, namespace, prefix, labels).
 func overlayDir(r *registry.Release) string { return r.Key().String() }
 
-// Overlay is the very Kustomize tree that Release builds, by path: `kubectl kustomize <env>/<release>` in a
-// folder that holds it prints the same bytes. Everything of the repository's in it has been checked.
-func Overlay(fsys fs.FS, r *registry.Release, modelImage string) (map[string][]byte, error) {
-	tree := map[string][]byte{}
-	root := overlayDir(r)
-	if err := copyLayer(fsys, r.Runtime.Dir, path.Join(root, baseDir), tree); err != nil {
+// overlay lays a release's tree layer by layer and builds it.
+func overlay(fsys fs.FS, r *registry.Release, modelImage string) (*overlayTree, error) {
+	if err := checkRelease(r, modelImage); err != nil {
 		return nil, err
 	}
-	serving := kustomization{Resources: []string{"../base"}}
+	o := &overlayTree{root: overlayDir(r), files: map[string][]byte{}, survey: &survey{}}
+	steps := []func() error{
+		func() error { return o.base(fsys, r) },
+		func() error { return o.components(fsys, r) },
+		o.survey.check,
+		func() error { return o.serving(r) },
+		func() error { return o.last(r, modelImage) },
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+// overlayTree is an overlay in the making, and what it was built to.
+type overlayTree struct {
+	root    string
+	files   map[string][]byte
+	survey  *survey
+	built   resmap.ResMap
+	objects []*unstructured.Unstructured
+}
+
+// base is layers 1 and 2: the runtime's base with the accelerator over it.
+func (o *overlayTree) base(fsys fs.FS, r *registry.Release) error {
+	if err := o.copy(&layer{fsys: fsys, dir: r.Runtime.Dir}, "layers/base"); err != nil {
+		return err
+	}
+	k := kustomization{Resources: []string{"../base"}}
 	if r.Accelerator != nil {
-		if err := copyLayer(fsys, r.Accelerator.Dir, path.Join(root, "layers/accelerator"), tree); err != nil {
-			return nil, err
+		if err := o.copy(&layer{fsys: fsys, dir: r.Accelerator.Dir}, "layers/accelerator"); err != nil {
+			return err
 		}
-		serving.Components = []string{"../accelerator"}
+		k.Components = []string{"../accelerator"}
 	}
-	fields, err := servingPatch(r)
-	if err != nil {
-		return nil, err
-	}
-	serving.Patches = []patch{{Path: "fields.yaml"}}
-
-	named := kustomization{Resources: []string{"../serving"}, NamePrefix: r.Name + "-"}
-	for i, dir := range components(r) {
-		layer := fmt.Sprintf("component-%d", i+1)
-		if err := copyLayer(fsys, dir, path.Join(root, "layers", layer), tree, nested(r, dir)...); err != nil {
-			return nil, err
-		}
-		named.Components = append(named.Components, "../"+layer)
-	}
-
-	for name, v := range map[string]any{
-		path.Join(servingDir, "kustomization.yaml"): serving.generated("Kustomization"),
-		path.Join(servingDir, "fields.yaml"):        fields,
-		path.Join(namedDir, "kustomization.yaml"):   named.generated("Kustomization"),
-		"kustomization.yaml":                        last(r).generated("Kustomization"),
-		"identity.yaml":                             identity(r, modelImage),
-	} {
-		data, err := yaml.Marshal(v)
-		if err != nil {
-			return nil, fmt.Errorf("writing %s: %w", name, err)
-		}
-		tree[path.Join(root, name)] = data
-	}
-	return tree, nil
+	return o.write("layers/accelerated/kustomization.yaml", k.generated())
 }
 
-// components are the folders laid over the release, the environment's first.
-func components(r *registry.Release) []string {
-	if r.Environment.Component == "" {
-		return r.Components
+// components is layers 4 to 6: the environment's, the release's, and the release's in the environment.
+func (o *overlayTree) components(fsys fs.FS, r *registry.Release) error {
+	k := kustomization{Resources: []string{"../serving"}, NamePrefix: prefixed(r, "")}
+	dirs := r.Components
+	if r.Environment.Component != "" {
+		dirs = append([]string{r.Environment.Component}, dirs...)
 	}
-	return append([]string{r.Environment.Component}, r.Components...)
+	for i, dir := range dirs {
+		l := &layer{fsys: fsys, dir: dir, refused: nested(r, dir)}
+		if dir != r.Environment.Component {
+			l.opens = r.Owns
+		}
+		to := fmt.Sprintf("component-%d", i+1)
+		if err := o.copy(l, path.Join("layers", to)); err != nil {
+			return err
+		}
+		k.Components = append(k.Components, "../"+to)
+	}
+	return o.write("layers/named/kustomization.yaml", k.generated())
 }
 
-// nested are the components that lie inside dir and are layers of their own, or another environment's.
-func nested(r *registry.Release, dir string) (skip []string) {
+// nested are the folders inside dir that are layers of their own.
+func nested(r *registry.Release, dir string) (inside []string) {
 	for _, c := range r.Components {
-		if c != dir && strings.HasPrefix(c, dir+"/") {
-			skip = append(skip, c)
+		if strings.HasPrefix(c, dir+"/") {
+			inside = append(inside, c)
 		}
 	}
-	return skip
+	return inside
+}
+
+// serving is layer 3, the Serving's fields. What lies below it is built first, since a list of arguments
+// can't be merged without knowing the one below.
+func (o *overlayTree) serving(r *registry.Release) error {
+	built, err := build(o.files, path.Join(o.root, "layers/accelerated"))
+	if err != nil {
+		return fmt.Errorf("building %s: %w", r.Runtime, err)
+	}
+	objects, err := objectsOf(built)
+	if err != nil {
+		return err
+	}
+	args, err := baseArgs(objects, r)
+	if err != nil {
+		return err
+	}
+	fields, err := servingPatch(r, args)
+	if err != nil {
+		return err
+	}
+	if err := o.write("layers/serving/fields.yaml", fields); err != nil {
+		return err
+	}
+	k := kustomization{Resources: []string{"../accelerated"}, Patches: []patch{{Path: "fields.yaml"}}}
+	return o.write("layers/serving/kustomization.yaml", k.generated())
+}
+
+// last is the outermost layer, which nothing overrides: names, selectors, namespace, labels and digests. It
+// is built again when selectors must be narrowed.
+func (o *overlayTree) last(r *registry.Release, modelImage string) error {
+	k := lastLayer(r)
+	if err := o.write("identity.yaml", identity(r, modelImage)); err != nil {
+		return err
+	}
+	if err := o.build(r, k); err != nil {
+		return err
+	}
+	if err := checkObjects(o.objects, r, modelImage); err != nil {
+		return err
+	}
+	patches, err := wide(o.objects, r)
+	if err != nil || len(patches) == 0 {
+		return err
+	}
+	k.Patches = append(k.Patches, patches...)
+	return o.build(r, k)
+}
+
+// build builds the whole overlay with k as its root.
+func (o *overlayTree) build(r *registry.Release, k kustomization) (err error) {
+	if err := o.write("kustomization.yaml", k.generated()); err != nil {
+		return err
+	}
+	if o.built, err = build(o.files, o.root); err != nil {
+		return fmt.Errorf("building %s: %w", r.Key(), err)
+	}
+	o.objects, err = objectsOf(o.built)
+	return err
+}
+
+func lastLayer(r *registry.Release) kustomization {
+	spec, selector := r.Runtime.Spec, object{releaseLabel: r.Name}
+	k := kustomization{
+		Resources: []string{"layers/named"},
+		Namespace: namespace(r),
+		Labels:    []labels{{Pairs: objectLabels(r)}},
+		Patches: []patch{
+			{Path: "identity.yaml"},
+			rename(r, spec.Workload.Kind, spec.Workload.Name, object{"matchLabels": selector}),
+		},
+		SortOptions: map[string]string{"order": "legacy"},
+	}
+	if spec.Service != "" {
+		k.Patches = append(k.Patches, rename(r, "Service", spec.Service, selector))
+	}
+	return k
+}
+
+func (o *overlayTree) copy(l *layer, to string) error {
+	l.to, l.tree, l.survey = path.Join(o.root, to), o.files, o.survey
+	return l.copy()
+}
+
+func (o *overlayTree) write(name string, v any) error {
+	data, err := yaml.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	o.files[path.Join(o.root, name)] = data
+	return nil
 }
 
 // kustomization is what davit writes of a kustomization.yaml.
@@ -109,46 +208,7 @@ type patch struct {
 	Options map[string]bool   `json:"options,omitempty"`
 }
 
-func (k kustomization) generated(kind string) kustomization {
-	k.APIVersion, k.Kind = "kustomize.config.k8s.io/v1beta1", kind
+func (k kustomization) generated() kustomization {
+	k.APIVersion, k.Kind = "kustomize.config.k8s.io/v1beta1", "Kustomization"
 	return k
-}
-
-// last is the outermost layer: names, selectors, namespace, labels and digests.
-func last(r *registry.Release) kustomization {
-	spec := r.Runtime.Spec
-	k := kustomization{
-		Resources:   []string{namedDir},
-		Namespace:   r.Environment.Spec.Namespace,
-		Labels:      []labels{{Pairs: objectLabels(r)}},
-		Patches:     []patch{{Path: "identity.yaml"}},
-		SortOptions: map[string]string{"order": "legacy"},
-	}
-	rename := func(kind, name, selector string) {
-		k.Patches = append(k.Patches, patch{
-			Target: map[string]string{"kind": kind, "name": "^" + r.Name + "-" + name + "$"},
-			Patch: fmt.Sprintf("- {op: replace, path: /metadata/name, value: %q}\n- {op: add, path: %s, value: {%s: %q}}\n",
-				r.Name, selector, releaseLabel, r.Name),
-			Options: map[string]bool{"allowNameChange": true},
-		})
-	}
-	rename(spec.Workload.Kind, spec.Workload.Name, "/spec/selector/matchLabels")
-	if spec.Service != "" {
-		rename("Service", spec.Service, "/spec/selector")
-	}
-	return k
-}
-
-const releaseLabel = "davit.dev/release"
-
-// podLabels are on the pods; the first alone is in selectors, so that they never change.
-func podLabels(r *registry.Release) map[string]string {
-	return map[string]string{releaseLabel: r.Name, "davit.dev/model": r.Model.Name, "davit.dev/version": r.ModelVersion.Name}
-}
-
-func objectLabels(r *registry.Release) map[string]string {
-	out := maps.Clone(podLabels(r))
-	out["davit.dev/environment"] = r.Environment.Name
-	out["app.kubernetes.io/managed-by"] = "davit"
-	return out
 }

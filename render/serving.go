@@ -6,12 +6,17 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/davit-dev/davit/registry"
 )
 
 // mountPath is where the model image is mounted; its files are below models/ there, since a subPath of
 // an image volume needs containerd 2.2.
 const mountPath = "/mnt/model"
+
+// modelPathVariable tells the server where the model's files are.
+const modelPathVariable = "DAVIT_MODEL_PATH"
 
 const defaultStartupTimeout = 10 * time.Minute
 
@@ -23,41 +28,78 @@ func workloadPatch(r *registry.Release, name string, spec object) object {
 	return object{"apiVersion": w.APIVersion, "kind": w.Kind, "metadata": object{"name": name}, "spec": spec}
 }
 
+// baseArgs are the arguments that the server's container has below the Serving's fields.
+func baseArgs(objects []*unstructured.Unstructured, r *registry.Release) ([]any, error) {
+	spec := r.Runtime.Spec
+	workload := lookup(objects, spec.Workload.Kind, spec.Workload.Name)
+	if workload == nil {
+		return nil, fmt.Errorf("%s:1: the base has no %s %q; name its workload", r.Runtime.Path, spec.Workload.Kind, spec.Workload.Name)
+	}
+	if spec.Service != "" && lookup(objects, "Service", spec.Service) == nil {
+		return nil, fmt.Errorf("%s:1: the base has no Service %q; name its Service, or none", r.Runtime.Path, spec.Service)
+	}
+	container := containerOf(workload, spec.Container)
+	if container == nil {
+		return nil, fmt.Errorf("%s:1: %s %q has no container %q; name the server's", r.Runtime.Path, spec.Workload.Kind, spec.Workload.Name, spec.Container)
+	}
+	args, _ := container["args"].([]any)
+	return args, nil
+}
+
+func containerOf(workload *unstructured.Unstructured, name string) object {
+	containers, _, _ := unstructured.NestedFieldNoCopy(workload.Object, "spec", "template", "spec", "containers")
+	return named(containers, name)
+}
+
+// named is the entry of a list of objects with that name, or nil.
+func named(list any, name string) object {
+	entries, _ := list.([]any)
+	for _, e := range entries {
+		if o, ok := e.(object); ok && o["name"] == name {
+			return o
+		}
+	}
+	return nil
+}
+
 // servingPatch carries the Serving's fields to the workload: as patches of people's own they would lose the
 // base's values in silence.
-func servingPatch(r *registry.Release) (object, error) {
-	s, w := r.Serving, r.Runtime.Spec.Workload
-	spec := object{}
-	switch w.Kind {
-	case "Deployment":
-		strategy, err := strategyOf(s.Rollout.Strategy)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", r.ServingPath, err)
-		}
-		spec["strategy"] = strategy
-		startup := s.Rollout.StartupTimeout.Or(defaultStartupTimeout)
-		// Later than davit's own verdict: Kubernetes must not give up first.
-		spec["progressDeadlineSeconds"] = int64((startup + time.Minute).Seconds())
-	case "StatefulSet":
-	default:
-		return nil, fmt.Errorf("%s: workload kind %s can't be served; write Deployment or StatefulSet", r.Runtime.Path, w.Kind)
+func servingPatch(r *registry.Release, base []any) (object, error) {
+	s, spec := r.Serving, object{}
+	if err := rollout(r, spec); err != nil {
+		return nil, err
 	}
 	if s.Replicas != nil {
 		spec["replicas"] = *s.Replicas
 	}
-	container := object{
-		"name":         r.Runtime.Spec.Container,
-		"env":          env(r),
-		"volumeMounts": []any{object{"name": "model", "mountPath": mountPath, "readOnly": true}},
-	}
+	container := object{"name": r.Runtime.Spec.Container, "env": env(r)}
 	if args := arguments(r); len(args) > 0 {
-		container["args"] = args
+		container["args"] = append(slices.Clone(base), args...)
 	}
 	if resources := resourcesOf(r); len(resources) > 0 {
 		container["resources"] = resources
 	}
 	spec["template"] = object{"spec": object{"containers": []any{container}}}
-	return workloadPatch(r, w.Name, spec), nil
+	return workloadPatch(r, r.Runtime.Spec.Workload.Name, spec), nil
+}
+
+// rollout writes how a new revision replaces the old one.
+func rollout(r *registry.Release, spec object) error {
+	want := r.Serving.Rollout
+	if r.Runtime.Spec.Workload.Kind == "StatefulSet" {
+		if want.Strategy != "" && want.Strategy != "inPlace" {
+			return fmt.Errorf("%s:1: rollout strategy %q needs a Deployment; a StatefulSet replaces its pods in place", r.ServingPath, want.Strategy)
+		}
+		return nil
+	}
+	strategy, err := strategyOf(want.Strategy)
+	if err != nil {
+		return fmt.Errorf("%s:1: %w", r.ServingPath, err)
+	}
+	spec["strategy"] = strategy
+	// Later than davit's own verdict: Kubernetes must not give up first.
+	spec["progressDeadlineSeconds"] = int64((want.StartupTimeout.Or(defaultStartupTimeout) + time.Minute).Seconds())
+	return nil
 }
 
 // strategyOf: in a full GPU cluster a surge pod finds no place, so the new pods take the old ones' by default.
@@ -73,11 +115,11 @@ func strategyOf(strategy string) (object, error) {
 	case "recreate":
 		return object{"type": "Recreate", "rollingUpdate": nil}, nil
 	}
-	return nil, fmt.Errorf("rollout strategy %q is not known", strategy)
+	return nil, fmt.Errorf("rollout strategy %q is not known; write inPlace, surge or recreate", strategy)
 }
 
 // arguments are the runtime's with the Serving's over them, ordered: `--key=value`, or `--key` for true.
-func arguments(r *registry.Release) (args []string) {
+func arguments(r *registry.Release) (args []any) {
 	merged := maps.Clone(r.Runtime.Spec.Args)
 	if merged == nil {
 		merged = map[string]registry.Arg{}
@@ -93,20 +135,26 @@ func arguments(r *registry.Release) (args []string) {
 	return args
 }
 
+// env takes the other source away from a variable that the base has too: it may have one only.
 func env(r *registry.Release) []any {
 	modelPath := r.Runtime.Spec.ModelPath
 	if modelPath == "" {
 		modelPath = mountPath + "/models"
 	}
-	out := []any{object{"name": "DAVIT_MODEL_PATH", "value": modelPath}}
+	out := []any{object{"name": modelPathVariable, "value": modelPath, "valueFrom": nil}}
 	for _, name := range slices.Sorted(maps.Keys(r.Serving.Env)) {
 		e := r.Serving.Env[name]
+		if name == modelPathVariable {
+			continue
+		}
 		if e.Secret == "" {
-			out = append(out, object{"name": name, "value": e.Value})
+			out = append(out, object{"name": name, "value": e.Value, "valueFrom": nil})
 			continue
 		}
 		ref := object{"name": e.Secret, "key": e.Key}
-		out = append(out, object{"name": name, "valueFrom": object{"secretKeyRef": ref}})
+		out = append(out, object{"name": name, "value": nil, "valueFrom": object{
+			"secretKeyRef": ref, "configMapKeyRef": nil, "fieldRef": nil, "resourceFieldRef": nil,
+		}})
 	}
 	return out
 }
@@ -134,15 +182,27 @@ func resourcesOf(r *registry.Release) object {
 	return out
 }
 
-// identity is the last patch on the workload: what the pods are labelled with and which images they run, by
-// digest.
+// identity is the last patch on the workload: what the pods are labelled with, and which images they run and
+// mount, by digest.
 func identity(r *registry.Release, modelImage string) object {
 	template := object{
-		"metadata": object{"labels": podLabels(r)},
+		"metadata": object{"labels": objectLabels(r)},
 		"spec": object{
-			"containers": []any{object{"name": r.Runtime.Spec.Container, "image": r.Runtime.Spec.Image}},
-			"volumes":    []any{object{"name": "model", "image": object{"reference": modelImage, "pullPolicy": "IfNotPresent"}}},
+			"containers": []any{object{
+				"name":         r.Runtime.Spec.Container,
+				"image":        r.Runtime.Spec.Image,
+				"volumeMounts": []any{modelMount()},
+			}},
+			"volumes": []any{modelVolume(modelImage)},
 		},
 	}
-	return workloadPatch(r, r.Name+"-"+r.Runtime.Spec.Workload.Name, object{"template": template})
+	return workloadPatch(r, prefixed(r, r.Runtime.Spec.Workload.Name), object{"template": template})
+}
+
+func modelMount() object {
+	return object{"name": "model", "mountPath": mountPath, "readOnly": true}
+}
+
+func modelVolume(image string) object {
+	return object{"name": "model", "image": object{"reference": image, "pullPolicy": "IfNotPresent"}}
 }

@@ -1,0 +1,228 @@
+package render_test
+
+import (
+	"fmt"
+	"io/fs"
+	"log"
+	"os"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/davit-dev/davit/render"
+)
+
+// TestHostile lays one hostile Component over the release: each is refused by its place, and the next build
+// of a sound one is unchanged. Files are below releases/iris, or from the root with a leading slash.
+func TestHostile(t *testing.T) {
+	sound := iris(t, nil)
+	before, err := render.Release(sound, release(t, sound), modelImage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const head = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
+	const widget = "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: a}\nspec: {list: [{name: x, keep: me}]}\n"
+	const config = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
+	type files = map[string]string
+	for name, c := range map[string]struct {
+		component string
+		files     files
+		want      string
+	}{
+		"https":               {"resources:\n- https://example.com/a.yaml\n", nil, `releases/iris/kustomization.yaml:4: remote resource "https://example.com/a.yaml"; copy it into the repository`},
+		"http":                {"resources: ['http://example.com/a.yaml']\n", nil, "kustomization.yaml:3: remote resource"},
+		"github":              {"resources:\n- github.com/a/b//c?ref=main\n", nil, "kustomization.yaml:4: remote resource"},
+		"git@":                {"resources: ['git@example.com:a/b']\n", nil, "kustomization.yaml:3: remote resource"},
+		"git::":               {"components: ['git::https://example.com/a']\n", nil, "remote resource"},
+		"ssh":                 {"components: ['ssh://git@example.com/a']\n", nil, "remote resource"},
+		"file":                {"components: ['file:///etc']\n", nil, "remote resource"},
+		"host without scheme": {"resources: [example.com/a/b]\n", nil, "remote resource"},
+		"folder named as a host": {"resources: [github.com/a/b]\n", files{
+			"github.com/a/b/kustomization.yaml": "resources: [a.yaml]\n", "github.com/a/b/a.yaml": config}, "remote resource"},
+		"host after dot": {"resources: [./github.com/a/b]\n", files{
+			"github.com/a/b/kustomization.yaml": "resources: [a.yaml]\n", "github.com/a/b/a.yaml": config}, "remote resource"},
+		"remote patch":          {"patches: [{path: 'https://example.com/p.yaml'}]\n", nil, "remote resource"},
+		"remote replacement":    {"replacements: [{path: 'https://example.com/p.yaml'}]\n", nil, "remote resource"},
+		"remote data":           {"configMapGenerator: [{name: a, files: ['k=https://example.com/p']}]\n", nil, "remote resource"},
+		"remote, nested":        {"resources: [a]\n", files{"a/kustomization.yaml": "\nresources: ['https://example.com']\n"}, "releases/iris/a/kustomization.yaml:2: remote"},
+		"outside":               {"resources: [../../environments/production/environment.yaml]\n", nil, "is not a file or folder below releases/iris"},
+		"sibling by prefix":     {"resources: [../iris-other/a.yaml]\n", files{"/releases/iris-other/a.yaml": config}, "is not a file or folder below releases/iris"},
+		"absolute":              {"resources: [/etc/passwd]\n", nil, "is not a file or folder"},
+		"missing":               {"resources: [a.yaml]\n", nil, "is not a file or folder"},
+		"other environment":     {"resources: [staging]\n", files{"staging/kustomization.yaml": "resources: []\n"}, "staging/kustomization.yaml:1: file is missing"},
+		"layer of its own":      {"components: [production]\n", files{"production/kustomization.yaml": head + "labels: []\n"}, `"production" is not a file or folder`},
+		"openapi":               {"openapi: {path: schema.json}\n", nil, "kustomization.yaml:3: openapi is refused"},
+		"OpenAPI":               {"OpenAPI: {path: schema.json}\n", nil, "OpenAPI is refused"},
+		"openapi, nested":       {"resources: [a]\n", files{"a/kustomization.yaml": "openapi: {version: v1.20.4}\n"}, "releases/iris/a/kustomization.yaml:1: openapi is refused"},
+		"helm":                  {"helmCharts: [{name: a, repo: 'https://example.com'}]\n", nil, "helmCharts is refused"},
+		"helm globals":          {"helmGlobals: {chartHome: a}\n", nil, "helmGlobals is refused"},
+		"old helm":              {"helmChartInflationGenerator: [{chartName: a}]\n", nil, "helmChartInflationGenerator is refused"},
+		"transformers":          {"transformers: [a.yaml]\n", files{"a.yaml": "kind: A"}, "transformers is refused"},
+		"generators":            {"generators: [a.yaml]\n", files{"a.yaml": "kind: A"}, "generators is refused"},
+		"validators":            {"validators: [a.yaml]\n", files{"a.yaml": "kind: A"}, "validators is refused"},
+		"crds":                  {"crds: [a.yaml]\n", files{"a.yaml": "kind: A"}, "crds is refused"},
+		"configurations":        {"configurations: [a.yaml]\n", files{"a.yaml": "kind: A"}, "configurations is refused"},
+		"vars":                  {"vars: [{name: A, objref: {kind: Service, name: runtime, apiVersion: v1}}]\n", nil, "vars is refused"},
+		"bases":                 {"bases: ['https://example.com']\n", nil, "bases is refused; write resources"},
+		"build metadata":        {"buildMetadata: [managedByLabel]\n", nil, "buildMetadata is refused"},
+		"old merge patches":     {"patchesStrategicMerge: [a.yaml]\n", nil, "patchesStrategicMerge is refused; write patches"},
+		"namespace":             {"namespace: kube-system\n", nil, "namespace is refused"},
+		"unknown field":         {"resourcez: [a.yaml]\n", nil, `unknown field "resourcez"`},
+		"two documents":         {"---\nkind: Component\n", nil, "this has 2 documents"},
+		"function":              {"resources: [a.yaml]\n", files{"a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  annotations:\n    \"config.kubernetes.io/\\x66unction\": 'exec: {path: /bin/sh}'\n"}, "releases/iris/a.yaml:6: annotation config.kubernetes.io/function"},
+		"local config":          {"resources: [a.yaml]\n", files{"a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, annotations: {config.kubernetes.io/local-config: 'true'}}\n"}, "releases/iris/a.yaml:3: annotation"},
+		"anchors":               {"resources: &a [b.yaml]\n", nil, "kustomization.yaml:3: anchors and aliases"},
+		"anchors in flow style": {"resources: [a.json]\n", files{"a.json": "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {a: [&x [], *x]}}\n"}, "releases/iris/a.json:1: anchors and aliases"},
+		"anchors in a patch":    {"patches:\n- target: {kind: Deployment}\n  patch: |-\n    apiVersion: apps/v1\n    kind: Deployment\n    metadata: &m {name: a}\n", nil, "kustomization.yaml:8: anchors and aliases"},
+		"nested deeply":         {"resources: [a.yaml]\n", files{"a.yaml": config + "data: " + strings.Repeat("[", 500) + strings.Repeat("]", 500) + "\n"}, "releases/iris/a.yaml:4: nested more than 100 deep"},
+		"large":                 {"configMapGenerator: [{name: a, files: [big]}]\n", files{"big": strings.Repeat("x", 1<<20+1)}, "releases/iris/big:1: file is 1048577 bytes"},
+		"folders, many times":   {"components: [a0, a0]\n", chain(12, 2), "folders are referred to more than 200 times"},
+		"folders, deep":         {"components: [a0]\n", chain(30, 1), "more than 20 deep"},
+		"files, many":           {"resources: [" + strings.Join(numbered(201), ", ") + "]\n", many(201, config), "more than 200 files"},
+		"folders, in a circle":  {"components: [a]\n", files{"a/kustomization.yaml": head + "components: [../b]\n", "b/kustomization.yaml": head + "components: [../a]\n"}, "more than 20 deep"},
+		"copies":                {"patches:\n- target: {kind: Deployment}\n  patch: |-\n" + strings.Repeat("    - {op: copy, from: /spec, path: /spec/x}\n", 17), nil, "kustomization.yaml:6: more than 16 copies"},
+		"env file outside":      {"configMapGenerator: [{name: a, envs: [../../davit.yaml]}]\n", nil, "is not a file or folder"},
+		"data outside":          {"configMapGenerator: [{name: a, files: [../../davit.yaml]}]\n", nil, "is not a file or folder"},
+		"secret outside":        {"secretGenerator: [{name: a, files: [k=../../davit.yaml]}]\n", nil, "is not a file or folder"},
+		"cluster scope":         {"resources: [a.yaml]\n", files{"a.yaml": "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: a}\n"}, "releases/iris/a.yaml:2: kind ClusterRole is not namespaced"},
+		"cluster scope, list":   {"resources: [a.yaml]\n", files{"a.yaml": "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Namespace, metadata: {name: a}}]\n"}, "is not namespaced"},
+		"CRD":                   {"resources: [a.yaml]\n", files{"a.yaml": config + "---\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a}\n"}, "releases/iris/a.yaml:6: kind CustomResourceDefinition"},
+		"davit's own kinds":     {"resources: [production.yaml]\n", nil, "releases/iris/production.yaml:1: kind Release is davit's own"},
+		"merge on a CRD":        {"patches:\n- target: {kind: Widget}\n  patch: |-\n    apiVersion: example.com/v1\n    kind: Widget\n    metadata: {name: a}\n", nil, "kustomization.yaml:6: a strategic merge patch on example.com/v1 Widget"},
+		"merge on a CRD, file":  {"resources: [w.yaml]\npatches: [{path: p.yaml}]\n", files{"w.yaml": widget, "p.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: runtime}\n---\n" + widget}, "releases/iris/p.yaml:5: a strategic merge patch"},
+		"merge, wide target":    {"resources: [w.yaml]\npatches:\n- target: {name: .*}\n  patch: |-\n    {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n", files{"w.yaml": widget}, "takes in example.com/v1 Widget"},
+		"rename":                {"patches:\n- target: {kind: Deployment}\n  options: {allowNameChange: true}\n  patch: '- {op: replace, path: /metadata/name, value: other}'\n", nil, "Deployment"},
+		"volume":                {"patches:\n- target: {kind: Deployment}\n  patch: '- {op: add, path: /spec/template/spec/volumes, value: [{name: model, emptyDir: {}}]}'\n", nil, `changed the volume "model"`},
+		"mount":                 {"patches:\n- target: {kind: Deployment}\n  patch: '- {op: add, path: /spec/template/spec/containers/0/volumeMounts, value: [{name: x, mountPath: /mnt/model/models}]}'\n", nil, "mounts over /mnt/model"},
+		"panic of a patch":      {"patches:\n- target: {kind: Deployment}\n  patch: '- {op: add}'\n", nil, "building production/iris"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			over := files{"releases/iris/kustomization.yaml": head + c.component}
+			for file, text := range c.files {
+				if rooted, ok := strings.CutPrefix(file, "/"); ok {
+					over[rooted] = text
+				} else {
+					over["releases/iris/"+file] = text
+				}
+			}
+			if name == "sibling by prefix" {
+				over["releases/iris-other/serving.yaml"] = string(sound["releases/iris/serving.yaml"].Data)
+			}
+			fsys := iris(t, over)
+			_, err := render.Release(fsys, release(t, fsys), modelImage)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want one with %q", err, c.want)
+			}
+			after, err := render.Release(sound, release(t, sound), modelImage)
+			if err != nil || after.Hash != before.Hash {
+				t.Errorf("the next build changed: %v", err)
+			}
+		})
+	}
+}
+
+// chain is folders a0, a1, … each with a number of references to the next.
+func chain(length, references int) map[string]string {
+	out := map[string]string{}
+	for i := range length {
+		text := "kind: Component\napiVersion: kustomize.config.k8s.io/v1alpha1\n"
+		if i < length-1 {
+			text += "components: [" + strings.TrimSuffix(strings.Repeat(fmt.Sprintf("../a%d, ", i+1), references), ", ") + "]\n"
+		}
+		out[fmt.Sprintf("a%d/kustomization.yaml", i)] = text
+	}
+	return out
+}
+
+func numbered(n int) (names []string) {
+	for i := range n {
+		names = append(names, fmt.Sprintf("n%d.txt", i))
+	}
+	return names
+}
+
+func many(n int, text string) map[string]string {
+	out := map[string]string{}
+	for _, name := range numbered(n) {
+		out[name] = text
+	}
+	return out
+}
+
+// TestFaultyBase changes the runtime.
+func TestFaultyBase(t *testing.T) {
+	const dir = "runtimes/iris-server/0.1.0/"
+	for name, c := range map[string]struct{ file, old, new, want string }{
+		"runtime.yaml as a resource": {"kustomization.yaml", "- service.yaml", "- runtime.yaml", dir + "runtime.yaml:1: kind Runtime is davit's own"},
+		"no such workload":           {"deployment.yaml", "name: runtime", "name: other", dir + `runtime.yaml:1: the base has no Deployment "runtime"`},
+		"no such Service":            {"service.yaml", "name: runtime", "name: other", dir + `runtime.yaml:1: the base has no Service "runtime"`},
+		"no such container":          {"deployment.yaml", "name: server", "name: other", dir + `runtime.yaml:1: Deployment "runtime" has no container "server"`},
+		"workload kind":              {"runtime.yaml", "kind: Deployment", "kind: DaemonSet", dir + "runtime.yaml:1: workload kind apps/v1 DaemonSet can't be served"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := strings.Replace(string(iris(t, nil)[dir+c.file].Data), c.old, c.new, 1)
+			fsys := iris(t, map[string]string{dir + c.file: text})
+			_, err := render.Release(fsys, release(t, fsys), modelImage)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want one with %q", err, c.want)
+			}
+		})
+	}
+}
+
+// TestOtherEnvironmentsFilesDoNotMatter lays a hostile Component over staging.
+func TestOtherEnvironmentsFilesDoNotMatter(t *testing.T) {
+	fsys := iris(t, map[string]string{
+		"releases/iris/kustomization.yaml":         "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nlabels: []\n",
+		"releases/iris/staging/kustomization.yaml": "openapi: {path: a}\n",
+		"releases/iris/notes.yaml":                 "a: &a [*a]\n",
+	})
+	if _, err := render.Release(fsys, release(t, fsys), modelImage); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestGPUsWithoutAccelerator(t *testing.T) {
+	fsys := iris(t, nil)
+	r := *release(t, fsys)
+	r.Serving.GPUs = 1
+	if _, err := render.Release(fsys, &r, modelImage); err == nil || !strings.Contains(err.Error(), "gpus: 1 without an accelerator") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestModelImageWithoutDigest(t *testing.T) {
+	fsys := iris(t, nil)
+	if _, err := render.Release(fsys, release(t, fsys), "example.com/models/iris:v1"); err == nil || !strings.Contains(err.Error(), "has no digest") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestSymlinkIsRefused(t *testing.T) {
+	const component = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nresources: [a.yaml]\n"
+	fsys := iris(t, map[string]string{"releases/iris/kustomization.yaml": component})
+	fsys["releases/iris/a.yaml"] = &fstest.MapFile{Data: []byte("../../davit.yaml"), Mode: fs.ModeSymlink}
+	if _, err := render.Release(fsys, release(t, fsys), modelImage); err == nil || !strings.Contains(err.Error(), "releases/iris/a.yaml:1: symlinks") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestQuiet: a library does not write to the process's stderr.
+func TestQuiet(t *testing.T) {
+	in, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := os.Stderr
+	os.Stderr = out
+	log.SetOutput(out)
+	fsys := iris(t, nil)
+	_, err = render.Release(fsys, release(t, fsys), modelImage)
+	os.Stderr = was
+	log.SetOutput(was)
+	out.Close()
+	text := make([]byte, 100)
+	if n, _ := in.Read(text); err != nil || n > 0 {
+		t.Errorf("%v; stderr: %s", err, text[:n])
+	}
+}
