@@ -23,7 +23,7 @@ func (c *Cluster) Event(ctx context.Context, mr *v1alpha1.ModelRelease, typ, rea
 	}
 	now := time.Now()
 	event := &eventsv1.Event{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: mr.Name + ".", Namespace: mr.Namespace},
+		ObjectMeta: metav1.ObjectMeta{GenerateName: mr.Name + "-", Namespace: mr.Namespace},
 		EventTime:  metav1.NewMicroTime(now), ReportingController: "davit.dev/controller", ReportingInstance: Manager,
 		Action: "Reconcile", Type: typ, Reason: reason, Note: message,
 		Regarding: corev1.ObjectReference{
