@@ -28,8 +28,8 @@ generate: ## CRDs and deep copies from the API types
 devcluster: ## build a real Kubernetes' binaries, once
 	$(DEVCLUSTER) build control-plane kwok registry
 
-demo: ## the main story on a real API server with simulated nodes
-	examples/iris/demo.sh
+demo: ## the main story on real parts (as root on Linux with a real node)
+	go run ./examples/iris/demo
 
 bench: ## how long a rendering and a load take
 	go test -run '^$$' -bench . ./registry ./render
