@@ -47,6 +47,7 @@ func (r *Reconciler) reconcile(ctx context.Context, s *state) (time.Duration, er
 	case target.stay:
 		return 0, nil
 	case s.inSync(target):
+		target.is(s.release.Status.Applied)
 		return r.settle(ctx, s, target)
 	}
 

@@ -60,6 +60,9 @@ func (t *target) revision() v1alpha1.Revision {
 	}
 }
 
+// is takes over what was found out when the target was applied.
+func (t *target) is(applied v1alpha1.Revision) { t.image, t.hash = applied.Image, applied.ObjectsHash }
+
 // renew is an applied revision under the commit that asks for the same objects now.
 func (t *target) renew(applied v1alpha1.Revision) v1alpha1.Revision {
 	applied.Commit, applied.InputKey, applied.Version, applied.Time = t.commit.String(), t.key, t.release.ModelVersion.Name, metav1.Now()

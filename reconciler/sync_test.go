@@ -2,6 +2,7 @@ package reconciler_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -77,26 +78,43 @@ func (w *world) until(release, version string, phase v1alpha1.Phase) reconciler.
 	}
 }
 
+func (w *world) namespace(env string) string { return strings.ToLower(w.t.Name()) + "-" + env }
+
 func (w *world) status(env string) v1alpha1.ModelReleaseStatus {
 	w.t.Helper()
-	mr, err := w.cluster.Release(w.t.Context(), env, env, "iris")
+	mr, err := w.cluster.Release(w.t.Context(), w.namespace(env), env, "iris")
 	if err != nil || mr == nil {
 		w.t.Fatalf("ModelRelease of %s/iris: %v %v", env, mr, err)
 	}
 	return mr.Status
 }
 
+// dev is the one cluster of this package's tests.
+var dev *devcluster.Cluster
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) (code int) {
+	var err error
+	dev, err = devcluster.Start(context.Background(), devcluster.Config{
+		Nodes: 1, Registry: true, Stages: []string{"testdata/crash-v3.yaml"}, Log: os.Stderr,
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() {
+		if err := dev.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}()
+	return m.Run()
+}
+
+// newWorld makes a repository of its own; its environments' namespaces and its owner bear the test's name.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	dev, err := devcluster.Start(t.Context(), devcluster.Config{Nodes: 1, Registry: true, Log: os.Stderr})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := dev.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
 	w := &world{t: t, dir: t.TempDir(), reports: make(chan reconciler.Report, 1000)}
 	if err := os.CopyFS(w.dir, os.DirFS("../examples/iris/registry")); err != nil {
 		t.Fatal(err)
@@ -104,6 +122,7 @@ func newWorld(t *testing.T) *world {
 	w.edit("davit.yaml", "127.0.0.1:5000", dev.Registry)
 	for _, env := range []string{"staging", "production"} {
 		w.edit("environments/"+env+"/environment.yaml", "bake: 5s", "bake: 100ms")
+		w.edit("environments/"+env+"/environment.yaml", "namespace: "+env, "namespace: "+w.namespace(env))
 	}
 	w.edit("releases/iris/serving.yaml", "  smokeTest: {path: /v2/health/ready}\n", "") // simulated pods answer nothing
 	w.git("init", "-q", "-b", "main")
@@ -112,7 +131,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.cluster, err = cluster.New(t.Context(), cluster.Config{REST: config, Owner: "test"}); err != nil {
+	if w.cluster, err = cluster.New(t.Context(), cluster.Config{REST: config, Owner: t.Name()}); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.cluster.Install(t.Context()); err != nil {
@@ -133,7 +152,7 @@ func (w *world) reconciler() *reconciler.Reconciler {
 		w.t.Fatal(err)
 	}
 	r, err := reconciler.New(reconciler.Config{
-		Source: source, Cluster: w.cluster, Images: images, Owner: "test",
+		Source: source, Cluster: w.cluster, Images: images, Owner: w.t.Name(),
 		Report: func(p reconciler.Report) { w.reports <- p },
 	})
 	if err != nil {
@@ -162,6 +181,38 @@ func (w *world) follow() (stop func()) {
 	return stop
 }
 
+// damage writes a wrong sha256 into a version.
+func (w *world) damage(version string) {
+	w.t.Helper()
+	name := "models/iris/versions/" + version + ".yaml"
+	data, err := os.ReadFile(filepath.Join(w.dir, name))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(data), "sha256: ")
+	w.edit(name, rest[:64], strings.Repeat("a", 64))
+}
+
+// drain waits until a release's status is as wanted.
+func (w *world) drain(env, what string, ok func(v1alpha1.ModelReleaseStatus) bool) v1alpha1.ModelReleaseStatus {
+	w.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		status := w.status(env)
+		if ok(status) {
+			return status
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("%s/iris: not %s: %+v", env, what, status)
+		}
+		select {
+		case <-w.reports:
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func healthy(s v1alpha1.ModelReleaseStatus) bool { return s.Phase == v1alpha1.Healthy }
+
 const production, staging = "production/iris", "staging/iris"
 
 // TestPromoteRevertHold tells the main story: promotion, revert, a version that can't be built is held while
@@ -187,36 +238,21 @@ func TestPromoteRevertHold(t *testing.T) {
 		t.Errorf("after revert: %+v, %d bytes uploaded", got.Applied, back.Uploaded)
 	}
 
-	w.edit("models/iris/versions/v3.yaml", "sha256: ", "sha256: 00")
-	data, err := os.ReadFile(filepath.Join(w.dir, "models/iris/versions/v3.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, sum, _ := strings.Cut(string(data), "sha256: 00")
-	w.edit("models/iris/versions/v3.yaml", "00"+sum[:64], "00"+sum[:62])
+	w.damage("v3")
 	w.edit("releases/iris/production.yaml", "version: v1", "version: v3")
 	w.edit("releases/iris/staging.yaml", "version: v1", "version: v2")
 	w.commit("promote a version with the wrong sha256")
 	w.until(staging, "v2", v1alpha1.Healthy)
-	status := w.status("production")
-	for deadline := time.Now().Add(30 * time.Second); status.Held == nil && time.Now().Before(deadline); status = w.status("production") {
-		select {
-		case <-w.reports:
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-	if status.Held == nil || status.Held.Version != "v3" || status.Applied.Version != "v1" || !strings.Contains(status.Held.Reason, "models/iris/versions/v3.yaml") {
+	status := w.drain("production", "held", func(s v1alpha1.ModelReleaseStatus) bool { return s.Held != nil })
+	if status.Held.Version != "v3" || status.Applied.Version != "v1" || !strings.Contains(status.Held.Reason, "models/iris/versions/v3.yaml") {
 		t.Errorf("after a version that can't be built: %+v", status)
 	}
 
 	w.git("revert", "--no-edit", "HEAD")
 	w.until(staging, "v1", v1alpha1.Healthy)
-	for deadline := time.Now().Add(30 * time.Second); w.status("production").Held != nil && time.Now().Before(deadline); {
-		<-w.reports
-	}
-	if got := w.status("production"); got.Held != nil || got.Phase != v1alpha1.Healthy {
-		t.Errorf("the hold did not end: %+v", got)
-	}
+	w.drain("production", "free of its hold", func(s v1alpha1.ModelReleaseStatus) bool {
+		return s.Held == nil && s.Phase == v1alpha1.Healthy
+	})
 	stop()
 	for len(w.reports) > 0 {
 		<-w.reports
@@ -230,5 +266,94 @@ func TestPromoteRevertHold(t *testing.T) {
 	}
 	if after := w.status("production"); after.Applied != before.Applied {
 		t.Errorf("applied %+v, was %+v", after.Applied, before.Applied)
+	}
+}
+
+// TestCrashRollsBack promotes a version whose pods crash: the release goes back to its last healthy revision
+// with the digest of before, stays there through other commits, and takes the next change of its own files.
+func TestCrashRollsBack(t *testing.T) {
+	w := newWorld(t)
+	stop := w.follow()
+	first := w.until(production, "v1", v1alpha1.Healthy)
+	w.edit("releases/iris/production.yaml", "version: v1", "version: v3")
+	w.commit("promote the damaged v3")
+	bad := w.git("rev-parse", "HEAD")
+	failed := w.until(production, "v3", v1alpha1.Failed)
+	if !strings.Contains(failed.Message, "exited with code 1") {
+		t.Errorf("the reason does not say what happened: %q", failed.Message)
+	}
+	w.until(production, "v1", v1alpha1.RolledBack)
+	got := w.status("production")
+	if got.Held == nil || got.Held.Commit != bad || got.Applied.Image != first.Image || got.Applied.Commit != first.Commit {
+		t.Errorf("after the rollback: %+v", got)
+	}
+	if len(got.Outcomes) < 3 || got.Outcomes[0].Outcome != v1alpha1.RolledBack || got.Outcomes[1].Outcome != v1alpha1.Failed {
+		t.Errorf("outcomes: %+v", got.Outcomes)
+	}
+
+	// A restart and another release's promotion leave the hold as it is.
+	stop()
+	w.follow()
+	w.edit("releases/iris/staging.yaml", "version: v1", "version: v2")
+	w.commit("promote v2 to staging")
+	w.until(staging, "v2", v1alpha1.Healthy)
+	if got := w.status("production"); got.Held == nil || got.Applied.Version != "v1" || got.Phase != v1alpha1.RolledBack {
+		t.Errorf("the hold did not last: %+v", got)
+	}
+	w.edit("releases/iris/production.yaml", "version: v3", "version: v2")
+	w.commit("promote v2 to production")
+	w.until(production, "v2", v1alpha1.Healthy)
+	if got := w.status("production"); got.Held != nil || got.Applied.Version != "v2" {
+		t.Errorf("after the next promotion: %+v", got)
+	}
+}
+
+// TestFirstRevisionThatFailsStays has nothing to go back to.
+func TestFirstRevisionThatFailsStays(t *testing.T) {
+	w := newWorld(t)
+	w.edit("releases/iris/production.yaml", "version: v1", "version: v3")
+	w.commit("start with the damaged v3")
+	if err := w.reconciler().Once(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.status("production"); got.Phase != v1alpha1.Failed || got.Held == nil || got.Healthy.Commit != "" {
+		t.Errorf("status %+v", got)
+	}
+	if got := w.status("staging"); got.Phase != v1alpha1.Healthy {
+		t.Errorf("staging was held up: %+v", got)
+	}
+}
+
+// TestRemoval deletes a release the registry no longer has, and nothing where a guard stops it.
+func TestRemoval(t *testing.T) {
+	w := newWorld(t)
+	w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	w.drain("staging", "healthy", healthy)
+
+	w.git("rm", "-q", "-r", "releases")
+	w.commit("no releases at all")
+	w.git("revert", "--no-edit", "HEAD")
+	w.git("rm", "-q", "releases/iris/staging.yaml")
+	w.commit("staging serves iris no more")
+	for {
+		select {
+		case r := <-w.reports:
+			if r.Phase != reconciler.Removed {
+				continue
+			}
+			if r.Key.String() != staging {
+				t.Fatalf("%s was removed", r.Key)
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatal("staging/iris was not removed")
+		}
+		break
+	}
+	if mr, err := w.cluster.Release(t.Context(), w.namespace("staging"), "staging", "iris"); err != nil || mr != nil {
+		t.Errorf("the ModelRelease is still there: %v %v", mr, err)
+	}
+	if got := w.status("production"); got.Phase != v1alpha1.Healthy {
+		t.Errorf("production: %+v", got)
 	}
 }
