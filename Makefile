@@ -4,7 +4,7 @@ SHELL := /bin/bash
 TOOLS := -modfile=.ci/tools/go.mod
 DEVCLUSTER := go run ./deploy/devcluster/cmd/devcluster
 
-.PHONY: help build test lint generate demo bench devcluster
+.PHONY: help build test lint generate demo e2e bench devcluster deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,15 @@ generate: ## CRDs and deep copies from the API types
 devcluster: ## build a real Kubernetes' binaries, once
 	$(DEVCLUSTER) build control-plane kwok registry
 
-demo: ## the main story on real parts (as root on Linux with a real node)
+e2e: deps ## the tests that need root and a real node
+	$(DEVCLUSTER) build all
+	DAVIT_E2E=1 go test -count=1 -timeout 30m -run RealNode ./deploy/devcluster
+
+deps: ## what a real node needs of Debian: headers for runc, and ip
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! { [ -e /usr/include/seccomp.h ] && command -v ip >/dev/null; }; then \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends libseccomp-dev iproute2; fi
+
+demo: deps ## the main story on real parts (as root on Linux with a real node)
 	go run ./examples/iris/demo
 
 bench: ## how long a rendering and a load take

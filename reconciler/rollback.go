@@ -51,7 +51,7 @@ func (r *Reconciler) fail(ctx context.Context, s *state, t *target, reason, mess
 // first: a node may say so while its registry is only out of reach.
 func (r *Reconciler) failed(ctx context.Context, s *state, t *target, health cluster.Health) (time.Duration, error) {
 	if health.Reason != cluster.ReasonImageNotFound {
-		return 0, r.fail(ctx, s, t, health.Reason, health.Message)
+		return 0, r.fail(ctx, s, t, health.Reason, health.Sentence())
 	}
 	for _, ref := range []string{s.release.Status.Applied.Image, t.release.Runtime.Spec.Image} {
 		switch there, err := r.cfg.Images.Exists(ctx, ref); {

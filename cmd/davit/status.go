@@ -31,13 +31,16 @@ func statusCommand(a *app) *cobra.Command {
 		var rows [][]any
 		for _, mr := range releases {
 			st := mr.Status
-			by := "-"
+			by, merge := "-", false
 			if sourceErr == nil {
-				by = author(cmd.Context(), source, st.Applied.Commit)
+				by, _ = about(cmd.Context(), source, st.Applied.Commit)
+				if st.Held != nil {
+					_, merge = about(cmd.Context(), source, st.Held.Commit)
+				}
 			}
 			rows = append(rows, []any{
 				mr.Spec.Environment + "/" + mr.Spec.Release, orDash(st.Applied.Version), st.Phase,
-				age(st.Applied.Time.Time), orDash(short(st.Applied.Commit)), by, advice(mr),
+				age(st.Applied.Time.Time), orDash(short(st.Applied.Commit)), by, advice(mr, merge),
 			})
 		}
 		if *format == "table" && len(rows) == 0 {
@@ -49,8 +52,8 @@ func statusCommand(a *app) *cobra.Command {
 	return c
 }
 
-// advice is the status's message and, for a release that is held, how to get out of it.
-func advice(mr *v1alpha1.ModelRelease) string {
+// advice is the status's message and, for a release that is held, the command to get out of it.
+func advice(mr *v1alpha1.ModelRelease, merge bool) string {
 	held := mr.Status.Held
 	if held == nil {
 		return mr.Status.Message
@@ -59,22 +62,27 @@ func advice(mr *v1alpha1.ModelRelease) string {
 	if text == "" {
 		text = held.Reason
 	}
-	return fmt.Sprintf("%s; held until the release's files change: git revert %s", strings.TrimSpace(text), short(held.Commit))
+	revert := "git revert "
+	if merge {
+		revert += "-m 1 "
+	}
+	return fmt.Sprintf("%s; held until the release's files change: %s%s", strings.TrimSpace(text), revert, short(held.Commit))
 }
 
-func author(ctx context.Context, source *gitops.Source, commit string) string {
+// about is a commit's author, and whether it is a merge; "-" for a commit that is not in the repository.
+func about(ctx context.Context, source *gitops.Source, commit string) (author string, merge bool) {
 	if commit == "" {
-		return "-"
+		return "-", false
 	}
 	hash, err := source.Resolve(ctx, commit)
 	if err != nil {
-		return "-"
+		return "-", false
 	}
 	c, err := source.Commit(ctx, hash)
 	if err != nil {
-		return "-"
+		return "-", false
 	}
-	return c.Author.Name
+	return c.Author.Name, len(c.Parents) > 1
 }
 
 // clusterReleases are the ModelReleases an argument selects, ordered by environment and name.

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/term"
+
 	"github.com/davit-dev/davit/deploy/devcluster"
 )
 
@@ -76,7 +78,7 @@ func run(ctx context.Context) (err error) {
 
 // play keeps everything up on a terminal.
 func (d *demo) play(ctx context.Context) error {
-	if info, err := os.Stdin.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 || os.Getenv("CI") != "" {
+	if !term.IsTerminal(int(os.Stdin.Fd())) || !term.IsTerminal(int(os.Stdout.Fd())) {
 		return nil
 	}
 	fmt.Printf("\nEverything stays up for playing; davit follows %s.\n  export KUBECONFIG=%s\n  %s -C %s status\nCtrl-C takes it down.\n",
