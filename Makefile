@@ -7,14 +7,13 @@ DEVCLUSTER := go run ./deploy/devcluster/cmd/devcluster
 .PHONY: help build test lint generate demo e2e bench devcluster deps
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/davit
 	go build -trimpath -o bin/davit ./cmd/davit
 
 test: devcluster ## all tests, against real git, a real OCI registry and a real API server
-	go test -timeout 30m ./...
-	go test -race -timeout 30m ./registry/... ./render ./gitops
+	go test -race -timeout 30m ./...
 
 lint: ## gofmt, go vet, staticcheck, tidy modules
 	@files=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$files" ] || { echo "gofmt -w: $$files" >&2; exit 1; }
@@ -33,8 +32,8 @@ e2e: deps ## the tests that need root and a real node
 	DAVIT_E2E=1 go test -count=1 -timeout 30m -run RealNode ./deploy/devcluster
 
 deps: ## what a real node needs of Debian: headers for runc, and ip
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! { [ -e /usr/include/seccomp.h ] && command -v ip >/dev/null; }; then \
-		apt-get update -qq && apt-get install -y -qq --no-install-recommends libseccomp-dev iproute2; fi
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! { [ -e /usr/include/seccomp.h ] && command -v ip >/dev/null && command -v iptables >/dev/null; }; then \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends libseccomp-dev iproute2 iptables; fi
 
 demo: deps ## the main story on real parts (as root on Linux with a real node)
 	go run ./examples/iris/demo
