@@ -65,7 +65,7 @@ func (r *Reconciler) reconcile(ctx context.Context, s *state) (time.Duration, er
 	}
 
 	if err := r.claim(ctx, s, target, cluster.Kinds(objects.Objects)); err != nil {
-		return 0, err
+		return r.unclaimed(ctx, s, target, err)
 	}
 	changes, err := r.cfg.Cluster.Apply(ctx, s.release, objects.Objects)
 	s.progress(target, changes)

@@ -2,13 +2,11 @@ package reconciler
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry"
@@ -42,19 +40,6 @@ func (r *Reconciler) report(ctx context.Context, s *state, t *target) {
 		Key: s.key, Version: t.release.ModelVersion.Name, Commit: t.commit.String(), Image: t.image, Uploaded: t.uploaded,
 		Phase: st.Phase, Reason: st.Reason, Message: st.Message, Took: time.Since(t.seen),
 	})
-}
-
-// claim makes sure of the namespace and takes the release for the target.
-func (r *Reconciler) claim(ctx context.Context, s *state, t *target, kinds []schema.GroupKind) error {
-	if err := r.cfg.Cluster.EnsureNamespace(ctx, t.release.Environment.Spec.Namespace); err != nil {
-		return fmt.Errorf("namespace of %s: %w", s.key, err)
-	}
-	claimed, err := r.cfg.Cluster.Claim(ctx, t.claim(kinds))
-	if err != nil {
-		return fmt.Errorf("claiming %s: %w", s.key, err)
-	}
-	s.adopt(claimed)
-	return nil
 }
 
 // setCondition replaces a condition and keeps its transition time where the status stays.

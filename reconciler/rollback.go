@@ -76,6 +76,15 @@ func (r *Reconciler) unbuilt(ctx context.Context, s *state, t *target, err error
 	return 0, err
 }
 
+// unclaimed tells a rewritten branch, which a person has to accept, from a lost race.
+func (r *Reconciler) unclaimed(ctx context.Context, s *state, t *target, err error) (time.Duration, error) {
+	var rewritten *rewrittenError
+	if errors.As(err, &rewritten) {
+		return 0, r.wait(ctx, s, t, "HistoryRewritten", rewritten.Error())
+	}
+	return 0, err
+}
+
 // unapplied tells an object the API server refuses from an API server out of reach.
 func (r *Reconciler) unapplied(ctx context.Context, s *state, t *target, err error) (time.Duration, error) {
 	var refused *cluster.RefusedError

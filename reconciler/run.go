@@ -24,6 +24,8 @@ type Config struct {
 	Images  *image.Builder
 	// Owner names this registry and controller; a ModelRelease of another owner is not touched.
 	Owner string
+	// AcceptRewrite lets a commit older than the recorded one be applied, after a forced push or a reset.
+	AcceptRewrite bool
 	// Workers is how many releases are worked on at once; 8 when zero.
 	Workers int
 	// Log receives one line per failure that is tried again; discarded when nil.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler/cluster"
@@ -44,13 +43,6 @@ type target struct {
 	image    string
 	hash     string // objectsHash
 	uploaded int64
-}
-
-func (t *target) claim(kinds []schema.GroupKind) cluster.Target {
-	return cluster.Target{
-		Namespace: t.release.Environment.Spec.Namespace, Environment: t.release.Environment.Name,
-		Release: t.release.Name, Commit: t.commit.String(), Kinds: kinds,
-	}
 }
 
 func (t *target) revision() v1alpha1.Revision {

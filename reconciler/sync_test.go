@@ -3,6 +3,8 @@ package reconciler_test
 import (
 	"context"
 	"fmt"
+	"net/http/cgi"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -141,7 +143,7 @@ func newWorld(t *testing.T) *world {
 }
 
 // reconciler makes one as davit sync does.
-func (w *world) reconciler() *reconciler.Reconciler {
+func (w *world) reconciler(edits ...func(*reconciler.Config)) *reconciler.Reconciler {
 	w.t.Helper()
 	source, err := gitops.Open(w.t.Context(), gitops.Config{URL: w.dir})
 	if err != nil {
@@ -151,10 +153,14 @@ func (w *world) reconciler() *reconciler.Reconciler {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	r, err := reconciler.New(reconciler.Config{
+	cfg := reconciler.Config{
 		Source: source, Cluster: w.cluster, Images: images, Owner: w.t.Name(),
 		Report: func(p reconciler.Report) { w.reports <- p },
-	})
+	}
+	for _, edit := range edits {
+		edit(&cfg)
+	}
+	r, err := reconciler.New(cfg)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -162,10 +168,10 @@ func (w *world) reconciler() *reconciler.Reconciler {
 }
 
 // follow runs a reconciler until the returned function is called.
-func (w *world) follow() (stop func()) {
+func (w *world) follow(edits ...func(*reconciler.Config)) (stop func()) {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan error)
-	go func() { done <- w.reconciler().Run(ctx) }()
+	go func() { done <- w.reconciler(edits...).Run(ctx) }()
 	stopped := false
 	stop = func() {
 		if stopped {
@@ -356,4 +362,60 @@ func TestRemoval(t *testing.T) {
 	if got := w.status("production"); got.Phase != v1alpha1.Healthy {
 		t.Errorf("production: %+v", got)
 	}
+}
+
+// TestBrokenFileKeepsItsReleaseOnly: a fault costs the release it is in, which stays as it is.
+func TestBrokenFileKeepsItsReleaseOnly(t *testing.T) {
+	w := newWorld(t)
+	w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	before := w.status("production")
+	w.edit("releases/iris/production.yaml", "version: v1", "verison: v2")
+	w.edit("releases/iris/staging.yaml", "version: v1", "version: v2")
+	w.commit("a slip of the pen")
+	w.until(staging, "v2", v1alpha1.Healthy)
+	if after := w.status("production"); after.Applied != before.Applied || after.Phase != v1alpha1.Healthy {
+		t.Errorf("production was touched: %+v", after)
+	}
+}
+
+// TestRewrittenBranch is not followed back until that is accepted.
+func TestRewrittenBranch(t *testing.T) {
+	w := newWorld(t)
+	stop := w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	w.edit("releases/iris/production.yaml", "version: v1", "version: v2")
+	w.commit("promote v2")
+	w.until(production, "v2", v1alpha1.Healthy)
+	w.git("reset", "-q", "--hard", "HEAD~1")
+	got := w.drain("production", "waiting", func(s v1alpha1.ModelReleaseStatus) bool { return s.Phase == v1alpha1.Waiting })
+	if got.Reason != "HistoryRewritten" || got.Applied.Version != "v2" || !strings.Contains(got.Message, "--accept-rewrite") {
+		t.Errorf("status %+v", got)
+	}
+	stop()
+	w.follow(func(c *reconciler.Config) { c.AcceptRewrite = true })
+	w.until(production, "v1", v1alpha1.Healthy)
+}
+
+// TestRemoteRepository follows a repository over http.
+func TestRemoteRepository(t *testing.T) {
+	w := newWorld(t)
+	git, err := exec.LookPath("git")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(&cgi.Handler{
+		Path: git, Args: []string{"http-backend"}, Env: []string{"GIT_PROJECT_ROOT=" + w.dir, "GIT_HTTP_EXPORT_ALL=1"},
+	})
+	t.Cleanup(server.Close)
+	w.follow(func(c *reconciler.Config) {
+		c.Source, err = gitops.Open(t.Context(), gitops.Config{URL: server.URL + "/.git", Mirror: t.TempDir(), Interval: 100 * time.Millisecond})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	w.until(production, "v1", v1alpha1.Healthy)
+	w.edit("releases/iris/production.yaml", "version: v1", "version: v2")
+	w.commit("promote v2")
+	w.until(production, "v2", v1alpha1.Healthy)
 }

@@ -46,6 +46,7 @@ type syncOptions struct {
 	repo     string
 	branch   string
 	takeOver bool
+	rewrite  bool
 	interval time.Duration
 	timeout  time.Duration
 }
@@ -64,6 +65,7 @@ func syncCommand(a *app) *cobra.Command {
 	f.StringVar(&o.repo, "repo", "", "follow the repository at this URL instead of the local one")
 	f.StringVar(&o.branch, "branch", "", "branch to follow (default: HEAD's)")
 	f.BoolVar(&o.takeOver, "take-over", false, "take releases that another registry or controller owns")
+	f.BoolVar(&o.rewrite, "accept-rewrite", false, "apply commits older than those applied last, after a forced push or a reset")
 	f.DurationVar(&o.interval, "interval", 10*time.Second, "how often the refs of a --repo URL are checked")
 	f.DurationVar(&o.timeout, "timeout", 30*time.Minute, "with --once: give up after this time")
 	c.RunE = func(cmd *cobra.Command, _ []string) error { return a.sync(cmd, o) }
@@ -98,7 +100,9 @@ func (a *app) sync(cmd *cobra.Command, o *syncOptions) error {
 		return err
 	}
 	out := &reporter{w: cmd.OutOrStdout()}
-	loop, err := reconciler.New(reconciler.Config{Source: source, Cluster: target, Images: builder, Owner: owner, Log: log, Report: out.report})
+	loop, err := reconciler.New(reconciler.Config{
+		Source: source, Cluster: target, Images: builder, Owner: owner, AcceptRewrite: o.rewrite, Log: log, Report: out.report,
+	})
 	if err != nil {
 		return err
 	}

@@ -103,10 +103,6 @@ func TestStatusRoundTrip(t *testing.T) {
 	if _, err := c.WriteStatus(t.Context(), mr); !errors.Is(err, cluster.ErrConflict) {
 		t.Errorf("a stale status gave %v", err)
 	}
-	written.Spec.Suspend = true
-	if written, err = c.WriteSpec(t.Context(), written); err != nil || !written.Spec.Suspend || written.Generation != 2 {
-		t.Errorf("suspending: %+v, %v", written, err)
-	}
 	c.Event(t.Context(), written, "Warning", "CrashLoop", strings.Repeat("é", 600))
 	events, err := client.EventsV1().Events(ns).List(t.Context(), metav1.ListOptions{})
 	if err != nil || len(events.Items) != 1 || events.Items[0].Regarding.Name != "production.iris" {

@@ -42,13 +42,3 @@ func inventoryKinds(mr *v1alpha1.ModelRelease) (kinds string, settled bool) {
 	settled = settled && mr.Status.Phase != v1alpha1.Progressing
 	return joinKinds(all), settled
 }
-
-// WriteSpec writes mr's spec, a person's pin or suspension, on the condition that nobody wrote mr since it
-// was read: otherwise ErrConflict.
-func (c *Cluster) WriteSpec(ctx context.Context, mr *v1alpha1.ModelRelease) (*v1alpha1.ModelRelease, error) {
-	out, err := c.send(ctx, c.releases.Put().Name(mr.Name), mr.DeepCopy())
-	if err != nil {
-		return nil, fmt.Errorf("writing spec of %s/%s: %w", mr.Namespace, mr.Name, err)
-	}
-	return out, nil
-}

@@ -87,32 +87,6 @@ func awaitState(t *testing.T, w *cluster.Watcher, c *cluster.Cluster, ns string,
 	})
 }
 
-func TestWatchTellsOfSpecsButNotOfStatuses(t *testing.T) {
-	c, ns := open(t)
-	mr, _ := deploy(t, c, ns, "c1", config)
-	_, told := watch(t, c)
-	mr.Status.Message = "written by davit"
-	mr, err := c.WriteStatus(t.Context(), mr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-told:
-		t.Error("told of a status")
-	default:
-	}
-	mr.Spec.Suspend = true
-	if _, err := c.WriteSpec(t.Context(), mr); err != nil {
-		t.Fatal(err)
-	}
-	want(t, "told", <-told, ns+"/iris")
-	select {
-	case <-told:
-		t.Error("told twice: of the status too")
-	default:
-	}
-}
-
 // TestSmokeTest runs against a stand-in for the API server's proxy: the real one refuses endpoints on
 // loopback, and simulated pods answer nothing.
 func TestSmokeTest(t *testing.T) {

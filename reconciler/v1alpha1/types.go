@@ -38,7 +38,7 @@ type ModelReleaseList struct {
 	Items           []ModelRelease `json:"items"`
 }
 
-// ModelReleaseSpec is what a person asks of a release beside what Git says.
+// ModelReleaseSpec names the release; davit writes it once.
 type ModelReleaseSpec struct {
 	// Environment is the name of the environment, as in the registry.
 	// +kubebuilder:validation:MinLength=1
@@ -46,25 +46,6 @@ type ModelReleaseSpec struct {
 	// Release is the name of the release, as in the registry.
 	// +kubebuilder:validation:MinLength=1
 	Release string `json:"release"`
-	// Suspend stops davit from writing anything of this release.
-	// +optional
-	Suspend bool `json:"suspend,omitempty"`
-	// Pin keeps the release at a revision a person chose.
-	// +optional
-	Pin *Pin `json:"pin,omitempty"`
-}
-
-// Pin is a revision a person chose. It ends with the next change of the release's own files.
-type Pin struct {
-	// Revision is the full commit the release's files are read from; empty when only Version is pinned.
-	// +optional
-	Revision string `json:"revision,omitempty"`
-	// Version is the model version to serve.
-	// +optional
-	Version string `json:"version,omitempty"`
-	// Reason is why, in that person's words.
-	// +optional
-	Reason string `json:"reason,omitempty"`
 }
 
 // ModelReleaseStatus is what davit knows of a release.

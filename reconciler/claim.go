@@ -1,0 +1,71 @@
+package reconciler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/davit-dev/davit/reconciler/cluster"
+)
+
+// rewrittenError says that a commit older than the recorded one was about to be applied: the branch was
+// rewritten, or this controller is behind another one.
+type rewrittenError struct{ older, recorded string }
+
+func (e *rewrittenError) Error() string {
+	return fmt.Sprintf("commit %.12s is older than %.12s, which was applied last; go back with git revert, or accept a rewritten branch with davit sync --accept-rewrite", e.older, e.recorded)
+}
+
+// claim makes sure of the namespace and takes the release for the target, by compare-and-swap on what was
+// known of it. When that was not the newest, the release is read again and the claim fails, to be tried anew.
+func (r *Reconciler) claim(ctx context.Context, s *state, t *target, kinds []schema.GroupKind) error {
+	if err := r.notOlder(ctx, s, t); err != nil {
+		return err
+	}
+	namespace := t.release.Environment.Spec.Namespace
+	if err := r.cfg.Cluster.EnsureNamespace(ctx, namespace); err != nil {
+		return fmt.Errorf("namespace of %s: %w", s.key, err)
+	}
+	order := cluster.Target{
+		Namespace: namespace, Environment: t.release.Environment.Name, Release: t.release.Name,
+		Commit: t.commit.String(), Kinds: kinds,
+	}
+	if s.release != nil && s.release.Namespace == namespace {
+		order.Observed = s.release
+	}
+	claimed, err := r.cfg.Cluster.Claim(ctx, order)
+	if errors.Is(err, cluster.ErrConflict) && order.Observed != nil {
+		fresh, readErr := r.cfg.Cluster.Release(ctx, namespace, s.key.Environment, s.key.Name)
+		if readErr == nil {
+			s.release = fresh
+		}
+		return fmt.Errorf("claiming %s: %w", s.key, errors.Join(err, readErr))
+	}
+	if err != nil {
+		return fmt.Errorf("claiming %s: %w", s.key, err)
+	}
+	s.adopt(claimed)
+	return nil
+}
+
+// notOlder refuses an ancestor of the recorded commit, unless the target is a rollback or a rewritten branch
+// is accepted. A recorded commit that is not in the repository any more can't be compared and is no obstacle.
+func (r *Reconciler) notOlder(ctx context.Context, s *state, t *target) error {
+	if s.release == nil || t.rollback || r.cfg.AcceptRewrite {
+		return nil
+	}
+	recorded, err := r.cfg.Source.Resolve(ctx, s.release.Status.Claim.Commit)
+	if err != nil || recorded == t.commit {
+		return nil
+	}
+	older, err := r.cfg.Source.IsAncestor(ctx, t.commit, recorded)
+	if err != nil {
+		return fmt.Errorf("comparing with the recorded commit of %s: %w", s.key, err)
+	}
+	if older {
+		return &rewrittenError{t.commit.String(), recorded.String()}
+	}
+	return nil
+}
