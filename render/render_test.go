@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
+	"github.com/davit-dev/davit/deploy/devcluster"
 	"github.com/davit-dev/davit/registry"
 	"github.com/davit-dev/davit/render"
 )
@@ -118,12 +119,12 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// TestOverlayGivesTheSameBytes builds each case's written tree from disk by Kustomize's API, and by kubectl
-// where there is one: DAVIT_KUBECTL, or the one on PATH.
+// TestOverlayGivesTheSameBytes builds each case's written tree from disk by Kustomize's API and by the real
+// kubectl.
 func TestOverlayGivesTheSameBytes(t *testing.T) {
-	kubectl := os.Getenv("DAVIT_KUBECTL")
-	if kubectl == "" {
-		kubectl, _ = exec.LookPath("kubectl")
+	binaries, err := devcluster.Build(t.Context(), os.Stderr, devcluster.PartControlPlane)
+	if err != nil {
+		t.Fatal(err)
 	}
 	for name, a := range cases(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
@@ -142,11 +143,7 @@ func TestOverlayGivesTheSameBytes(t *testing.T) {
 			if yaml, err := built.AsYaml(); err != nil || !bytes.Equal(yaml, out.YAML) {
 				t.Errorf("from disk (%v):\n%s\nin memory:\n%s", err, yaml, out.YAML)
 			}
-			if kubectl == "" {
-				t.Log("no kubectl")
-				return
-			}
-			yaml, err := exec.Command(kubectl, "kustomize", dir).Output()
+			yaml, err := exec.Command(binaries["kubectl"], "kustomize", dir).Output()
 			if err != nil || !bytes.Equal(yaml, out.YAML) {
 				t.Errorf("kubectl (%v):\n%s\nin memory:\n%s", err, yaml, out.YAML)
 			}

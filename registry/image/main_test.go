@@ -1,6 +1,7 @@
 package image
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -21,21 +22,39 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
+	"github.com/davit-dev/davit/deploy/devcluster"
 	"github.com/davit-dev/davit/registry"
 )
 
-func TestMain(m *testing.M) {
+// distribution is the address of an OCI registry of the distribution project, or the one DAVIT_TEST_REGISTRY names.
+var distribution = os.Getenv("DAVIT_TEST_REGISTRY")
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) (code int) {
 	backoff = 5 * time.Millisecond
-	os.Exit(m.Run())
+	if distribution == "" {
+		server, err := devcluster.Start(context.Background(), devcluster.Config{NoControlPlane: true, Registry: true, Log: os.Stderr})
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer func() {
+			if err := server.Stop(); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				code = 1
+			}
+		}()
+		distribution = server.Registry
+	}
+	return m.Run()
 }
 
-// eachRegistry runs the test against go-containerregistry's OCI registry, and against the one that
-// DAVIT_TEST_REGISTRY names ("127.0.0.1:5000"). f gets a prefix for repositories.
+// eachRegistry runs the test against go-containerregistry's OCI registry and against a real one. f gets a
+// prefix for repositories.
 func eachRegistry(t *testing.T, f func(t *testing.T, prefix string)) {
 	t.Run("memory", func(t *testing.T) { f(t, memoryRegistry(t)+"/models") })
-	if host := os.Getenv("DAVIT_TEST_REGISTRY"); host != "" {
-		t.Run("external", func(t *testing.T) { f(t, fmt.Sprintf("%s/t%x/models", host, rand.Uint64())) })
-	}
+	t.Run("real", func(t *testing.T) { f(t, fmt.Sprintf("%s/t%x/models", distribution, rand.Uint64())) })
 }
 
 func memoryRegistry(t *testing.T) string {
