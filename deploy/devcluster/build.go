@@ -214,21 +214,6 @@ func sourceDir(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// compileOwn builds one of this package's own main packages; it takes well under a second when nothing changed.
-func compileOwn(ctx context.Context, pkg, path string) error {
-	source, err := sourceDir(ctx)
-	if err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", path, pkg)
-	cmd.Dir = source
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("building %s: %w\n%s", pkg, err, tail(out))
-	}
-	return nil
-}
-
 // lock takes an exclusive file lock, which the kernel drops when the holder dies.
 func lock(ctx context.Context, path string) (func(), error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
