@@ -15,6 +15,9 @@ import (
 type rewrittenError struct{ older, recorded string }
 
 func (e *rewrittenError) Error() string {
+	if e.older == "" {
+		return fmt.Sprintf("commit %.12s, which was applied last, is not in this repository; fetch it, or accept a rewritten branch with davit sync --accept-rewrite", e.recorded)
+	}
 	return fmt.Sprintf("commit %.12s is older than %.12s, which was applied last; go back with git revert, or accept a rewritten branch with davit sync --accept-rewrite", e.older, e.recorded)
 }
 
@@ -41,23 +44,26 @@ func (r *Reconciler) claim(ctx context.Context, s *state, t *target, kinds []sch
 		if readErr == nil {
 			s.release = fresh
 		}
-		return fmt.Errorf("claiming %s: %w", s.key, errors.Join(err, readErr))
+		return errors.Join(err, readErr)
 	}
 	if err != nil {
-		return fmt.Errorf("claiming %s: %w", s.key, err)
+		return err
 	}
 	s.adopt(claimed)
 	return nil
 }
 
-// notOlder refuses an ancestor of the recorded commit, unless the target is a rollback or a rewritten branch
-// is accepted. A recorded commit that is not in the repository any more can't be compared and is no obstacle.
+// notOlder refuses an ancestor of the recorded commit, and any where that one is not known here: a mirror
+// may be behind. A rollback, and a rewritten branch that is accepted, may go back.
 func (r *Reconciler) notOlder(ctx context.Context, s *state, t *target) error {
-	if s.release == nil || t.rollback || r.cfg.AcceptRewrite {
+	if s.release == nil || t.rollback || r.cfg.AcceptRewrite || s.release.Status.Claim.Commit == "" {
 		return nil
 	}
 	recorded, err := r.cfg.Source.Resolve(ctx, s.release.Status.Claim.Commit)
-	if err != nil || recorded == t.commit {
+	if err != nil {
+		return &rewrittenError{recorded: s.release.Status.Claim.Commit}
+	}
+	if recorded == t.commit {
 		return nil
 	}
 	older, err := r.cfg.Source.IsAncestor(ctx, t.commit, recorded)

@@ -51,9 +51,12 @@ func (r *Reconciler) attribute(ctx context.Context, next *desired) error {
 	moved := map[registry.Key]*registry.Release{}
 	for _, release := range next.models.Releases {
 		key := release.Key()
-		if before != nil && before.keys[key] == next.keys[key] {
+		switch {
+		case before != nil && before.keys[key] == next.keys[key]:
 			next.since[key] = before.since[key]
-		} else {
+		case before != nil && before.keys[key] == "": // new, or broken until now: an older commit may not hold it
+			next.since[key] = next.snapshot.Hash()
+		default:
 			moved[key] = release
 			next.since[key] = next.snapshot.Hash()
 		}
@@ -90,9 +93,10 @@ func (r *Reconciler) changed(next *desired) (keys []registry.Key) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for key := range r.states {
+	for key, s := range r.states {
 		_, broken := next.models.Broken[key]
-		if next.keys[key] == "" && !broken {
+		// A broken release may have a rollout or a rollback under way.
+		if next.keys[key] == "" && (!broken || s.recorded.Load() == nil) {
 			keys = append(keys, key)
 		}
 	}

@@ -27,6 +27,7 @@ func (r *Reconciler) follow(ctx context.Context, tip gitops.Hash) error {
 		return err
 	}
 	r.desired.Store(next)
+	r.supersede(next)
 	for _, key := range r.changed(next) {
 		r.enqueue(key)
 	}
@@ -37,6 +38,9 @@ func (r *Reconciler) follow(ctx context.Context, tip gitops.Hash) error {
 // look again if nothing changes before (zero: never). It never runs twice at once for the same release.
 func (r *Reconciler) reconcile(ctx context.Context, s *state) (time.Duration, error) {
 	want := r.desired.Load()
+	if err := r.reread(ctx, s); err != nil {
+		return 0, err
+	}
 	target, err := r.target(ctx, want, s)
 	if err != nil {
 		return 0, err
@@ -51,7 +55,7 @@ func (r *Reconciler) reconcile(ctx context.Context, s *state) (time.Duration, er
 		return r.settle(ctx, s, target)
 	}
 
-	image, err := r.cfg.Images.Ensure(ctx, target.snapshot, target.release.Repository(), target.release.ModelVersion)
+	image, err := r.image(ctx, s, target)
 	if err != nil {
 		return r.unbuilt(ctx, s, target, err)
 	}

@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -57,15 +58,19 @@ func setCondition(st *v1alpha1.ModelReleaseStatus, c metav1.Condition) {
 }
 
 // Unwell names the releases that are not healthy at their newest revision, each with what the cluster
-// says of it. Meant for after Once; during Run it may miss a change under way.
+// says of it.
 func (r *Reconciler) Unwell() map[string]string {
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	states := slices.Collect(maps.Values(r.states)) // a worker that holds its state may want r.mu
+	r.mu.Unlock()
 	out := map[string]string{}
-	for key, s := range r.states {
+	for _, s := range states {
 		s.work.Lock()
-		if s.release != nil && s.release.Status.Phase != v1alpha1.Healthy {
-			out[key.String()] = string(s.release.Status.Phase) + ": " + s.release.Status.Message
+		switch {
+		case s.trouble.Load() != "":
+			out[s.key.String()] = s.trouble.Load()
+		case s.release != nil && s.release.Status.Phase != v1alpha1.Healthy:
+			out[s.key.String()] = string(s.release.Status.Phase) + ": " + s.release.Status.Message
 		}
 		s.work.Unlock()
 	}

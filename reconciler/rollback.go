@@ -24,16 +24,23 @@ func (r *Reconciler) fail(ctx context.Context, s *state, t *target, reason, mess
 	st := &s.release.Status
 	text := reason + ": " + message
 	if t.rollback {
+		if st.Phase == v1alpha1.Failed && st.Message == text {
+			return nil // said before
+		}
 		s.outcome(v1alpha1.Failed, st.Healthy, text)
 		s.phase(v1alpha1.Failed, "RollbackFailed", text)
 		return r.writeAndReport(ctx, s, t)
 	}
-	s.outcome(v1alpha1.Failed, t.revision(), text)
-	st.Held = &v1alpha1.HeldRevision{Commit: t.commit.String(), Version: t.release.ModelVersion.Name, ObjectsHash: t.hash, Reason: text, Time: metav1.Now()}
+	bad := t.revision()
+	applied := t.hash != "" && st.Applied.ObjectsHash == t.hash
+	if applied { // not the commit that came after it and asks for the same objects
+		bad = st.Applied
+	}
+	s.outcome(v1alpha1.Failed, bad, text)
+	st.Held = &v1alpha1.HeldRevision{Commit: bad.Commit, Version: bad.Version, ObjectsHash: bad.ObjectsHash, Reason: text, Time: metav1.Now()}
 	s.looked = t.snapshot.Hash()
 	s.recorded.Store(nil)
-	untouched := st.Healthy.Commit != "" && st.Applied.ObjectsHash == st.Healthy.ObjectsHash
-	if untouched { // the revision failed before anything of it was applied
+	if !applied && st.Healthy.Commit != "" && st.Applied.ObjectsHash == st.Healthy.ObjectsHash {
 		s.phase(v1alpha1.Held, reason, fmt.Sprintf("%s is held: %s; %s goes on serving", st.Held.Version, message, st.Healthy.Version))
 		return r.writeAndReport(ctx, s, t)
 	}
@@ -53,7 +60,10 @@ func (r *Reconciler) failed(ctx context.Context, s *state, t *target, health clu
 	if health.Reason != cluster.ReasonImageNotFound {
 		return 0, r.fail(ctx, s, t, health.Reason, health.Sentence())
 	}
-	for _, ref := range []string{s.release.Status.Applied.Image, t.release.Runtime.Spec.Image} {
+	for _, ref := range []string{health.Image, s.release.Status.Applied.Image, t.release.Runtime.Spec.Image} {
+		if ref == "" {
+			continue
+		}
 		switch there, err := r.cfg.Images.Exists(ctx, ref); {
 		case err != nil:
 			return look, r.wait(ctx, s, t, "ImageRegistry", err.Error())
@@ -67,7 +77,10 @@ func (r *Reconciler) failed(ctx context.Context, s *state, t *target, health clu
 // unbuilt tells a model image that can't be made from an OCI registry or source out of reach.
 func (r *Reconciler) unbuilt(ctx context.Context, s *state, t *target, err error) (time.Duration, error) {
 	var content *image.ContentError
-	if errors.As(err, &content) {
+	switch {
+	case errors.Is(err, errSuperseded):
+		return 0, nil // the newer commit has queued the release again
+	case errors.As(err, &content):
 		return 0, r.fail(ctx, s, t, "ImageFailed", content.Error())
 	}
 	if waitErr := r.wait(ctx, s, t, "ImageRegistry", err.Error()); waitErr != nil {
@@ -76,14 +89,23 @@ func (r *Reconciler) unbuilt(ctx context.Context, s *state, t *target, err error
 	return 0, err
 }
 
-// unclaimed tells a rewritten branch, which a person has to accept, from a lost race.
+// unclaimed tells a rewritten branch and another owner, which a person has to accept, from a lost race.
 func (r *Reconciler) unclaimed(ctx context.Context, s *state, t *target, err error) (time.Duration, error) {
 	var rewritten *rewrittenError
-	if errors.As(err, &rewritten) {
+	var other *cluster.ErrOtherOwner
+	switch {
+	case errors.As(err, &rewritten):
 		return 0, r.wait(ctx, s, t, "HistoryRewritten", rewritten.Error())
+	case errors.As(err, &other):
+		return 0, &stuckError{fmt.Errorf("%w; davit sync --take-over takes it", err)}
 	}
 	return 0, err
 }
+
+// stuckError is a failure that only a person ends: trying again is of no use.
+type stuckError struct{ error }
+
+func (e *stuckError) Unwrap() error { return e.error }
 
 // unapplied tells an object the API server refuses from an API server out of reach.
 func (r *Reconciler) unapplied(ctx context.Context, s *state, t *target, err error) (time.Duration, error) {
@@ -91,24 +113,21 @@ func (r *Reconciler) unapplied(ctx context.Context, s *state, t *target, err err
 	if errors.As(err, &refused) {
 		return 0, r.fail(ctx, s, t, "Refused", refused.Error())
 	}
-	if writeErr := r.write(ctx, s); writeErr != nil {
-		return 0, errors.Join(err, writeErr)
-	}
-	return 0, fmt.Errorf("applying %s: %w", s.key, err)
+	// Part of it may be in the cluster: the next try has to apply again, whatever it finds recorded.
+	s.release.Status.Applied.InputKey, s.release.Status.Applied.ObjectsHash = "", ""
+	return 0, errors.Join(fmt.Errorf("applying %s: %w", s.key, err), r.wait(ctx, s, t, "ApplyFailed", err.Error()))
 }
 
-// removeIfGone deletes a release the registry no longer has, unless a guard stops it. A release with a
-// faulty file is kept as it is.
+// removeIfGone deletes a release the registry no longer has, unless a guard stops it.
 func (r *Reconciler) removeIfGone(ctx context.Context, want *desired, s *state) error {
-	if _, broken := want.models.Broken[s.key]; broken || s.release == nil {
+	if s.release == nil {
 		return nil
 	}
 	if why := want.refused[s.key.Environment]; why != "" {
-		r.cfg.Log.Warn("release not deleted", "release", s.key.String(), "why", why)
-		return nil
+		return &stuckError{fmt.Errorf("%s is not in the registry any more and is not deleted: %s", s.key, why)}
 	}
 	for _, mr := range append(s.moved, s.release) {
-		if err := r.cfg.Cluster.Delete(ctx, mr); err != nil {
+		if err := r.delete(ctx, mr); err != nil {
 			return fmt.Errorf("deleting %s: %w", s.key, err)
 		}
 	}
@@ -119,6 +138,19 @@ func (r *Reconciler) removeIfGone(ctx context.Context, want *desired, s *state) 
 	delete(r.states, s.key)
 	r.mu.Unlock()
 	return nil
+}
+
+// delete deletes a release from the cluster, also when somebody labelled its ModelRelease meanwhile.
+func (r *Reconciler) delete(ctx context.Context, mr *v1alpha1.ModelRelease) error {
+	err := r.cfg.Cluster.Delete(ctx, mr)
+	if !errors.Is(err, cluster.ErrConflict) {
+		return err
+	}
+	fresh, readErr := r.cfg.Cluster.Release(ctx, mr.Namespace, mr.Spec.Environment, mr.Spec.Release)
+	if readErr != nil || fresh == nil || fresh.Status.Claim != mr.Status.Claim {
+		return errors.Join(err, readErr)
+	}
+	return r.cfg.Cluster.Delete(ctx, fresh)
 }
 
 func (r *Reconciler) writeAndReport(ctx context.Context, s *state, t *target) error {

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +29,8 @@ type Config struct {
 	Owner string
 	// AcceptRewrite lets a commit older than the recorded one be applied, after a forced push or a reset.
 	AcceptRewrite bool
-	// Workers is how many releases are worked on at once; 8 when zero.
+	// Workers is how many releases are worked on at once; 64 when zero. Most wait: for an image to be
+	// built, or for a turn among the cluster's writers.
 	Workers int
 	// Log receives one line per failure that is tried again; discarded when nil.
 	Log *slog.Logger
@@ -55,7 +59,7 @@ func New(cfg Config) (*Reconciler, error) {
 		return nil, errors.New("reconciler needs a source, a cluster, images and an owner")
 	}
 	if cfg.Workers == 0 {
-		cfg.Workers = 8
+		cfg.Workers = 64
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -73,16 +77,31 @@ func New(cfg Config) (*Reconciler, error) {
 // Run follows the source until ctx ends; its error is then nil.
 func (r *Reconciler) Run(ctx context.Context) error {
 	return r.with(ctx, func(ctx context.Context) error {
-		err := r.cfg.Source.Watch(ctx, func(tip gitops.Hash) {
-			if err := r.follow(ctx, tip); err != nil && ctx.Err() == nil {
-				r.cfg.Log.Error("commit not followed", "commit", tip.String(), "error", err)
-			}
-		})
+		err := r.cfg.Source.Watch(ctx, func(tip gitops.Hash) { r.insist(ctx, tip) })
 		if ctx.Err() != nil {
 			return nil // asked to end
 		}
 		return err
 	})
+}
+
+// insist follows a tip, and while that fails whichever is the tip by then: nobody tells of a commit twice.
+func (r *Reconciler) insist(ctx context.Context, tip gitops.Hash) {
+	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
+		err := r.follow(ctx, tip)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		r.cfg.Log.Error("commit not followed; it is tried again", "commit", tip.String(), "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		if newer, err := r.cfg.Source.Fetch(ctx); err == nil {
+			tip = newer
+		}
+	}
 }
 
 // Once takes the source's tip to the end: every release healthy, failed, rolled back or held. What is not
@@ -100,7 +119,7 @@ func (r *Reconciler) Once(ctx context.Context) error {
 		case <-r.settled():
 			return nil
 		case <-ctx.Done():
-			return fmt.Errorf("not settled: %v: %w", r.unsettled(), ctx.Err())
+			return fmt.Errorf("not settled: %s: %w", strings.Join(r.unsettled(), "; "), ctx.Err())
 		}
 	})
 }
@@ -117,6 +136,7 @@ func (r *Reconciler) with(ctx context.Context, lead func(context.Context) error)
 		return fmt.Errorf("watching the cluster: %w", err)
 	}
 	r.watcher = watcher
+	defer watcher.Stop()
 	var workers sync.WaitGroup
 	for range r.cfg.Workers {
 		workers.Go(func() { r.work(ctx) })
@@ -131,7 +151,7 @@ func (r *Reconciler) with(ctx context.Context, lead func(context.Context) error)
 func (r *Reconciler) recall(ctx context.Context) error {
 	releases, err := r.cfg.Cluster.Releases(ctx)
 	if err != nil {
-		return fmt.Errorf("listing ModelReleases: %w", err)
+		return err
 	}
 	for _, mr := range releases {
 		if mr.Status.Owner == r.cfg.Owner {
@@ -152,9 +172,17 @@ func (r *Reconciler) work(ctx context.Context) {
 		s.work.Lock()
 		again, err := r.reconcile(ctx, s)
 		s.work.Unlock()
+		s.trouble.Store("")
+		var stuck *stuckError
 		switch {
 		case ctx.Err() != nil:
+		case errors.As(err, &stuck):
+			s.trouble.Store(err.Error())
+			r.cfg.Log.Warn("release stopped", "release", key.String(), "why", err)
+			r.queue.Forget(key)
+			r.close(key, asked)
 		case err != nil:
+			s.trouble.Store(err.Error())
 			r.cfg.Log.Warn("release not reconciled; it is tried again", "release", key.String(), "error", err)
 			r.queue.AddRateLimited(key)
 		case again > 0:
@@ -218,13 +246,22 @@ func (r *Reconciler) settled() <-chan struct{} {
 	return r.idle
 }
 
-func (r *Reconciler) unsettled() (keys []string) {
+// unsettled says of each open release how it stands.
+func (r *Reconciler) unsettled() (lines []string) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	for key := range r.open {
-		keys = append(keys, key.String())
+	keys := slices.SortedFunc(maps.Keys(r.open), func(a, b registry.Key) int { return strings.Compare(a.String(), b.String()) })
+	r.mu.Unlock()
+	for _, key := range keys {
+		s := r.state(key)
+		text := s.trouble.Load()
+		s.work.Lock()
+		if s.release != nil && text == "" {
+			text = strings.TrimSpace(string(s.release.Status.Phase) + " " + s.release.Status.Message)
+		}
+		s.work.Unlock()
+		lines = append(lines, key.String()+": "+text)
 	}
-	return keys
+	return lines
 }
 
 func (r *Reconciler) state(key registry.Key) *state {

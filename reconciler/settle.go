@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
@@ -53,6 +54,10 @@ func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Dura
 	case cluster.Waiting:
 		return look, r.wait(ctx, s, t, health.Reason, health.Sentence())
 	}
+	if s.release.Status.Phase == v1alpha1.Waiting { // what it waited for has come
+		s.phase(v1alpha1.Progressing, health.Reason, health.Message)
+		return look, r.writeAndReport(ctx, s, t)
+	}
 	return look, nil
 }
 
@@ -70,7 +75,7 @@ func (r *Reconciler) bake(ctx context.Context, s *state, t *target) (time.Durati
 		case errors.As(err, &bad):
 			return 0, r.fail(ctx, s, t, "SmokeTestFailed", bad.Error())
 		case err != nil:
-			return 0, fmt.Errorf("smoke test: %w", err)
+			return look, r.wait(ctx, s, t, "SmokeTest", err.Error())
 		}
 		s.tested = true
 	}
@@ -95,12 +100,12 @@ func (r *Reconciler) healthy(ctx context.Context, s *state, t *target) error {
 		return fmt.Errorf("pruning: %w", err)
 	}
 	st.Inventory = changes.Inventory
-	for _, old := range s.moved {
-		if err := r.cfg.Cluster.Delete(ctx, old); err != nil {
-			return fmt.Errorf("deleting the release in its old namespace %s: %w", old.Namespace, err)
+	for len(s.moved) > 0 {
+		if err := r.delete(ctx, s.moved[0]); err != nil {
+			return fmt.Errorf("deleting the release in its old namespace %s: %w", s.moved[0].Namespace, err)
 		}
+		s.moved = s.moved[1:]
 	}
-	s.moved = nil
 	s.outcome(phase, st.Applied, reason)
 	if phase == v1alpha1.RolledBack {
 		s.phase(phase, "RolledBack", fmt.Sprintf("%s failed (%s); back at %s", st.Held.Version, st.Held.Reason, st.Applied.Version))
@@ -150,23 +155,43 @@ func current(inventory []v1alpha1.ObjectRef) (keep []v1alpha1.ObjectRef) {
 	return keep
 }
 
-// write sends the status; when the ModelRelease changed meanwhile and is still ours, once more on top of it.
+// write sends the status; when the ModelRelease changed meanwhile and the claim on it is still this one, once
+// more on top of that. After a failure nobody knows what the cluster holds: it is read before the next step.
 func (r *Reconciler) write(ctx context.Context, s *state) error {
 	written, err := r.cfg.Cluster.WriteStatus(ctx, s.release)
 	if errors.Is(err, cluster.ErrConflict) {
-		fresh, readErr := r.cfg.Cluster.Release(ctx, s.release.Namespace, s.key.Environment, s.key.Name)
-		if readErr != nil {
-			return fmt.Errorf("reading %s again: %w", s.key, readErr)
+		var fresh *v1alpha1.ModelRelease
+		if fresh, err = r.read(ctx, s); err == nil {
+			if fresh == nil || fresh.Status.Owner != r.cfg.Owner || fresh.Status.Claim != s.release.Status.Claim {
+				err = errors.New("another controller has claimed it")
+			} else {
+				fresh.Status = s.release.Status
+				written, err = r.cfg.Cluster.WriteStatus(ctx, fresh)
+			}
 		}
-		if fresh == nil || fresh.Status.Owner != r.cfg.Owner {
-			return fmt.Errorf("writing the status of %s: another controller took it over: %w", s.key, err)
-		}
-		fresh.Status = s.release.Status
-		written, err = r.cfg.Cluster.WriteStatus(ctx, fresh)
 	}
 	if err != nil {
+		s.unsure = true
 		return fmt.Errorf("writing the status of %s: %w", s.key, err)
 	}
 	s.release = written
+	return nil
+}
+
+func (r *Reconciler) read(ctx context.Context, s *state) (*v1alpha1.ModelRelease, error) {
+	return r.cfg.Cluster.Release(ctx, s.release.Namespace, s.key.Environment, s.key.Name)
+}
+
+// reread takes the cluster's word where a write may have failed half way: what is decided next is decided on
+// what was kept.
+func (r *Reconciler) reread(ctx context.Context, s *state) error {
+	if !s.unsure || s.release == nil {
+		return nil
+	}
+	fresh, err := r.read(ctx, s)
+	if err != nil {
+		return fmt.Errorf("reading %s again: %w", s.key, err)
+	}
+	s.release, s.unsure, s.ready, s.tested, s.passing, s.looked = fresh, false, time.Time{}, false, "", gitops.Hash{}
 	return nil
 }

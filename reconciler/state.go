@@ -1,6 +1,8 @@
 package reconciler
 
 import (
+	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,13 +24,22 @@ type state struct {
 	moved   []*v1alpha1.ModelRelease // the same release in other namespaces: deleted once this one is healthy
 	ready   time.Time                // since when it is ready; zero when it is not
 	tested  bool                     // the smoke test passed since it is ready
+	unsure  bool                     // a status write failed: what the cluster holds is to be read again
 	looked  gitops.Hash              // the tip up to which history was read for the end of a hold
 	passing string                   // the input key that was found to give the same objects
 
 	// Read without work:
+	trouble   atomicString // why the last try came to nothing
+	build     atomic.Pointer[building]
 	recorded  atomic.Pointer[string] // the input key that is settled; nil when it is not
 	place     atomicString           // the namespace
 	inCluster atomic.Bool
+}
+
+// building is a model image being made for a target.
+type building struct {
+	key    string // inputKey
+	cancel context.CancelFunc
 }
 
 // target is the revision a release is to be at.
@@ -39,6 +50,7 @@ type target struct {
 	key      string // inputKey
 	rollback bool   // it is the last healthy revision, and another one is held
 	stay     bool   // it is held and nothing is applied in its place
+	kept     bool   // the tip breaks the release, and this is what is applied
 	seen     time.Time
 	image    string
 	hash     string // objectsHash
@@ -67,6 +79,7 @@ func (s *state) recall(mr *v1alpha1.ModelRelease) {
 	if s.release != nil { // the same release in two namespaces: a move was under way
 		if mr.Status.Claim.Time.After(s.release.Status.Claim.Time.Time) {
 			s.release, mr = mr, s.release
+			s.place.Store(s.release.Namespace)
 		}
 		s.moved = append(s.moved, mr)
 		s.recorded.Store(nil)
@@ -85,6 +98,8 @@ func (s *state) adopt(claimed *v1alpha1.ModelRelease) {
 	if s.release != nil && s.release.Namespace != claimed.Namespace {
 		s.moved = append(s.moved, s.release)
 	}
+	// A move that was taken back: the release is at home again, and not to be deleted there.
+	s.moved = slices.DeleteFunc(s.moved, func(mr *v1alpha1.ModelRelease) bool { return mr.Namespace == claimed.Namespace })
 	s.release = claimed
 	s.place.Store(claimed.Namespace)
 	s.inCluster.Store(true)
@@ -112,8 +127,12 @@ func (s *state) here(t *target) bool {
 // progress records that the target's objects are in the cluster and arms the rollback.
 func (s *state) progress(t *target, changes cluster.ChangeSet) {
 	st := &s.release.Status
-	if under := st.Phase == v1alpha1.Progressing || st.Phase == v1alpha1.Waiting; under && st.Applied.Commit != st.Healthy.Commit {
+	under := st.Phase == v1alpha1.Progressing || st.Phase == v1alpha1.Waiting
+	if under && st.Applied.Commit != st.Healthy.Commit && st.Applied.Commit != t.commit.String() {
 		s.outcome(v1alpha1.Superseded, st.Applied, "a newer revision was applied")
+	}
+	if !t.rollback {
+		st.Held = nil
 	}
 	st.Applied = t.revision()
 	st.Inventory = changes.Inventory
@@ -141,6 +160,9 @@ func (s *state) outcome(what v1alpha1.Phase, of v1alpha1.Revision, reason string
 // phase sets the phase with its reason and the conditions that say the same to kstatus and kubectl wait.
 func (s *state) phase(phase v1alpha1.Phase, reason, message string) {
 	st := &s.release.Status
+	if reason == "" { // a condition has one
+		reason = string(phase)
+	}
 	st.Phase, st.Reason, st.Message = phase, reason, message
 	st.ObservedGeneration = s.release.Generation
 	condition := func(typ string, on bool) {

@@ -80,7 +80,9 @@ func (w *world) until(release, version string, phase v1alpha1.Phase) reconciler.
 	}
 }
 
-func (w *world) namespace(env string) string { return strings.ToLower(w.t.Name()) + "-" + env }
+func (w *world) namespace(env string) string {
+	return strings.ReplaceAll(strings.ToLower(w.t.Name()), "/", "-") + "-" + env
+}
 
 func (w *world) status(env string) v1alpha1.ModelReleaseStatus {
 	w.t.Helper()
@@ -418,4 +420,137 @@ func TestRemoteRepository(t *testing.T) {
 	w.edit("releases/iris/production.yaml", "version: v1", "version: v2")
 	w.commit("promote v2")
 	w.until(production, "v2", v1alpha1.Healthy)
+}
+
+// TestMoveTakenBack changes an environment's namespace and back before the release is healthy there: the one
+// at home stays, the other goes.
+func TestMoveTakenBack(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		t.Run(fmt.Sprintf("restart-%t", restart), func(t *testing.T) {
+			w := newWorld(t)
+			stop := w.follow()
+			w.until(production, "v1", v1alpha1.Healthy)
+			home, file := w.namespace("production"), "environments/production/environment.yaml"
+			w.edit(file, "bake: 100ms", "bake: 5s")
+			w.edit(file, "namespace: "+home, "namespace: "+home+"-new")
+			w.commit("move production")
+			w.until(production, "v1", v1alpha1.Progressing)
+			if restart {
+				stop()
+				w.follow()
+			}
+			w.git("revert", "--no-edit", "HEAD")
+			w.until(production, "v1", v1alpha1.Healthy)
+			got := w.drain("production", "healthy at home", func(s v1alpha1.ModelReleaseStatus) bool {
+				return s.Phase == v1alpha1.Healthy && s.Applied.Commit == w.git("rev-parse", "HEAD")
+			})
+			if len(got.Inventory) != 2 {
+				t.Errorf("inventory %+v", got.Inventory)
+			}
+			w.gone(home + "-new")
+		})
+	}
+}
+
+// TestMove changes an environment's namespace: made there, healthy, and only then deleted here.
+func TestMove(t *testing.T) {
+	w := newWorld(t)
+	w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	home, file := w.namespace("production"), "environments/production/environment.yaml"
+	w.edit(file, "namespace: "+home, "namespace: "+home+"-new")
+	w.commit("move production")
+	w.until(production, "v1", v1alpha1.Healthy)
+	w.gone(home)
+}
+
+// gone wants production/iris to be in a namespace no more.
+func (w *world) gone(namespace string) {
+	w.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		mr, err := w.cluster.Release(w.t.Context(), namespace, "production", "iris")
+		if err == nil && mr == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("production/iris is still in %s: %v %v", namespace, mr, err)
+		}
+		select {
+		case <-w.reports:
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// TestComponentReverted: a revert that removes a Component is a new revision, not a rewritten branch.
+func TestComponentReverted(t *testing.T) {
+	w := newWorld(t)
+	w.follow()
+	first := w.until(production, "v1", v1alpha1.Healthy)
+	component := `apiVersion: kustomize.config.k8s.io/v1alpha1
+kind: Component
+patches:
+- target: {kind: Deployment}
+  patch: '[{"op": "add", "path": "/spec/template/spec/priorityClassName", "value": "system-cluster-critical"}]'
+`
+	if err := os.WriteFile(filepath.Join(w.dir, "environments/production/kustomization.yaml"), []byte(component), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w.commit("a component for production")
+	if r := w.until(production, "v1", v1alpha1.Healthy); r.Commit == first.Commit {
+		t.Errorf("the component's commit is not told: %+v", r)
+	}
+	w.git("revert", "--no-edit", "HEAD")
+	if r := w.until(production, "v1", v1alpha1.Healthy); r.Commit != w.git("rev-parse", "HEAD") {
+		t.Errorf("healthy at %s, which is not the revert", r.Commit)
+	}
+}
+
+// TestBrokenTipDuringRollout: a slip of the pen on top of a crashing version does not keep it from going back.
+func TestBrokenTipDuringRollout(t *testing.T) {
+	w := newWorld(t)
+	stop := w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	stop()
+	w.edit("releases/iris/production.yaml", "version: v1", "version: v3")
+	w.commit("promote the damaged v3")
+	w.follow()
+	w.until(production, "v3", v1alpha1.Progressing)
+	w.edit("releases/iris/production.yaml", "version: v3", "verison: v3")
+	w.commit("a slip of the pen")
+	w.until(production, "v1", v1alpha1.RolledBack)
+}
+
+// TestOtherOwner is refused at once, with the way out, and taken over when that is said.
+func TestOtherOwner(t *testing.T) {
+	w := newWorld(t)
+	if err := w.reconciler().Once(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", dev.Kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	as := func(takeOver bool) *reconciler.Reconciler {
+		return w.reconciler(func(c *reconciler.Config) {
+			c.Owner = "another"
+			if c.Cluster, err = cluster.New(t.Context(), cluster.Config{REST: config, Owner: "another", TakeOver: takeOver}); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	other := as(false)
+	if err := other.Once(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if why := other.Unwell()[production]; !strings.Contains(why, t.Name()) || !strings.Contains(why, "--take-over") {
+		t.Errorf("production/iris: %q", why)
+	}
+	taken := as(true)
+	if err := taken.Once(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if unwell := taken.Unwell(); len(unwell) > 0 || w.status("production").Owner != "another" {
+		t.Errorf("after the take-over: %v %+v", unwell, w.status("production"))
+	}
 }

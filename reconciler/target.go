@@ -3,17 +3,18 @@ package reconciler
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/registry"
 )
 
 // target is the revision a release is to be at: the tip's, or its last healthy one while a failed one is
-// held. Nil means that the registry has no such sound release.
+// held. A release that the tip breaks stays where it is. Nil means that the registry has no such release.
 func (r *Reconciler) target(ctx context.Context, want *desired, s *state) (*target, error) {
 	release := want.models.Release(s.key)
 	if release == nil {
-		return nil, nil
+		return r.unsound(ctx, want, s)
 	}
 	tip := &target{commit: want.since[s.key], snapshot: want.snapshot, release: release, key: want.keys[s.key], seen: want.seen}
 	if s.release == nil || s.release.Status.Held == nil {
@@ -23,7 +24,7 @@ func (r *Reconciler) target(ctx context.Context, want *desired, s *state) (*targ
 	switch {
 	case err != nil:
 		return nil, err
-	case ended:
+	case ended || tip.key == s.release.Status.Healthy.InputKey: // or there is nothing left to hold back
 		s.release.Status.Held = nil
 		return tip, nil
 	case s.release.Status.Healthy.Commit == "" || release.Environment.Spec.Rollback.OnFailure == "hold":
@@ -31,6 +32,31 @@ func (r *Reconciler) target(ctx context.Context, want *desired, s *state) (*targ
 		return tip, nil
 	}
 	return r.lastHealthy(ctx, s)
+}
+
+// unsound is the target of a release that the tip breaks: what is applied goes on to its outcome, a rollback
+// included.
+func (r *Reconciler) unsound(ctx context.Context, want *desired, s *state) (*target, error) {
+	if _, broken := want.models.Broken[s.key]; !broken {
+		return nil, nil
+	}
+	switch {
+	case s.release == nil || s.release.Status.Applied.Commit == "":
+		return &target{stay: true}, nil
+	case s.release.Status.Held == nil:
+		t, err := r.at(ctx, s, s.release.Status.Applied.Commit, want.seen)
+		if err == nil {
+			t.kept = true
+		}
+		return t, err
+	case s.release.Status.Healthy.Commit == "":
+		return &target{stay: true}, nil
+	}
+	healthy, err := r.lastHealthy(ctx, s)
+	if err == nil && healthy.release.Environment.Spec.Rollback.OnFailure == "hold" {
+		healthy.stay = true
+	}
+	return healthy, err
 }
 
 // holdEnded says whether a first-parent commit after the held one changed a file of the release's own. A
@@ -62,14 +88,23 @@ func (r *Reconciler) holdEnded(ctx context.Context, want *desired, s *state, rel
 
 // lastHealthy is the release as it was at its last healthy revision, shared files included.
 func (r *Reconciler) lastHealthy(ctx context.Context, s *state) (*target, error) {
-	commit := s.release.Status.Healthy.Commit
+	t, err := r.at(ctx, s, s.release.Status.Healthy.Commit, s.release.Status.Held.Time.Time)
+	if err != nil {
+		return nil, fmt.Errorf("going back to the last healthy revision: %w", err)
+	}
+	t.rollback = true
+	return t, nil
+}
+
+// at is the release as it was at a commit.
+func (r *Reconciler) at(ctx context.Context, s *state, commit string, seen time.Time) (*target, error) {
 	hash, err := r.cfg.Source.Resolve(ctx, commit)
 	if err != nil {
-		return nil, fmt.Errorf("finding the last healthy revision: %w", err)
+		return nil, &stuckError{err}
 	}
 	snapshot, err := r.cfg.Source.Snapshot(ctx, hash)
 	if err != nil {
-		return nil, fmt.Errorf("reading the last healthy revision %s: %w", commit, err)
+		return nil, fmt.Errorf("reading commit %s: %w", commit, err)
 	}
 	models, err := registry.Load(snapshot)
 	if err != nil {
@@ -77,11 +112,11 @@ func (r *Reconciler) lastHealthy(ctx context.Context, s *state) (*target, error)
 	}
 	release := models.Release(s.key)
 	if release == nil {
-		return nil, fmt.Errorf("%s is not in the registry at its last healthy revision %s", s.key, commit)
+		return nil, &stuckError{fmt.Errorf("%s is not in the registry at %s; change its files, and the hold ends", s.key, commit)}
 	}
 	key, err := inputKey(release, snapshot)
 	if err != nil {
 		return nil, err
 	}
-	return &target{commit: hash, snapshot: snapshot, release: release, key: key, rollback: true, seen: s.release.Status.Held.Time.Time}, nil
+	return &target{commit: hash, snapshot: snapshot, release: release, key: key, seen: seen}, nil
 }

@@ -105,6 +105,7 @@ func checkModelVersion(doc *document, v *ModelVersion) []Fault {
 	}
 	seen := map[string]bool{}
 	for i, file := range v.Spec.Files {
+		v.FileLines = append(v.FileLines, fileLine(doc, i))
 		at := func(format string, args ...any) {
 			fault := Fault{doc.path, fileLine(doc, i), fmt.Sprintf(format, args...)}
 			f.faults = append(f.faults, fault)

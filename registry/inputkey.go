@@ -62,7 +62,9 @@ func (r *Release) Opens(name string) bool {
 	if r.Accelerator != nil {
 		dirs = append(dirs, r.Accelerator.Dir)
 	}
-	return r.Owns(name) || name == "davit.yaml" || name == r.Environment.Path ||
+	// A component that is gone, and a model.yaml that was faulty, change the release too.
+	component := path.Join(path.Dir(r.Environment.Path), "kustomization.yaml")
+	return r.Owns(name) || slices.Contains([]string{"davit.yaml", r.Environment.Path, component, r.Model.Path}, name) ||
 		slices.ContainsFunc(dirs, func(dir string) bool { return dir != "" && strings.HasPrefix(name, dir+"/") })
 }
 
@@ -78,7 +80,7 @@ func (r *Release) inputs(fsys fs.FS) ([]string, error) {
 			continue
 		}
 		err := fs.WalkDir(fsys, dir, func(name string, e fs.DirEntry, err error) error {
-			if err == nil && !e.IsDir() && !r.foreign(name) {
+			if err == nil && e.Type()&(fs.ModeDir|fs.ModeIrregular) == 0 && !r.foreign(name) {
 				paths = append(paths, name)
 			}
 			return err

@@ -103,6 +103,18 @@ func (l *loader) yamls(dir string) []string {
 	})
 }
 
+// misnamed reports .yml files that were meant to be read: passed over in silence, a rename would remove them.
+func (l *loader) misnamed(dir string, meant func(stem string) bool) {
+	for _, stem := range l.names(dir, func(e fs.DirEntry) (string, bool) {
+		stem, ok := strings.CutSuffix(e.Name(), ".yml")
+		return stem, ok && !e.IsDir()
+	}) {
+		if meant(stem) {
+			l.report(Fault{path.Join(dir, stem+".yml"), 1, fmt.Sprintf("only .yaml files are read; rename it to %s.yaml", stem)})
+		}
+	}
+}
+
 func (l *loader) names(dir string, pick func(fs.DirEntry) (string, bool)) (names []string) {
 	entries, err := fs.ReadDir(l.fsys, dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -229,6 +241,7 @@ func (l *loader) models() {
 }
 
 func (l *loader) versions(m *Model, dir string) {
+	l.misnamed(dir, func(string) bool { return true })
 	for _, version := range l.yamls(dir) {
 		v := &ModelVersion{Model: m.Name, Name: version, Path: path.Join(dir, version+".yaml")}
 		doc := l.file(v.Path, "ModelVersion", version, &v.Spec)

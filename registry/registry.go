@@ -73,6 +73,8 @@ type ModelVersion struct {
 	Name  string
 	Path  string
 	Spec  ModelVersionSpec
+	// FileLines holds the line of Path at which each of Spec.Files stands.
+	FileLines []int
 }
 
 func (v *ModelVersion) String() string { return v.Model + "@" + v.Name }

@@ -17,13 +17,40 @@ func (l *loader) releases() {
 		if !l.named(path.Join(dir, "serving.yaml"), "release", name, releaseName) {
 			continue
 		}
+		l.misnamed(dir, func(stem string) bool { return stem == "serving" || l.exists(path.Join("environments", stem)) })
 		for _, env := range l.yamls(dir) {
 			if l.isRelease(dir, env) {
 				l.release(dir, name, env)
 			}
 		}
 	}
+	l.shared()
 	slices.SortFunc(l.reg.Releases, func(a, b *Release) int { return a.Key().compare(b.Key()) })
+}
+
+// shared breaks releases of one name that two environments put into one namespace: each would take the
+// other's objects.
+func (l *loader) shared() {
+	place := func(r *Release) string { return r.Environment.Spec.Namespace + "/" + r.Name }
+	where := map[string][]*Release{}
+	for _, r := range l.reg.Releases {
+		where[place(r)] = append(where[place(r)], r)
+	}
+	l.reg.Releases = slices.DeleteFunc(l.reg.Releases, func(r *Release) bool {
+		both := where[place(r)]
+		if len(both) < 2 {
+			return false
+		}
+		other := both[0]
+		if other == r {
+			other = both[1]
+		}
+		fault := Fault{r.Path, 1, fmt.Sprintf("environments %q and %q share the namespace %q, and %s would be in it twice; give each a namespace of its own",
+			r.Environment.Name, other.Environment.Name, r.Environment.Spec.Namespace, r.Name)}
+		l.report(fault)
+		l.reg.Broken[r.Key()] = append(l.reg.Broken[r.Key()], fault)
+		return true
+	})
 }
 
 // isRelease tells a Release from the files of the release's Component that lie beside it: it is named
@@ -76,7 +103,7 @@ func (l *loader) resolve(r *Release, envName string) bool {
 		l.report(faults...)
 		return false
 	}
-	for other := range l.reg.Environments {
+	for _, other := range l.folders("environments") {
 		if other != envName {
 			r.others = append(r.others, other)
 		}
@@ -87,6 +114,7 @@ func (l *loader) resolve(r *Release, envName string) bool {
 	r.Runtime = c.runtime(r.Serving.Runtime, r.Environment)
 	r.Accelerator = c.accelerator(&r.Serving)
 	c.serve(&r.Serving)
+	c.smokeTest(&r.Serving, r.Runtime)
 	for _, d := range []string{r.Dir, path.Join(r.Dir, envName)} {
 		if l.component(d) != "" {
 			r.Components = append(r.Components, d)
@@ -228,6 +256,17 @@ func (c *check) accelerator(s *ServingSpec) *Accelerator {
 		}
 	}
 	return acc
+}
+
+// smokeTest wants somebody who answers.
+func (c *check) smokeTest(s *ServingSpec, rt *Runtime) {
+	switch {
+	case s.SmokeTest == nil:
+	case rt != nil && rt.Spec.Service == "":
+		c.fault([]string{"smokeTest"}, "smokeTest needs a Service, and runtime %s names none in %s", rt, rt.Path)
+	case s.Replicas != nil && *s.Replicas == 0:
+		c.fault([]string{"replicas"}, "replicas: 0 leaves nobody to answer the smokeTest; remove one of them")
+	}
 }
 
 // serve checks the values that need no other file.

@@ -25,6 +25,9 @@ type change struct {
 	Reason  string    `json:"reason,omitempty"`
 	Commit  string    `json:"commit"`
 	Subject string    `json:"subject"`
+
+	position int    // in the walk
+	key      string // inputKey
 }
 
 func historyCommand(a *app) *cobra.Command {
@@ -83,33 +86,69 @@ func (a *app) changes(ctx context.Context, match func(registry.Key) bool, limit 
 	if err != nil {
 		return nil, err
 	}
-	var out []change
 	newer, err := releasesAt(ctx, source, tip)
 	if err != nil {
 		return nil, err
 	}
+	w := &walk{match: match, open: map[registry.Key]change{}}
 	err = source.FirstParents(ctx, tip, func(c gitops.Commit, paths []string) (bool, error) {
 		older := map[registry.Key]at{}
 		if len(c.Parents) > 0 {
 			if older = newer; slices.ContainsFunc(paths, ofRegistry) {
 				var err error
 				if older, err = releasesAt(ctx, source, c.Parents[0]); err != nil {
-					return false, nil // the edge of a shallow clone
+					return false, nil //nolint:nilerr // the edge of a shallow clone
 				}
 			}
 		}
-		for _, key := range changedKeys(older, newer) {
-			if match(key) && len(out) < limit {
-				out = append(out, change{
-					Release: key.String(), When: c.Committer.When, Author: c.Author.Name, From: older[key].version,
-					To: newer[key].version, Commit: c.Hash.String(), Subject: c.Subject,
-				})
-			}
-		}
+		w.step(c, older, newer)
 		newer = older
-		return len(out) < limit, nil
+		return len(w.out) < limit, nil
 	})
-	return out, err
+	slices.SortStableFunc(w.out, func(a, b change) int { return a.position - b.position })
+	return w.out[:min(len(w.out), limit)], err
+}
+
+// walk collects changes, newest first.
+type walk struct {
+	match    func(registry.Key) bool
+	position int
+	out      []change
+	// open holds, for releases that are broken further back, the change that mended them: what it changed
+	// from is told by the last sound commit before.
+	open map[registry.Key]change
+}
+
+// step compares the releases before and after a commit.
+func (w *walk) step(c gitops.Commit, older, newer map[registry.Key]at) {
+	w.position++
+	for _, key := range changedKeys(older, newer, w.open) {
+		if !w.match(key) {
+			continue
+		}
+		o, n := older[key], newer[key]
+		mended, waiting := w.open[key]
+		this := change{
+			Release: key.String(), When: c.Committer.When, Author: c.Author.Name, To: n.version,
+			Commit: c.Hash.String(), Subject: c.Subject, position: w.position, key: n.key,
+		}
+		switch {
+		case o.broken && !n.broken && !waiting:
+			w.open[key] = this
+			continue
+		case o.broken:
+			continue
+		case waiting:
+			this = mended
+			delete(w.open, key)
+		case n.broken:
+			continue // still broken at the tip
+		}
+		if this.key != o.key || this.To != o.version {
+			this.From = o.version
+			w.out = append(w.out, this)
+		}
+	}
 }
 
 // ofRegistry says whether a path can change a release.
@@ -118,8 +157,11 @@ func ofRegistry(path string) bool {
 	return slices.Contains([]string{"davit.yaml", "environments", "runtimes", "accelerators", "models", "releases"}, top)
 }
 
-// at is a release at a commit.
-type at struct{ version, key string }
+// at is a release at a commit; of a broken one nothing is known.
+type at struct {
+	version, key string
+	broken       bool
+}
 
 func releasesAt(ctx context.Context, source *gitops.Source, h gitops.Hash) (map[registry.Key]at, error) {
 	snapshot, err := source.Snapshot(ctx, h)
@@ -136,14 +178,18 @@ func releasesAt(ctx context.Context, source *gitops.Source, h gitops.Hash) (map[
 		if err != nil {
 			return nil, err
 		}
-		out[r.Key()] = at{r.ModelVersion.Name, key}
+		out[r.Key()] = at{version: r.ModelVersion.Name, key: key}
+	}
+	for key := range models.Broken {
+		out[key] = at{broken: true}
 	}
 	return out, nil
 }
 
-func changedKeys(older, newer map[registry.Key]at) (keys []registry.Key) {
+// changedKeys are the releases that differ, and those that wait for a sound commit, in order.
+func changedKeys(older, newer map[registry.Key]at, open map[registry.Key]change) (keys []registry.Key) {
 	for key, n := range newer {
-		if older[key] != n {
+		if _, waiting := open[key]; older[key] != n || waiting {
 			keys = append(keys, key)
 		}
 	}

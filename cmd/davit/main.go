@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -48,7 +49,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 0
 	case errors.As(err, &code):
 		return int(code)
-	case errors.As(err, &bad):
+	case errors.As(err, &bad), strings.HasPrefix(err.Error(), "unknown command"):
 		fmt.Fprintf(stderr, "davit: %v\n", err)
 		return exitUsage
 	}

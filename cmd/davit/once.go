@@ -18,7 +18,7 @@ func once(cmd *cobra.Command, loop *reconciler.Reconciler, timeout time.Duration
 	ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 	defer cancel()
 	if err := loop.Once(ctx); err != nil {
-		return err
+		return uninstalled(err)
 	}
 	unwell := loop.Unwell()
 	for _, key := range slices.Sorted(maps.Keys(unwell)) {

@@ -83,6 +83,7 @@ func compare(old fs.FS, before *registry.Registry, now fs.FS, after *registry.Re
 	for _, r := range slices.Concat(before.Releases, after.Releases) {
 		keys = append(keys, r.Key())
 	}
+	keys = append(keys, after.BrokenKeys()...)
 	slices.SortFunc(keys, func(a, b registry.Key) int { return strings.Compare(a.String(), b.String()) })
 	for _, key := range slices.Compact(keys) {
 		if !match(key) {
@@ -97,7 +98,7 @@ func compare(old fs.FS, before *registry.Registry, now fs.FS, after *registry.Re
 			if from, err = offline(old, was); err != nil {
 				from = nil // it did not render before either; what counts is that it does now
 			}
-		} else {
+		} else if _, broken := before.Broken[key]; !broken {
 			p.Change = "add"
 		}
 		switch faults, broken := after.Broken[key]; {
@@ -110,7 +111,9 @@ func compare(old fs.FS, before *registry.Registry, now fs.FS, after *registry.Re
 			if to, err = offline(now, is); err != nil {
 				p.Change, p.Note = "broken", err.Error()
 			}
-			if p.Change == "change" && string(from) == string(to) && slices.Equal(was.ModelVersion.Spec.Files, is.ModelVersion.Spec.Files) {
+			if was != nil && !slices.Equal(was.ModelVersion.Spec.Files, is.ModelVersion.Spec.Files) {
+				p.Note = strings.TrimSpace(p.Note + " other weights: " + weights(is))
+			} else if was != nil && p.Change == "change" && string(from) == string(to) {
 				continue
 			}
 		}
@@ -120,6 +123,15 @@ func compare(old fs.FS, before *registry.Registry, now fs.FS, after *registry.Re
 		changes = append(changes, p)
 	}
 	return changes, nil
+}
+
+// weights is what a release's model files amount to.
+func weights(r *registry.Release) string {
+	total := int64(0)
+	for _, f := range r.ModelVersion.Spec.Files {
+		total += f.Size
+	}
+	return fmt.Sprintf("%s, %d bytes", counted(len(r.ModelVersion.Spec.Files), "file"), total)
 }
 
 func offline(fsys fs.FS, r *registry.Release) ([]byte, error) {

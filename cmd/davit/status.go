@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler/cluster"
@@ -69,6 +70,14 @@ func advice(mr *v1alpha1.ModelRelease, merge bool) string {
 	return fmt.Sprintf("%s; held until the release's files change: %s%s", strings.TrimSpace(text), revert, short(held.Commit))
 }
 
+// uninstalled adds to an error of a cluster without davit's CRD what to do.
+func uninstalled(err error) error {
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("%w; run davit install first", err)
+	}
+	return err
+}
+
 // about is a commit's author, and whether it is a merge; "-" for a commit that is not in the repository.
 func about(ctx context.Context, source *gitops.Source, commit string) (author string, merge bool) {
 	if commit == "" {
@@ -104,7 +113,7 @@ func (a *app) clusterReleases(ctx context.Context, args []string) ([]*v1alpha1.M
 	}
 	all, err := target.Releases(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("listing ModelReleases: %w; davit install puts davit's CRDs there", err)
+		return nil, uninstalled(err)
 	}
 	out := make([]*v1alpha1.ModelRelease, 0, len(all))
 	for _, mr := range all {

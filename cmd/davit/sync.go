@@ -108,7 +108,7 @@ func (a *app) sync(cmd *cobra.Command, o *syncOptions) error {
 	}
 	if !o.once {
 		fmt.Fprintf(stderr, "davit: following %s of %s\n", source.Branch(), owner)
-		return loop.Run(ctx)
+		return uninstalled(loop.Run(ctx))
 	}
 	return once(cmd, loop, o.timeout)
 }

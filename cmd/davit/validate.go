@@ -2,6 +2,10 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -9,6 +13,31 @@ import (
 	"github.com/davit-dev/davit/registry/image"
 	"github.com/davit-dev/davit/render"
 )
+
+// sources finds what a build would refuse and can be known without fetching: files that are not there and
+// addresses nobody reads.
+func sources(fsys fs.FS, models *registry.Registry) (faults []registry.Fault) {
+	for _, name := range slices.Sorted(maps.Keys(models.Models)) {
+		versions := models.Models[name].Versions
+		for _, version := range slices.Sorted(maps.Keys(versions)) {
+			v := versions[version]
+			for i, f := range v.Spec.Files {
+				text := ""
+				if scheme, _, remote := strings.Cut(f.Source, "://"); remote {
+					if scheme != "http" && scheme != "https" {
+						text = fmt.Sprintf("source of %q: %s:// is not read; http and https are", f.Path, scheme)
+					}
+				} else if info, err := fs.Stat(fsys, f.Source); err != nil || !info.Mode().IsRegular() {
+					text = fmt.Sprintf("source of %q: %s is not a file of the repository", f.Path, f.Source)
+				}
+				if text != "" {
+					faults = append(faults, registry.Fault{Path: v.Path, Line: v.FileLines[i], Text: text})
+				}
+			}
+		}
+	}
+	return faults
+}
 
 func validateCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
@@ -27,7 +56,7 @@ func validateCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		faults := models.Faults
+		faults := append(models.Faults, sources(fsys, models)...)
 		for _, r := range models.Releases {
 			if _, err := render.Release(fsys, r, image.Placeholder(r.Repository())); err != nil {
 				faults = append(faults, registry.Fault{Path: r.Path, Line: 1, Text: err.Error()})
