@@ -23,14 +23,11 @@ func buildCommand(a *app) *cobra.Command {
 		Args:  cobra.ArbitraryArgs,
 	}
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		fsys, err := a.tree(cmd.Context(), cmd.ErrOrStderr())
+		models, err := a.load(cmd)
 		if err != nil {
 			return err
 		}
-		models, err := load(fsys, cmd.ErrOrStderr())
-		if err != nil {
-			return err
-		}
+		fsys := models.FS()
 		versions, err := versionsOf(models, args)
 		if err != nil {
 			return err

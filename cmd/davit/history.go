@@ -43,12 +43,9 @@ func historyCommand(a *app) *cobra.Command {
 	limit := c.Flags().IntP("limit", "n", 50, "show at most this many changes")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx := cmd.Context()
-		match := func(registry.Key) bool { return true }
-		if len(args) == 1 {
-			var err error
-			if match, err = selector(args[0]); err != nil {
-				return err
-			}
+		match, err := selector(args)
+		if err != nil {
+			return err
 		}
 		changes, err := a.changes(ctx, match, *limit)
 		if err != nil {

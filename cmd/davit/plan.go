@@ -37,18 +37,11 @@ func planCommand(a *app) *cobra.Command {
 	format := outputFlag(c, "text", "json")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx := cmd.Context()
-		match := func(registry.Key) bool { return true }
-		if len(args) == 1 {
-			var err error
-			if match, err = selector(args[0]); err != nil {
-				return err
-			}
-		}
-		fsys, err := a.tree(ctx, cmd.ErrOrStderr())
+		match, err := selector(args)
 		if err != nil {
 			return err
 		}
-		after, err := load(fsys, cmd.ErrOrStderr())
+		after, err := a.load(cmd)
 		if err != nil {
 			return err
 		}
@@ -60,7 +53,7 @@ func planCommand(a *app) *cobra.Command {
 		if err != nil {
 			return fmt.Errorf("reading the registry at %s: %w", *base, err)
 		}
-		changes, err := compare(old, before, fsys, after, match)
+		changes, err := compare(before, after, match)
 		if err != nil {
 			return err
 		}
@@ -77,7 +70,7 @@ func planCommand(a *app) *cobra.Command {
 	return c
 }
 
-func compare(old fs.FS, before *registry.Registry, now fs.FS, after *registry.Registry, match func(registry.Key) bool) ([]planned, error) {
+func compare(before, after *registry.Registry, match func(registry.Key) bool) ([]planned, error) {
 	changes := []planned{}
 	var keys []registry.Key
 	for _, r := range slices.Concat(before.Releases, after.Releases) {
@@ -95,7 +88,7 @@ func compare(old fs.FS, before *registry.Registry, now fs.FS, after *registry.Re
 		var err error
 		if was != nil {
 			p.From = was.ModelVersion.Name
-			if from, err = offline(old, was); err != nil {
+			if from, err = offline(before.FS(), was); err != nil {
 				from = nil // it did not render before either; what counts is that it does now
 			}
 		} else if _, broken := before.Broken[key]; !broken {
@@ -108,7 +101,7 @@ func compare(old fs.FS, before *registry.Registry, now fs.FS, after *registry.Re
 			p.Change = "remove"
 		default:
 			p.To = is.ModelVersion.Name
-			if to, err = offline(now, is); err != nil {
+			if to, err = offline(after.FS(), is); err != nil {
 				p.Change, p.Note = "broken", err.Error()
 			}
 			if was != nil && !slices.Equal(was.ModelVersion.Spec.Files, is.ModelVersion.Spec.Files) {

@@ -24,14 +24,11 @@ func renderCommand(a *app) *cobra.Command {
 	overlays := c.Flags().String("overlays", "", "write the Kustomize tree below this new folder instead")
 	offline := c.Flags().Bool("offline", false, "ask no OCI registry")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		fsys, err := a.tree(cmd.Context(), cmd.ErrOrStderr())
+		models, err := a.load(cmd)
 		if err != nil {
 			return err
 		}
-		models, err := load(fsys, cmd.ErrOrStderr())
-		if err != nil {
-			return err
-		}
+		fsys := models.FS()
 		releases, err := selected(models, args)
 		if err != nil {
 			return err

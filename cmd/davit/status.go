@@ -96,12 +96,9 @@ func about(ctx context.Context, source *gitops.Source, commit string) (author st
 
 // clusterReleases are the ModelReleases an argument selects, ordered by environment and name.
 func (a *app) clusterReleases(ctx context.Context, args []string) ([]*v1alpha1.ModelRelease, error) {
-	match := func(registry.Key) bool { return true }
-	if len(args) == 1 {
-		var err error
-		if match, err = selector(args[0]); err != nil {
-			return nil, err
-		}
+	match, err := selector(args)
+	if err != nil {
+		return nil, err
 	}
 	config, err := a.rest()
 	if err != nil {

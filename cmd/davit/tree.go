@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -79,14 +80,18 @@ func (a *app) root() (string, error) {
 	}
 }
 
-// load reads a registry and prints its faults on stderr; a command that acts goes on with the sound releases.
-func load(fsys fs.FS, stderr io.Writer) (*registry.Registry, error) {
+// load reads the registry and prints its faults on stderr; a command that acts goes on with the sound releases.
+func (a *app) load(cmd *cobra.Command) (*registry.Registry, error) {
+	fsys, err := a.tree(cmd.Context(), cmd.ErrOrStderr())
+	if err != nil {
+		return nil, err
+	}
 	models, err := registry.Load(fsys)
 	if err != nil {
 		return nil, err
 	}
 	for _, f := range models.Faults {
-		fmt.Fprintln(stderr, f)
+		fmt.Fprintln(cmd.ErrOrStderr(), f)
 	}
 	return models, nil
 }
@@ -96,7 +101,7 @@ func selected(models *registry.Registry, args []string) ([]*registry.Release, er
 	if len(args) == 0 {
 		return models.Releases, nil
 	}
-	match, err := selector(args[0])
+	match, err := selector(args)
 	if err != nil {
 		return nil, err
 	}
@@ -117,11 +122,15 @@ func selected(models *registry.Registry, args []string) ([]*registry.Release, er
 	return nil, fmt.Errorf("no release %q; davit status or ls releases shows what there is", args[0])
 }
 
-func selector(arg string) (func(registry.Key) bool, error) {
-	if !strings.Contains(arg, "/") {
-		return func(k registry.Key) bool { return k.Environment == arg }, nil
+// selector is the test for an optional argument ENV or ENV/RELEASE.
+func selector(args []string) (func(registry.Key) bool, error) {
+	switch {
+	case len(args) == 0:
+		return func(registry.Key) bool { return true }, nil
+	case !strings.Contains(args[0], "/"):
+		return func(k registry.Key) bool { return k.Environment == args[0] }, nil
 	}
-	want, err := registry.ParseKey(arg)
+	want, err := registry.ParseKey(args[0])
 	if err != nil {
 		return nil, usage{err}
 	}

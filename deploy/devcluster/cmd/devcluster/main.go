@@ -17,6 +17,7 @@ import (
 const usage = `usage:
   devcluster up [--nodes N] [--gpus G] [--stages FILE] [--real-node] [--registry] [--dir DIR]
                                               runs until Ctrl-C, then takes all down
+  devcluster up --own-cluster --registry      only the registry, beside the cluster KUBECONFIG names
   devcluster build [registry|control-plane|kwok|node|all]…
                                               builds the binaries, once
   devcluster sweep                            removes what a killed supervisor left behind
@@ -68,14 +69,23 @@ func up(ctx context.Context, args []string) error {
 		cfg.Stages = append(cfg.Stages, path)
 		return nil
 	})
+	own := flags.Bool("own-cluster", false, "start no cluster: the one KUBECONFIG names stands in")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if *own {
+		if cfg.Kubeconfig = os.Getenv("KUBECONFIG"); cfg.Kubeconfig == "" {
+			return errors.New("--own-cluster needs KUBECONFIG in the environment")
+		}
 	}
 	cluster, err := devcluster.Start(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("export KUBECONFIG=%s\nexport KUBECTL=%s\n", cluster.Kubeconfig, cluster.Bin("kubectl"))
+	fmt.Printf("export KUBECONFIG=%s\n", cluster.Kubeconfig)
+	if kubectl := cluster.Bin("kubectl"); kubectl != "" {
+		fmt.Printf("export KUBECTL=%s\n", kubectl)
+	}
 	if cluster.Registry != "" {
 		fmt.Printf("export REGISTRY=%s\n", cluster.Registry)
 	}
