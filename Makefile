@@ -31,9 +31,11 @@ e2e: deps ## the tests that need root and a real node
 	$(DEVCLUSTER) build all
 	DAVIT_E2E=1 go test -count=1 -timeout 30m -run RealNode ./deploy/devcluster
 
-deps: ## what a real node needs of Debian: headers for runc, and ip
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! { [ -e /usr/include/seccomp.h ] && command -v ip >/dev/null && command -v iptables >/dev/null; }; then \
-		apt-get update -qq && apt-get install -y -qq --no-install-recommends libseccomp-dev iproute2 iptables; fi
+deps: ## what a real node needs of Debian: headers for runc, ip and iptables
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		have() { command -v "$$1" >/dev/null; }; \
+		{ [ -e /usr/include/seccomp.h ] && have pkg-config && have ip && have iptables; } || \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends libseccomp-dev pkg-config iproute2 iptables; }; fi
 
 demo: deps ## the main story on real parts (as root on Linux with a real node)
 	go run ./examples/iris/demo
