@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
 
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler"
@@ -75,6 +76,7 @@ func syncCommand(a *app) *cobra.Command {
 func (a *app) sync(cmd *cobra.Command, o *syncOptions) error {
 	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
 	log := slog.New(slog.NewTextHandler(stderr, nil))
+	klog.SetSlogLogger(log) // client-go tells of lost watches there
 	config, err := a.rest()
 	if err != nil {
 		return err

@@ -128,6 +128,9 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 		return nil, err
 	}
 	if err := c.supervise(ctx, cfg); err != nil {
+		if c.temp { // no supervisor, or one that has ended, is left to remove it
+			err = errors.Join(err, os.RemoveAll(c.Dir))
+		}
 		return nil, fmt.Errorf("starting devcluster: %w", err)
 	}
 	return c, nil

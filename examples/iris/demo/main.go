@@ -34,7 +34,6 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	defer os.RemoveAll(d.dir)
-	defer d.stopSync()
 	defer func() {
 		if d.cluster != nil {
 			if stopErr := d.cluster.Stop(); err == nil {
@@ -42,6 +41,7 @@ func run(ctx context.Context) (err error) {
 			}
 		}
 	}()
+	defer d.stopSync() // before its cluster goes
 	began := time.Now()
 	for _, step := range []struct {
 		title string
