@@ -268,14 +268,27 @@ func servePod(t *testing.T, c *Cluster) {
 		t.Errorf("waiting for the pod: %v: %s", err, out)
 		return
 	}
-	response, err := http.Get("http://" + kubectl(t, c, "get", "pod", "model", "-o", "jsonpath={.status.podIP}") + ":8080/models/weights")
+	pod := "http://" + kubectl(t, c, "get", "pod", "model", "-o", "jsonpath={.status.podIP}") + ":8080"
+	if code, body := get(t, pod+"/models/weights"); code != http.StatusOK || body != "1 2 3" {
+		t.Errorf("the pod served %d %q, want what the image volume holds", code, body)
+	}
+	if code, body := get(t, pod+"/fetch?url=http://"+c.PodRegistry+"/v2/iris/tags/list"); code != http.StatusOK || !strings.Contains(body, `"v1"`) {
+		t.Errorf("the pod got %d %q from the registry", code, body)
+	}
+}
+
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	response, err := http.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	if body, _ := io.ReadAll(response.Body); string(body) != "1 2 3" {
-		t.Errorf("the pod served %q, want what the image volume holds", body)
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return response.StatusCode, string(body)
 }
 
 func push(t *testing.T, c *Cluster, repository, tag string, files map[string][]byte, entrypoint ...string) {

@@ -3,17 +3,23 @@ package image
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	ociregistry "github.com/google/go-containerregistry/pkg/registry"
 
 	"github.com/davit-dev/davit/registry"
 )
@@ -217,5 +223,40 @@ func discard(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusCreated)
 	default:
 		w.WriteHeader(http.StatusNotFound)
+	}
+}
+
+// TestKeychainOfTheUser pushes to an OCI registry that asks for a password, which is in the docker config.
+func TestKeychainOfTheUser(t *testing.T) {
+	inner := ociregistry.New(ociregistry.Logger(log.New(io.Discard, "", 0)))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "ada" || password != "right" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		inner.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	host := strings.TrimPrefix(server.URL, "http://")
+	dir := t.TempDir()
+	t.Setenv("DOCKER_CONFIG", dir)
+	login := func(password string) {
+		auth := base64.StdEncoding.EncodeToString([]byte("ada:" + password))
+		config := fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, host, auth)
+		if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v, fsys := version("v1", "model.bin=weights")
+	login("wrong")
+	_, err := newBuilder(t, Config{}).Ensure(t.Context(), fsys, host+"/models/iris", v)
+	var content *ContentError
+	if err == nil || errors.As(err, &content) || strings.Contains(err.Error(), "wrong") {
+		t.Errorf("with a wrong password: %v", err)
+	}
+	login("right")
+	if res := ensure(t, newBuilder(t, Config{}), fsys, host+"/models/iris", v); !res.Built {
+		t.Errorf("result %+v", res)
 	}
 }
