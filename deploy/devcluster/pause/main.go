@@ -1,4 +1,4 @@
-// Pause is the process that holds a pod's namespaces open on devcluster's real node. It does nothing, reaps
+// Command pause is the process that holds a pod's namespaces open on devcluster's real node. It does nothing, reaps
 // what is reparented to it, and leaves on the first signal that asks it to.
 package main
 

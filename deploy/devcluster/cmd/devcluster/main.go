@@ -1,4 +1,4 @@
-// Devcluster starts a real Kubernetes on this machine and takes it down again.
+// Command devcluster starts a real Kubernetes on this machine and takes it down again.
 package main
 
 import (

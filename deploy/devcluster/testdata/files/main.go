@@ -1,4 +1,4 @@
-// Files serves the folder named by its argument, as a model server would serve what is mounted there, and
+// Command files serves the folder named by its argument, as a model server would serve what is mounted there, and
 // fetches an address for who asks, as a trainer in the pod would.
 package main
 

@@ -1,4 +1,4 @@
-// Starter starts a cluster, prints its processes and its folder, and waits to be killed.
+// Command starter starts a cluster, prints its processes and its folder, and waits to be killed.
 package main
 
 import (

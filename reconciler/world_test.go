@@ -1,0 +1,263 @@
+package reconciler_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/davit-dev/davit/deploy/devcluster"
+	"github.com/davit-dev/davit/gitops"
+	"github.com/davit-dev/davit/reconciler"
+	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+	"github.com/davit-dev/davit/registry/image"
+)
+
+// world is a registry in a real git repository, followed into a real API server with simulated nodes.
+
+type world struct {
+	t       *testing.T
+	dir     string
+	cluster *cluster.Cluster
+	reports chan reconciler.Report
+}
+
+func (w *world) git(args ...string) string {
+	w.t.Helper()
+	cmd := exec.Command("git", args...)
+	cmd.Dir = w.dir
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
+		"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.com")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		w.t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// edit replaces text in a file.
+
+func (w *world) edit(name, from, to string) {
+	w.t.Helper()
+	file := filepath.Join(w.dir, name)
+	data, err := os.ReadFile(file)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if !strings.Contains(string(data), from) {
+		w.t.Fatalf("%s does not contain %q", name, from)
+	}
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(data), from, to)), 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) commit(message string) {
+	w.git("add", "-A")
+	w.git("commit", "-q", "-m", message)
+}
+
+// until waits for a release to report a phase at a version.
+
+func (w *world) until(release, version string, phase v1alpha1.Phase) reconciler.Report {
+	w.t.Helper()
+	deadline := time.After(60 * time.Second)
+	for {
+		select {
+		case r := <-w.reports:
+			if r.Key.String() == release && r.Version == version && r.Phase == phase {
+				return r
+			}
+		case <-deadline:
+			w.t.Fatalf("%s did not get %s at %s", release, phase, version)
+		}
+	}
+}
+
+func (w *world) namespace(env string) string {
+	return strings.ReplaceAll(strings.ToLower(w.t.Name()), "/", "-") + "-" + env
+}
+
+func (w *world) status(env string) v1alpha1.ModelReleaseStatus {
+	w.t.Helper()
+	mr, err := w.cluster.Release(w.t.Context(), w.namespace(env), env, "iris")
+	if err != nil || mr == nil {
+		w.t.Fatalf("ModelRelease of %s/iris: %v %v", env, mr, err)
+	}
+	return mr.Status
+}
+
+// dev is the one cluster of this package's tests.
+
+var dev *devcluster.Cluster
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) (code int) {
+	var err error
+	dev, err = devcluster.Start(context.Background(), devcluster.Config{
+		Nodes: 1, Registry: true, Stages: []string{"testdata/crash-v3.yaml"}, Log: os.Stderr,
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() {
+		if err := dev.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}()
+	return m.Run()
+}
+
+// newWorld makes a repository of its own; its environments' namespaces and its owner bear the test's name.
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), reports: make(chan reconciler.Report, 1000)}
+	if err := os.CopyFS(w.dir, os.DirFS("../examples/iris/registry")); err != nil {
+		t.Fatal(err)
+	}
+	w.edit("davit.yaml", "127.0.0.1:5000", dev.Registry)
+	for _, env := range []string{"staging", "production"} {
+		w.edit("environments/"+env+"/environment.yaml", "bake: 5s", "bake: 100ms")
+		w.edit("environments/"+env+"/environment.yaml", "namespace: "+env, "namespace: "+w.namespace(env))
+	}
+	w.edit("releases/iris/serving.yaml", "  smokeTest: {path: /v2/health/ready}\n", "") // simulated pods answer nothing
+	w.git("init", "-q", "-b", "main")
+	w.commit("iris at v1")
+	config, err := clientcmd.BuildConfigFromFlags("", dev.Kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.cluster, err = cluster.New(t.Context(), cluster.Config{REST: config, Owner: t.Name()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.cluster.Install(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// reconciler makes one as davit sync does.
+
+func (w *world) reconciler(edits ...func(*reconciler.Config)) *reconciler.Reconciler {
+	w.t.Helper()
+	source, err := gitops.Open(w.t.Context(), gitops.Config{URL: w.dir})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	images, err := image.New(image.Config{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	cfg := reconciler.Config{
+		Source: source, Cluster: w.cluster, Images: images, Owner: w.t.Name(),
+		Report: func(p reconciler.Report) { w.reports <- p },
+	}
+	for _, edit := range edits {
+		edit(&cfg)
+	}
+	r, err := reconciler.New(cfg)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+// follow runs a reconciler until the returned function is called.
+
+func (w *world) follow(edits ...func(*reconciler.Config)) (stop func()) {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	done := make(chan error)
+	go func() { done <- w.reconciler(edits...).Run(ctx) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Error(err)
+		}
+	}
+	w.t.Cleanup(stop)
+	return stop
+}
+
+// damage writes a wrong sha256 into a version.
+
+func (w *world) damage(version string) {
+	w.t.Helper()
+	name := "models/iris/versions/" + version + ".yaml"
+	data, err := os.ReadFile(filepath.Join(w.dir, name))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(data), "sha256: ")
+	w.edit(name, rest[:64], strings.Repeat("a", 64))
+}
+
+// drain waits until a release's status is as wanted.
+
+func (w *world) drain(env, what string, ok func(v1alpha1.ModelReleaseStatus) bool) v1alpha1.ModelReleaseStatus {
+	w.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		status := w.status(env)
+		if ok(status) {
+			return status
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("%s/iris: not %s: %+v", env, what, status)
+		}
+		select {
+		case <-w.reports:
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func healthy(s v1alpha1.ModelReleaseStatus) bool { return s.Phase == v1alpha1.Healthy }
+
+const production, staging = "production/iris", "staging/iris"
+
+// TestPromoteRevertHold tells the main story: promotion, revert, a version that can't be built is held while
+
+// another release in the same commit goes on, and a restart in sync does nothing.
+
+// TestCrashRollsBack promotes a version whose pods crash: the release goes back to its last healthy revision
+
+// with the digest of before, stays there through other commits, and takes the next change of its own files.
+
+// TestFirstRevisionThatFailsStays has nothing to go back to.
+
+// TestRemoval deletes a release the registry no longer has, and nothing where a guard stops it.
+
+// TestBrokenFileKeepsItsReleaseOnly: a fault costs the release it is in, which stays as it is.
+
+// TestRewrittenBranch is not followed back until that is accepted.
+
+// TestRemoteRepository follows a repository over http.
+
+// TestMoveTakenBack changes an environment's namespace and back before the release is healthy there: the one
+
+// at home stays, the other goes.
+
+// TestMove changes an environment's namespace: made there, healthy, and only then deleted here.
+
+// gone wants production/iris to be in a namespace no more.
+
+// TestComponentReverted: a revert that removes a Component is a new revision, not a rewritten branch.
+
+// TestBrokenTipDuringRollout: a slip of the pen on top of a crashing version does not keep it from going back.
+
+// TestOtherOwner is refused at once, with the way out, and taken over when that is said.
