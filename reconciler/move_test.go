@@ -13,6 +13,7 @@ import (
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
+// TestRemoval deletes a release the registry no longer has, and nothing where a guard stops it.
 func TestRemoval(t *testing.T) {
 	w := newWorld(t)
 	w.follow()
@@ -46,6 +47,8 @@ func TestRemoval(t *testing.T) {
 	}
 }
 
+// TestMoveTakenBack changes an environment's namespace and back before the release is healthy there: the one
+// at home stays, the other goes.
 func TestMoveTakenBack(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		t.Run(fmt.Sprintf("restart-%t", restart), func(t *testing.T) {
@@ -74,6 +77,7 @@ func TestMoveTakenBack(t *testing.T) {
 	}
 }
 
+// TestMove changes an environment's namespace: made there, healthy, and only then deleted here.
 func TestMove(t *testing.T) {
 	w := newWorld(t)
 	w.follow()
@@ -85,6 +89,7 @@ func TestMove(t *testing.T) {
 	w.gone(home)
 }
 
+// gone wants production/iris to be in a namespace no more.
 func (w *world) gone(namespace string) {
 	w.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; {
@@ -102,6 +107,7 @@ func (w *world) gone(namespace string) {
 	}
 }
 
+// TestOtherOwner is refused at once, with the way out, and taken over when that is said.
 func TestOtherOwner(t *testing.T) {
 	w := newWorld(t)
 	if err := w.reconciler().Once(t.Context()); err != nil {

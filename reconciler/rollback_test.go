@@ -7,6 +7,8 @@ import (
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
+// TestCrashRollsBack promotes a version whose pods crash: the release goes back to its last healthy revision
+// with the digest of before, stays there through other commits, and takes the next change of its own files.
 func TestCrashRollsBack(t *testing.T) {
 	w := newWorld(t)
 	stop := w.follow()
@@ -44,6 +46,7 @@ func TestCrashRollsBack(t *testing.T) {
 	}
 }
 
+// TestFirstRevisionThatFailsStays has nothing to go back to.
 func TestFirstRevisionThatFailsStays(t *testing.T) {
 	w := newWorld(t)
 	w.edit("releases/iris/production.yaml", "version: v1", "version: v3")
@@ -59,6 +62,7 @@ func TestFirstRevisionThatFailsStays(t *testing.T) {
 	}
 }
 
+// TestBrokenTipDuringRollout: a slip of the pen on top of a crashing version does not keep it from going back.
 func TestBrokenTipDuringRollout(t *testing.T) {
 	w := newWorld(t)
 	stop := w.follow()

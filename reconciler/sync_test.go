@@ -15,6 +15,8 @@ import (
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
+// TestPromoteRevertHold tells the main story: promotion, revert, a version that can't be built is held while
+// another release in the same commit goes on, and a restart in sync does nothing.
 func TestPromoteRevertHold(t *testing.T) {
 	w := newWorld(t)
 	stop := w.follow()
@@ -67,6 +69,7 @@ func TestPromoteRevertHold(t *testing.T) {
 	}
 }
 
+// TestBrokenFileKeepsItsReleaseOnly: a fault costs the release it is in, which stays as it is.
 func TestBrokenFileKeepsItsReleaseOnly(t *testing.T) {
 	w := newWorld(t)
 	w.follow()
@@ -81,6 +84,7 @@ func TestBrokenFileKeepsItsReleaseOnly(t *testing.T) {
 	}
 }
 
+// TestRewrittenBranch is not followed back until that is accepted.
 func TestRewrittenBranch(t *testing.T) {
 	w := newWorld(t)
 	stop := w.follow()
@@ -98,6 +102,7 @@ func TestRewrittenBranch(t *testing.T) {
 	w.until(production, "v1", v1alpha1.Healthy)
 }
 
+// TestRemoteRepository follows a repository over http.
 func TestRemoteRepository(t *testing.T) {
 	w := newWorld(t)
 	git, err := exec.LookPath("git")
@@ -120,6 +125,7 @@ func TestRemoteRepository(t *testing.T) {
 	w.until(production, "v2", v1alpha1.Healthy)
 }
 
+// TestComponentReverted: a revert that removes a Component is a new revision, not a rewritten branch.
 func TestComponentReverted(t *testing.T) {
 	w := newWorld(t)
 	w.follow()

@@ -21,7 +21,6 @@ import (
 )
 
 // world is a registry in a real git repository, followed into a real API server with simulated nodes.
-
 type world struct {
 	t       *testing.T
 	dir     string
@@ -43,7 +42,6 @@ func (w *world) git(args ...string) string {
 }
 
 // edit replaces text in a file.
-
 func (w *world) edit(name, from, to string) {
 	w.t.Helper()
 	file := filepath.Join(w.dir, name)
@@ -65,7 +63,6 @@ func (w *world) commit(message string) {
 }
 
 // until waits for a release to report a phase at a version.
-
 func (w *world) until(release, version string, phase v1alpha1.Phase) reconciler.Report {
 	w.t.Helper()
 	deadline := time.After(60 * time.Second)
@@ -95,7 +92,6 @@ func (w *world) status(env string) v1alpha1.ModelReleaseStatus {
 }
 
 // dev is the one cluster of this package's tests.
-
 var dev *devcluster.Cluster
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -119,7 +115,6 @@ func run(m *testing.M) (code int) {
 }
 
 // newWorld makes a repository of its own; its environments' namespaces and its owner bear the test's name.
-
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), reports: make(chan reconciler.Report, 1000)}
@@ -148,7 +143,6 @@ func newWorld(t *testing.T) *world {
 }
 
 // reconciler makes one as davit sync does.
-
 func (w *world) reconciler(edits ...func(*reconciler.Config)) *reconciler.Reconciler {
 	w.t.Helper()
 	source, err := gitops.Open(w.t.Context(), gitops.Config{URL: w.dir})
@@ -174,7 +168,6 @@ func (w *world) reconciler(edits ...func(*reconciler.Config)) *reconciler.Reconc
 }
 
 // follow runs a reconciler until the returned function is called.
-
 func (w *world) follow(edits ...func(*reconciler.Config)) (stop func()) {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan error)
@@ -195,7 +188,6 @@ func (w *world) follow(edits ...func(*reconciler.Config)) (stop func()) {
 }
 
 // damage writes a wrong sha256 into a version.
-
 func (w *world) damage(version string) {
 	w.t.Helper()
 	name := "models/iris/versions/" + version + ".yaml"
@@ -208,7 +200,6 @@ func (w *world) damage(version string) {
 }
 
 // drain waits until a release's status is as wanted.
-
 func (w *world) drain(env, what string, ok func(v1alpha1.ModelReleaseStatus) bool) v1alpha1.ModelReleaseStatus {
 	w.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; {
@@ -229,35 +220,3 @@ func (w *world) drain(env, what string, ok func(v1alpha1.ModelReleaseStatus) boo
 func healthy(s v1alpha1.ModelReleaseStatus) bool { return s.Phase == v1alpha1.Healthy }
 
 const production, staging = "production/iris", "staging/iris"
-
-// TestPromoteRevertHold tells the main story: promotion, revert, a version that can't be built is held while
-
-// another release in the same commit goes on, and a restart in sync does nothing.
-
-// TestCrashRollsBack promotes a version whose pods crash: the release goes back to its last healthy revision
-
-// with the digest of before, stays there through other commits, and takes the next change of its own files.
-
-// TestFirstRevisionThatFailsStays has nothing to go back to.
-
-// TestRemoval deletes a release the registry no longer has, and nothing where a guard stops it.
-
-// TestBrokenFileKeepsItsReleaseOnly: a fault costs the release it is in, which stays as it is.
-
-// TestRewrittenBranch is not followed back until that is accepted.
-
-// TestRemoteRepository follows a repository over http.
-
-// TestMoveTakenBack changes an environment's namespace and back before the release is healthy there: the one
-
-// at home stays, the other goes.
-
-// TestMove changes an environment's namespace: made there, healthy, and only then deleted here.
-
-// gone wants production/iris to be in a namespace no more.
-
-// TestComponentReverted: a revert that removes a Component is a new revision, not a rewritten branch.
-
-// TestBrokenTipDuringRollout: a slip of the pen on top of a crashing version does not keep it from going back.
-
-// TestOtherOwner is refused at once, with the way out, and taken over when that is said.
