@@ -22,7 +22,10 @@ func (s *Source) FirstParents(ctx context.Context, tip Hash, fn func(Commit, []s
 		if err != nil {
 			return fmt.Errorf("walking the history of %s: %w", tip, err)
 		}
-		last := len(c.Parents) == 0 || shallow[c.Hash]
+		if shallow[c.Hash] {
+			c.Parents = nil // they are not here, as `git log` tells it too
+		}
+		last := len(c.Parents) == 0
 		var parent Commit
 		var parentTree Hash
 		if !last {

@@ -47,11 +47,9 @@ func openFolder(cfg Config, path string) (*Source, error) {
 		if cfg.Branch, err = st.head(); err != nil {
 			return nil, fmt.Errorf("reading HEAD: %w", err)
 		}
-		if cfg.Branch == "" {
-			return nil, errors.New("HEAD is detached, name the branch to follow")
-		}
 	}
-	// HEAD may name a branch without a commit yet; a branch the user named must exist.
+	// HEAD may name a branch without a commit yet, or none: how a CI checks out a pull request. Then there is
+	// enough to read and nothing to follow. A branch the user named must exist.
 	if _, err := st.ref(plumbing.NewBranchReferenceName(cfg.Branch)); named && err != nil {
 		return nil, fmt.Errorf("branch %s: %w", cfg.Branch, err)
 	}

@@ -1,6 +1,7 @@
 package gitops
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,7 +78,6 @@ func TestOpenRefuses(t *testing.T) {
 		{Config{URL: filepath.Join(empty, "missing")}, "no such file"},
 		{Config{URL: dangling}, "no such file"},
 		{Config{URL: sha256.dir}, "sha256"},
-		{Config{URL: detached.dir}, "HEAD is detached"},
 		{Config{URL: detached.dir, Branch: "typo"}, "branch typo"},
 	} {
 		_, err := Open(t.Context(), c.cfg)
@@ -90,6 +90,26 @@ func TestOpenRefuses(t *testing.T) {
 				t.Errorf("error %q lacks %q", err, want)
 			}
 		}
+	}
+}
+
+// TestDetachedHead: a CI's checkout of a pull request can be read, and not followed.
+func TestDetachedHead(t *testing.T) {
+	r := newRepo(t)
+	want := r.commit("one")
+	r.git("checkout", "-q", "--detach")
+	s := r.open("")
+	if got, err := s.Resolve(t.Context(), "HEAD"); err != nil || got.String() != want || s.Branch() != "" {
+		t.Errorf("HEAD is %s (%v), branch %q", got, err, s.Branch())
+	}
+	if dirty, err := s.Dirty(t.Context()); err != nil || len(dirty) > 0 {
+		t.Errorf("dirty: %v %v", dirty, err)
+	}
+	if _, err := s.Tip(t.Context()); !errors.Is(err, errDetached) {
+		t.Errorf("tip: %v", err)
+	}
+	if err := s.Watch(t.Context(), func(Hash) {}); !errors.Is(err, errDetached) {
+		t.Errorf("watch: %v", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package gitops
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -60,7 +61,10 @@ func newSource(cfg Config, st *store) *Source {
 	return &Source{store: st, trees: newTrees(st), log: cfg.Log, branch: cfg.Branch}
 }
 
-// Branch is the followed branch, without refs/heads/.
+// errDetached is for who wants to follow what is only there to read.
+var errDetached = errors.New("HEAD is detached; name the branch to follow")
+
+// Branch is the followed branch, without refs/heads/; "" when a local repository's HEAD is detached.
 func (s *Source) Branch() string { return s.branch }
 
 // Root is the folder of the worktree, or "" for a bare repository and a mirror.
@@ -84,6 +88,9 @@ func (s *Source) Close() error { return s.store.close() }
 func (s *Source) Tip(ctx context.Context) (Hash, error) {
 	if err := ctx.Err(); err != nil {
 		return Hash{}, err
+	}
+	if s.branch == "" {
+		return Hash{}, errDetached
 	}
 	h, err := s.store.ref(plumbing.NewBranchReferenceName(s.branch))
 	if err != nil {

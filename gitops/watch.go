@@ -26,6 +26,9 @@ const (
 // never called concurrently; tips that came and went while it ran are skipped. A branch that is missing
 // for now is waited for.
 func (s *Source) Watch(ctx context.Context, fn func(Hash)) error {
+	if s.branch == "" {
+		return errDetached
+	}
 	t := &teller{fn: fn}
 	if s.mirror != nil {
 		return s.watchRemote(ctx, t)

@@ -2,6 +2,8 @@ package reconciler_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,37 +15,62 @@ import (
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
-// TestRemoval deletes a release the registry no longer has, and nothing where a guard stops it.
+// TestRemoval deletes a release the registry no longer has.
 func TestRemoval(t *testing.T) {
 	w := newWorld(t)
-	w.follow()
-	w.until(production, "v1", v1alpha1.Healthy)
-	w.drain("staging", "healthy", healthy)
-
-	w.git("rm", "-q", "-r", "releases")
-	w.commit("no releases at all")
-	w.git("revert", "--no-edit", "HEAD")
+	if err := w.reconciler().Once(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	w.git("rm", "-q", "releases/iris/staging.yaml")
 	w.commit("staging serves iris no more")
-	for {
-		select {
-		case r := <-w.reports:
-			if r.Phase != reconciler.Removed {
-				continue
-			}
-			if r.Key.String() != staging {
-				t.Fatalf("%s was removed", r.Key)
-			}
-		case <-time.After(30 * time.Second):
-			t.Fatal("staging/iris was not removed")
-		}
-		break
+	if err := w.reconciler().Once(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 	if mr, err := w.cluster.Release(t.Context(), w.namespace("staging"), "staging", "iris"); err != nil || mr != nil {
 		t.Errorf("the ModelRelease is still there: %v %v", mr, err)
 	}
-	if got := w.status("production"); got.Phase != v1alpha1.Healthy {
+	if got := w.status("production"); got.Phase != v1alpha1.Healthy || len(got.Inventory) != 2 {
 		t.Errorf("production: %+v", got)
+	}
+}
+
+// TestGuards: what looks like a slip deletes nothing and says so.
+func TestGuards(t *testing.T) {
+	for name, c := range map[string]struct {
+		slip func(w *world)
+		why  string
+	}{
+		"no-releases": {func(w *world) { w.git("rm", "-q", "-r", "releases") }, "no releases at all"},
+		"no-environment": {func(w *world) {
+			w.git("rm", "-q", "-r", "environments/production", "releases/iris/production.yaml")
+		}, "environments/production/environment.yaml is missing"},
+		"too-many": {func(w *world) {
+			w.git("rm", "-q", "releases/iris/production.yaml", "releases/second/production.yaml")
+		}, "2 releases would be deleted and prune.maxDeletions is 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			if err := os.CopyFS(filepath.Join(w.dir, "releases/second"), os.DirFS(filepath.Join(w.dir, "releases/iris"))); err != nil {
+				t.Fatal(err)
+			}
+			w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 100ms\n  prune: {maxDeletions: 1}")
+			w.commit("two releases, and deletions one at a time")
+			if err := w.reconciler().Once(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			c.slip(w)
+			w.commit("a slip")
+			r := w.reconciler()
+			if err := r.Once(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := r.Unwell()[production]; !strings.Contains(got, c.why) {
+				t.Errorf("production/iris: %q, want %q", got, c.why)
+			}
+			if got := w.status("production"); got.Phase != v1alpha1.Healthy || len(got.Inventory) != 2 {
+				t.Errorf("production was touched: %+v", got)
+			}
+		})
 	}
 }
 

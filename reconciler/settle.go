@@ -89,12 +89,6 @@ func (r *Reconciler) bake(ctx context.Context, s *state, t *target) (time.Durati
 // generated ConfigMaps outlive the pods that use them.
 func (r *Reconciler) healthy(ctx context.Context, s *state, t *target) error {
 	st := &s.release.Status
-	phase, reason := v1alpha1.Healthy, ""
-	if t.rollback {
-		phase, reason = v1alpha1.RolledBack, st.Held.Reason
-	} else {
-		st.Healthy = st.Applied
-	}
 	changes, err := r.cfg.Cluster.Prune(ctx, s.release, current(st.Inventory))
 	if err != nil {
 		return fmt.Errorf("pruning: %w", err)
@@ -106,11 +100,13 @@ func (r *Reconciler) healthy(ctx context.Context, s *state, t *target) error {
 		}
 		s.moved = s.moved[1:]
 	}
-	s.outcome(phase, st.Applied, reason)
-	if phase == v1alpha1.RolledBack {
-		s.phase(phase, "RolledBack", fmt.Sprintf("%s failed (%s); back at %s", st.Held.Version, st.Held.Reason, st.Applied.Version))
+	if t.rollback {
+		s.outcome(v1alpha1.RolledBack, st.Applied, st.Held.Reason)
+		s.phase(v1alpha1.RolledBack, "RolledBack", fmt.Sprintf("%s failed (%s); back at %s", st.Held.Version, st.Held.Reason, st.Applied.Version))
 	} else {
-		s.phase(phase, "Healthy", "")
+		s.outcome(v1alpha1.Healthy, st.Applied, "")
+		st.Healthy = st.Applied
+		s.phase(v1alpha1.Healthy, "Healthy", "")
 	}
 	if err := r.write(ctx, s); err != nil {
 		return err

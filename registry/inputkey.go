@@ -1,7 +1,7 @@
 package registry
 
 import (
-	"crypto/sha1" //nolint:gosec // git's blob ids are SHA-1; the key itself is SHA-256
+	"crypto/sha1" // git's blob ids; the key itself is SHA-256
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -31,9 +31,7 @@ func (r *Release) InputKey(fsys fs.FS, versions ...string) (string, error) {
 	}
 	for _, p := range paths {
 		blob, err := blobHash(fsys, p)
-		if errors.Is(err, fs.ErrNotExist) {
-			blob = "absent"
-		} else if err != nil {
+		if err != nil {
 			return "", fmt.Errorf("hashing %s: %w", p, err)
 		}
 		fmt.Fprintf(h, "%q %s\n", p, blob)
@@ -105,15 +103,32 @@ func (r *Release) foreign(name string) bool {
 	})
 }
 
-func blobHash(fsys fs.FS, name string) (string, error) {
+// blobHash is a file's git blob id, or what stands in its place: "absent", or "folder" for anything that can't
+// be read as a file, which rendering refuses.
+func blobHash(fsys fs.FS, name string) (hash string, err error) {
 	if b, ok := fsys.(BlobHasher); ok {
-		return b.BlobHash(name)
+		hash, err = b.BlobHash(name)
+	} else {
+		hash, err = readHash(fsys, name)
 	}
+	if err == nil {
+		return hash, nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return "absent", nil
+	}
+	if info, statErr := fs.Stat(fsys, name); statErr == nil && !info.Mode().IsRegular() {
+		return "folder", nil
+	}
+	return "", err
+}
+
+func readHash(fsys fs.FS, name string) (string, error) {
 	data, err := fs.ReadFile(fsys, name)
 	if err != nil {
 		return "", err
 	}
-	h := sha1.New() //nolint:gosec // as above
+	h := sha1.New() // git's own
 	fmt.Fprintf(h, "blob %d\x00", len(data))
 	h.Write(data)
 	return hex.EncodeToString(h.Sum(nil)), nil

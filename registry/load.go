@@ -63,7 +63,12 @@ func (l *loader) report(faults ...Fault) {
 func (l *loader) file(name, kind, metadataName string, spec any) *document {
 	data, err := fs.ReadFile(l.fsys, name)
 	if err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
+		info, statErr := fs.Stat(l.fsys, name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case statErr == nil && !info.Mode().IsRegular():
+			l.report(Fault{name, 1, "not a file; put a file of kind " + kind + " there"})
+		default:
 			l.fail(fmt.Errorf("reading %s: %w", name, err))
 		}
 		return nil

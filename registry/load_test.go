@@ -192,3 +192,51 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// TestFolderInPlaceOfAFile costs the release it is in, whatever the file.
+func TestFolderInPlaceOfAFile(t *testing.T) {
+	production, staging := registry.Key{Environment: "production", Name: "iris"}, registry.Key{Environment: "staging", Name: "iris"}
+	for name, broken := range map[string][]registry.Key{
+		"releases/new/serving.yaml":                nil,
+		"models/iris/model.yaml":                   {production, staging},
+		"environments/production/environment.yaml": {production},
+		"runtimes/custom/1.0/runtime.yaml":         {production, staging},
+		"davit.yaml":                               {production, staging},
+	} {
+		fsys := base(t)
+		if strings.HasPrefix(name, "releases/new") {
+			fsys["releases/new/production.yaml"] = fsys["releases/iris/production.yaml"]
+			broken = append(broken, registry.Key{Environment: "production", Name: "new"})
+		}
+		delete(fsys, name)
+		fsys[name+"/file"] = &fstest.MapFile{Data: []byte("x")}
+		models, err := registry.Load(fsys)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for _, key := range broken {
+			if models.Broken[key] == nil || models.Release(key) != nil {
+				t.Errorf("%s: %s is not broken", name, key)
+			}
+		}
+		if len(models.Broken) != len(broken) {
+			t.Errorf("%s: broken are %v", name, models.BrokenKeys())
+		}
+		if got := models.Faults[0].String(); !strings.HasPrefix(got, name+":1: not a file") {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+
+	fsys := base(t)
+	fsys["releases/iris/production/kustomization.yaml/file"] = &fstest.MapFile{Data: []byte("x")}
+	models, err := registry.Load(fsys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range models.Releases {
+		if _, err := r.InputKey(fsys); err != nil {
+			t.Errorf("input key of %s: %v", r.Key(), err)
+		}
+	}
+}

@@ -1,5 +1,6 @@
-// Package render turns a release and its model image's digest into Kubernetes objects, by one small
-// Kustomize build in memory.
+// Package render turns a release and its model image's digest into Kubernetes objects, by small
+// Kustomize builds in memory: the runtime's base first, whose arguments the Serving's are added to, and then
+// the whole, once more where a selector has to be narrowed to the release.
 //
 // It is pure: it knows no network, cluster, clock or environment, and of Git only the file system it is
 // given. In the way of a commit it stands between the model image and the cluster. The layers are, in

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -94,7 +95,7 @@ func (a *app) changes(ctx context.Context, match func(registry.Key) bool, limit 
 			if older = newer; slices.ContainsFunc(paths, ofRegistry) {
 				var err error
 				if older, err = releasesAt(ctx, source, c.Parents[0]); err != nil {
-					return false, nil //nolint:nilerr // the edge of a shallow clone
+					return false, err
 				}
 			}
 		}
@@ -167,8 +168,11 @@ func releasesAt(ctx context.Context, source *gitops.Source, h gitops.Hash) (map[
 	}
 	out := map[registry.Key]at{}
 	models, err := registry.Load(snapshot)
+	if errors.Is(err, registry.ErrNoRegistry) {
+		return out, nil // the commit is from before it
+	}
 	if err != nil {
-		return out, nil //nolint:nilerr // the commit is from before the registry
+		return nil, err
 	}
 	for _, r := range models.Releases {
 		key, err := r.InputKey(snapshot)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"io"
+	"log"
 	"net/http/httptest"
 	"os"
 	"strings"
@@ -17,7 +19,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/*.txtar: what a user types and what comes back. Each script has the example's
 // registry committed in $WORK/models, and an OCI registry at $REGISTRY.
 func TestScripts(t *testing.T) {
-	server := httptest.NewServer(ociregistry.New())
+	server := httptest.NewServer(ociregistry.New(ociregistry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
 	host := strings.TrimPrefix(server.URL, "http://")
 	testscript.Run(t, testscript.Params{

@@ -104,7 +104,7 @@ func (a *app) clusterReleases(ctx context.Context, args []string) ([]*v1alpha1.M
 	if err != nil {
 		return nil, err
 	}
-	target, err := cluster.New(ctx, cluster.Config{REST: config, Owner: "davit"})
+	target, err := cluster.New(ctx, cluster.Config{REST: config})
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func installCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		target, err := cluster.New(cmd.Context(), cluster.Config{REST: config, Owner: "davit"})
+		target, err := cluster.New(cmd.Context(), cluster.Config{REST: config})
 		if err != nil {
 			return err
 		}

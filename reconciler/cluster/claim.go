@@ -56,6 +56,9 @@ type Target struct {
 // When an earlier claim never came to a status, the objects that it may have left are looked for and are in
 // the returned Inventory, as stale, so that nothing is orphaned.
 func (c *Cluster) Claim(ctx context.Context, t Target) (*v1alpha1.ModelRelease, error) {
+	if c.owner == "" {
+		return nil, errNoOwner
+	}
 	mr := t.Observed.DeepCopy()
 	if mr == nil {
 		var err error
@@ -88,6 +91,8 @@ func (c *Cluster) Claim(ctx context.Context, t Target) (*v1alpha1.ModelRelease, 
 	}
 	return claimed, nil
 }
+
+var errNoOwner = errors.New("cluster: a claim or deletion needs Config.Owner")
 
 func newRelease(t Target) *v1alpha1.ModelRelease {
 	return &v1alpha1.ModelRelease{

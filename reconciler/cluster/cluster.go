@@ -35,7 +35,8 @@ type Config struct {
 	REST *rest.Config
 	// Log gets nothing when nil.
 	Log *slog.Logger
-	// Owner names the registry and the controller, without credentials. Required.
+	// Owner names the registry and the controller, without credentials. One that only reads, plans or installs
+	// needs none; Claim and Delete refuse without.
 	Owner string
 	// TakeOver lets Claim replace another owner.
 	TakeOver bool
@@ -63,8 +64,8 @@ type Cluster struct {
 
 // New connects to nothing yet and starts nothing.
 func New(ctx context.Context, cfg Config) (*Cluster, error) {
-	if cfg.REST == nil || cfg.Owner == "" {
-		return nil, errors.New("cluster: REST and Owner are required")
+	if cfg.REST == nil {
+		return nil, errors.New("cluster: REST is required")
 	}
 	c := &Cluster{log: cfg.Log, owner: cfg.Owner, takeOver: cfg.TakeOver, namespaces: cfg.Namespaces}
 	if c.log == nil {

@@ -105,6 +105,9 @@ func deleteOurs(ctx context.Context, client metadata.ResourceInterface, mr *v1al
 
 // Delete deletes what mr's inventory lists, and then mr, unless somebody wrote it meanwhile: ErrConflict.
 func (c *Cluster) Delete(ctx context.Context, mr *v1alpha1.ModelRelease) error {
+	if c.owner == "" {
+		return errNoOwner
+	}
 	if o := mr.Status.Owner; o != "" && o != c.owner && !c.takeOver {
 		return fmt.Errorf("deleting %s: %w", mr.Name, &ErrOtherOwner{Owner: o})
 	}
