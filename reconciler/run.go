@@ -205,10 +205,15 @@ func (r *Reconciler) enqueue(key registry.Key) {
 
 // noticed is told by the watches that an object of a release changed; only unsettled releases care.
 func (r *Reconciler) noticed(namespace, release string) {
+	want := r.desired.Load()
+	if want == nil {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for key := range r.open {
-		if s := r.states[key]; key.Name == release && s != nil && s.place.Load() == namespace {
+	for environment := range want.models.Environments { // few; the open releases may be thousands
+		key := registry.Key{Environment: environment, Name: release}
+		if s := r.states[key]; r.open[key] > 0 && s != nil && s.place.Load() == namespace {
 			r.queue.Add(key)
 		}
 	}

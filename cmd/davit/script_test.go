@@ -50,7 +50,7 @@ func replace(ts *testscript.TestScript, neg bool, args []string) {
 	if !strings.Contains(text, args[0]) {
 		ts.Fatalf("%s does not contain %q", args[2], args[0])
 	}
-	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(strings.ReplaceAll(text, args[0], args[1])), 0o644))
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(strings.ReplaceAll(text, args[0], strings.ReplaceAll(args[1], `\n`, "\n"))), 0o644))
 }
 
 // exitcode N COMMAND… wants the exit code N.

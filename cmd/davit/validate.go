@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -39,6 +41,18 @@ func sources(fsys fs.FS, models *registry.Registry) (faults []registry.Fault) {
 	return faults
 }
 
+var place = regexp.MustCompile(`^([^\s:]+):([0-9]+): (?s:(.*))$`)
+
+// placed is a rendering's error at the place it names, or else at the release.
+func placed(r *registry.Release, err error) registry.Fault {
+	if m := place.FindStringSubmatch(err.Error()); m != nil {
+		if line, convErr := strconv.Atoi(m[2]); convErr == nil {
+			return registry.Fault{Path: m[1], Line: line, Text: m[3]}
+		}
+	}
+	return registry.Fault{Path: r.Path, Line: 1, Text: err.Error()}
+}
+
 func validateCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "validate",
@@ -59,7 +73,9 @@ func validateCommand(a *app) *cobra.Command {
 		faults := append(models.Faults, sources(fsys, models)...)
 		for _, r := range models.Releases {
 			if _, err := render.Release(fsys, r, image.Placeholder(r.Repository())); err != nil {
-				faults = append(faults, registry.Fault{Path: r.Path, Line: 1, Text: err.Error()})
+				if fault := placed(r, err); !slices.Contains(faults, fault) { // a shared layer's is told once
+					faults = append(faults, fault)
+				}
 			}
 		}
 		out := cmd.OutOrStdout()

@@ -20,7 +20,7 @@ func restCopy() *rest.Config { return rest.CopyConfig(restConfig) }
 func needNodes(t *testing.T) {
 	t.Helper()
 	if nodes, err := client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{}); err != nil || len(nodes.Items) == 0 {
-		t.Skip("needs nodes")
+		t.Skip("the cluster of DAVIT_TEST_KUBECONFIG has no nodes for pods to become ready on")
 	}
 }
 
