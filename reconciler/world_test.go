@@ -217,6 +217,4 @@ func (w *world) drain(env, what string, ok func(v1alpha1.ModelReleaseStatus) boo
 	}
 }
 
-func healthy(s v1alpha1.ModelReleaseStatus) bool { return s.Phase == v1alpha1.Healthy }
-
 const production, staging = "production/iris", "staging/iris"
