@@ -40,9 +40,13 @@ func TestPrune(t *testing.T) {
 	if _, err := maps.Create(t.Context(), replaced, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	owner, err := maps.Get(t.Context(), "iris", metav1.GetOptions{}) // a real one, or the garbage collector comes first
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, patch := range map[string]string{
 		"given-away": `{"metadata":{"labels":{"applyset.kubernetes.io/part-of":"another"}}}`,
-		"controlled": `{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"p","uid":"u","controller":true}]}}`,
+		"controlled": `{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":"iris","uid":"` + string(owner.UID) + `","controller":true}]}}`,
 	} {
 		if _, err := maps.Patch(t.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
 			t.Fatal(err)
@@ -55,7 +59,7 @@ func TestPrune(t *testing.T) {
 	}
 	want(t, "pruned", actions(set), "skipped ConfigMap/controlled, deleted ConfigMap/deleted, skipped ConfigMap/given-away, "+
 		"deleted ConfigMap/gone, skipped ConfigMap/replaced, skipped PersistentVolumeClaim/cache")
-	for name, exists := range map[string]bool{"iris": true, "gone": false, "replaced": true, "given-away": true} {
+	for name, exists := range map[string]bool{"iris": true, "gone": false, "controlled": true, "replaced": true, "given-away": true} {
 		if _, err := maps.Get(t.Context(), name, metav1.GetOptions{}); apierrors.IsNotFound(err) == exists {
 			t.Errorf("%s exists: %v", name, !exists)
 		}
