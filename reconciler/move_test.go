@@ -146,8 +146,8 @@ func TestOtherOwner(t *testing.T) {
 	}
 	as := func(takeOver bool) *reconciler.Reconciler {
 		return w.reconciler(func(c *reconciler.Config) {
-			c.Owner = "another"
-			if c.Cluster, err = cluster.New(t.Context(), cluster.Config{REST: config, Owner: "another", TakeOver: takeOver}); err != nil {
+			c.Owner = w.id + "-another"
+			if c.Cluster, err = cluster.New(t.Context(), cluster.Config{REST: config, Owner: w.id + "-another", TakeOver: takeOver}); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -156,14 +156,14 @@ func TestOtherOwner(t *testing.T) {
 	if err := other.Once(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if why := other.Unwell()[production]; !strings.Contains(why, t.Name()) || !strings.Contains(why, "--take-over") {
+	if why := other.Unwell()[production]; !strings.Contains(why, w.id) || !strings.Contains(why, "--take-over") {
 		t.Errorf("production/iris: %q", why)
 	}
 	taken := as(true)
 	if err := taken.Once(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if unwell := taken.Unwell(); len(unwell) > 0 || w.status("production").Owner != "another" {
+	if unwell := taken.Unwell(); len(unwell) > 0 || w.status("production").Owner != w.id+"-another" {
 		t.Errorf("after the take-over: %v %+v", unwell, w.status("production"))
 	}
 }

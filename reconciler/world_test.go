@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +25,7 @@ import (
 // world is a registry in a real git repository, followed into a real API server with simulated nodes.
 type world struct {
 	t       *testing.T
+	id      string // of this run of the test: the owner, and the beginning of its namespaces
 	dir     string
 	cluster *cluster.Cluster
 	reports chan reconciler.Report
@@ -78,9 +81,7 @@ func (w *world) until(release, version string, phase v1alpha1.Phase) reconciler.
 	}
 }
 
-func (w *world) namespace(env string) string {
-	return strings.ReplaceAll(strings.ToLower(w.t.Name()), "/", "-") + "-" + env
-}
+func (w *world) namespace(env string) string { return w.id + "-" + env }
 
 func (w *world) status(env string) v1alpha1.ModelReleaseStatus {
 	w.t.Helper()
@@ -114,10 +115,14 @@ func run(m *testing.M) (code int) {
 	return m.Run()
 }
 
+// worlds counts, so that a test can be run again in the same cluster.
+var worlds atomic.Int32
+
 // newWorld makes a repository of its own; its environments' namespaces and its owner bear the test's name.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), reports: make(chan reconciler.Report, 1000)}
+	id := strings.ReplaceAll(strings.ToLower(t.Name()), "/", "-") + "-" + strconv.Itoa(int(worlds.Add(1)))
+	w := &world{t: t, id: id, dir: t.TempDir(), reports: make(chan reconciler.Report, 1000)}
 	if err := os.CopyFS(w.dir, os.DirFS("../examples/iris/registry")); err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +138,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.cluster, err = cluster.New(t.Context(), cluster.Config{REST: config, Owner: t.Name()}); err != nil {
+	if w.cluster, err = cluster.New(t.Context(), cluster.Config{REST: config, Owner: id}); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.cluster.Install(t.Context()); err != nil {
@@ -154,7 +159,7 @@ func (w *world) reconciler(edits ...func(*reconciler.Config)) *reconciler.Reconc
 		w.t.Fatal(err)
 	}
 	cfg := reconciler.Config{
-		Source: source, Cluster: w.cluster, Images: images, Owner: w.t.Name(),
+		Source: source, Cluster: w.cluster, Images: images, Owner: w.id,
 		Report: func(p reconciler.Report) { w.reports <- p },
 	}
 	for _, edit := range edits {
