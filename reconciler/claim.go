@@ -33,7 +33,7 @@ func (r *Reconciler) claim(ctx context.Context, s *state, t *target, kinds []sch
 	}
 	order := cluster.Target{
 		Namespace: namespace, Environment: t.release.Environment.Name, Release: t.release.Name,
-		Commit: t.commit.String(), Kinds: kinds,
+		Commit: t.commit.String(), Version: t.release.ModelVersion.Name, Kinds: kinds,
 	}
 	if s.release != nil && s.release.Namespace == namespace {
 		order.Observed = s.release
@@ -56,12 +56,12 @@ func (r *Reconciler) claim(ctx context.Context, s *state, t *target, kinds []sch
 // notOlder refuses an ancestor of the recorded commit, and any where that one is not known here: a mirror
 // may be behind. A rollback, and a rewritten branch that is accepted, may go back.
 func (r *Reconciler) notOlder(ctx context.Context, s *state, t *target) error {
-	if s.release == nil || t.rollback || r.cfg.AcceptRewrite || s.release.Status.Claim.Commit == "" {
+	if s.release == nil || t.rollback || r.cfg.AcceptRewrite || s.release.Spec.Claim.Commit == "" {
 		return nil
 	}
-	recorded, err := r.cfg.Source.Resolve(ctx, s.release.Status.Claim.Commit)
+	recorded, err := r.cfg.Source.Resolve(ctx, s.release.Spec.Claim.Commit)
 	if err != nil {
-		return &rewrittenError{recorded: s.release.Status.Claim.Commit}
+		return &rewrittenError{recorded: s.release.Spec.Claim.Commit}
 	}
 	if recorded == t.commit {
 		return nil

@@ -163,7 +163,7 @@ func TestOtherOwner(t *testing.T) {
 	if err := taken.Once(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if unwell := taken.Unwell(); len(unwell) > 0 || w.status("production").Owner != w.id+"-another" {
+	if unwell := taken.Unwell(); len(unwell) > 0 || w.release("production").Spec.Owner != w.id+"-another" {
 		t.Errorf("after the take-over: %v %+v", unwell, w.status("production"))
 	}
 }

@@ -72,12 +72,10 @@ func (r *Reconciler) reconcile(ctx context.Context, s *state) (time.Duration, er
 		return r.unclaimed(ctx, s, target, err)
 	}
 	changes, err := r.cfg.Cluster.Apply(ctx, s.release, objects.Objects)
-	s.progress(target, changes)
+	s.progress(target, changes, err)
 	if err != nil {
 		return r.unapplied(ctx, s, target, err)
 	}
-	if err := r.writeAndReport(ctx, s, target); err != nil {
-		return 0, err
-	}
+	r.tell(s, target)
 	return r.settle(ctx, s, target)
 }

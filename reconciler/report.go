@@ -37,6 +37,12 @@ func (r *Reconciler) report(ctx context.Context, s *state, t *target) {
 		kind = "Warning"
 	}
 	r.cfg.Cluster.Event(ctx, s.release, kind, st.Reason, strings.TrimSpace(string(st.Phase)+" at "+t.release.ModelVersion.String()+" "+st.Message))
+	r.tell(s, t)
+}
+
+// tell reports the phase without an Event: what a process knows and did not write.
+func (r *Reconciler) tell(s *state, t *target) {
+	st := s.release.Status
 	r.cfg.Report(Report{
 		Key: s.key, Version: t.release.ModelVersion.Name, Commit: t.commit.String(), Image: t.image, Uploaded: t.uploaded,
 		Phase: st.Phase, Reason: st.Reason, Message: st.Message, Took: time.Since(t.seen),

@@ -20,6 +20,7 @@ func (r *Reconciler) fail(ctx context.Context, s *state, t *target, reason, mess
 		if err := r.claim(ctx, s, t, nil); err != nil {
 			return err
 		}
+		s.release.Status.Token = s.release.Spec.Claim.Token // nothing of it was applied
 	}
 	st := &s.release.Status
 	text := reason + ": " + message
@@ -113,8 +114,6 @@ func (r *Reconciler) unapplied(ctx context.Context, s *state, t *target, err err
 	if errors.As(err, &refused) {
 		return 0, r.fail(ctx, s, t, "Refused", refused.Error())
 	}
-	// Part of it may be in the cluster: the next try has to apply again, whatever it finds recorded.
-	s.release.Status.Applied.InputKey, s.release.Status.Applied.ObjectsHash = "", ""
 	return 0, errors.Join(fmt.Errorf("applying %s: %w", s.key, err), r.wait(ctx, s, t, "ApplyFailed", err.Error()))
 }
 
@@ -147,7 +146,7 @@ func (r *Reconciler) delete(ctx context.Context, mr *v1alpha1.ModelRelease) erro
 		return err
 	}
 	fresh, readErr := r.cfg.Cluster.Release(ctx, mr.Namespace, mr.Spec.Environment, mr.Spec.Release)
-	if readErr != nil || fresh == nil || fresh.Status.Claim != mr.Status.Claim {
+	if readErr != nil || fresh == nil || fresh.Spec.Claim != mr.Spec.Claim {
 		return errors.Join(err, readErr)
 	}
 	return r.cfg.Cluster.Delete(ctx, fresh)

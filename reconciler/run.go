@@ -154,7 +154,7 @@ func (r *Reconciler) recall(ctx context.Context) error {
 		return err
 	}
 	for _, mr := range releases {
-		if mr.Status.Owner == r.cfg.Owner {
+		if mr.Spec.Owner == r.cfg.Owner {
 			r.state(registry.Key{Environment: mr.Spec.Environment, Name: mr.Spec.Release}).recall(mr)
 		}
 	}

@@ -21,6 +21,9 @@ const (
 // without an event.
 const look = 5 * time.Second
 
+// long is how long a rollout may take before the status tells of it.
+const long = 30 * time.Second
+
 // settle takes applied objects to an outcome: healthy after the smoke test and the bake time, failed for a
 // cause inside the revision, or waiting for one outside. It returns when to look again.
 func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Duration, error) {
@@ -54,7 +57,10 @@ func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Dura
 	case cluster.Waiting:
 		return look, r.wait(ctx, s, t, health.Reason, health.Sentence())
 	}
-	if s.release.Status.Phase == v1alpha1.Waiting { // what it waited for has come
+	// The claim in the spec says already that the release is under way; only a long rollout is worth a write, and
+	// what it waited for having come.
+	st := s.release.Status
+	if st.Phase == v1alpha1.Waiting || st.Reason == "Applied" && !s.applied.IsZero() && time.Since(s.applied) > long {
 		s.phase(v1alpha1.Progressing, health.Reason, health.Message)
 		return look, r.writeAndReport(ctx, s, t)
 	}
@@ -158,7 +164,7 @@ func (r *Reconciler) write(ctx context.Context, s *state) error {
 	if errors.Is(err, cluster.ErrConflict) {
 		var fresh *v1alpha1.ModelRelease
 		if fresh, err = r.read(ctx, s); err == nil {
-			if fresh == nil || fresh.Status.Owner != r.cfg.Owner || fresh.Status.Claim != s.release.Status.Claim {
+			if fresh == nil || fresh.Spec.Owner != r.cfg.Owner || fresh.Spec.Claim != s.release.Spec.Claim {
 				err = errors.New("another controller has claimed it")
 			} else {
 				fresh.Status = s.release.Status

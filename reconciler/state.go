@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,7 @@ type state struct {
 
 	release *v1alpha1.ModelRelease   // nil before the first claim
 	moved   []*v1alpha1.ModelRelease // the same release in other namespaces: deleted once this one is healthy
+	applied time.Time                // when its objects were applied; zero when another process did
 	ready   time.Time                // since when it is ready; zero when it is not
 	tested  bool                     // the smoke test passed since it is ready
 	unsure  bool                     // a status write failed: what the cluster holds is to be read again
@@ -77,7 +79,7 @@ func (t *target) renew(applied v1alpha1.Revision) v1alpha1.Revision {
 func (s *state) recall(mr *v1alpha1.ModelRelease) {
 	s.inCluster.Store(true)
 	if s.release != nil { // the same release in two namespaces: a move was under way
-		if mr.Status.Claim.Time.After(s.release.Status.Claim.Time.Time) {
+		if mr.Spec.Claim.Time.After(s.release.Spec.Claim.Time.Time) {
 			s.release, mr = mr, s.release
 			s.place.Store(s.release.Namespace)
 		}
@@ -87,14 +89,18 @@ func (s *state) recall(mr *v1alpha1.ModelRelease) {
 	}
 	s.release = mr
 	s.place.Store(mr.Namespace)
-	if len(s.moved) == 0 && mr.Status.Phase == v1alpha1.Healthy && mr.Status.Held == nil {
+	if len(s.moved) == 0 && !mr.Pending() && mr.Status.Phase == v1alpha1.Healthy && mr.Status.Held == nil {
 		key := mr.Status.Applied.InputKey
 		s.recorded.Store(&key)
 	}
 }
 
-// adopt takes the ModelRelease a claim returned.
+// adopt takes the ModelRelease a claim returned. An earlier claim that never got an outcome has it now.
 func (s *state) adopt(claimed *v1alpha1.ModelRelease) {
+	var cut v1alpha1.Claim
+	if s.release != nil && s.release.Namespace == claimed.Namespace && s.release.Pending() {
+		cut = s.release.Spec.Claim
+	}
 	if s.release != nil && s.release.Namespace != claimed.Namespace {
 		s.moved = append(s.moved, s.release)
 	}
@@ -104,7 +110,12 @@ func (s *state) adopt(claimed *v1alpha1.ModelRelease) {
 	s.place.Store(claimed.Namespace)
 	s.inCluster.Store(true)
 	s.recorded.Store(nil)
+	if st := claimed.Status; cut.Commit != claimed.Spec.Claim.Commit && cut.Commit != st.Applied.Commit && cut.Commit != st.Healthy.Commit {
+		s.outcome(v1alpha1.Superseded, v1alpha1.Revision{Commit: cut.Commit, Version: cut.Version}, superseded)
+	}
 }
+
+const superseded = "a newer revision was applied"
 
 // inSync says that the target's very inputs are applied where they belong.
 func (s *state) inSync(t *target) bool {
@@ -120,24 +131,33 @@ func (s *state) sameObjects(t *target) bool {
 	return true
 }
 
+// here says that something is applied, wholly and in the right place.
 func (s *state) here(t *target) bool {
-	return s.release != nil && s.release.Namespace == t.release.Environment.Spec.Namespace && s.release.Status.Applied.Commit != ""
+	return s.release != nil && s.release.Namespace == t.release.Environment.Spec.Namespace && s.release.Status.Applied.Commit != "" && !s.release.Pending()
 }
 
-// progress records that the target's objects are in the cluster and arms the rollback.
-func (s *state) progress(t *target, changes cluster.ChangeSet) {
+// progress takes over what an apply did and arms the rollback. After an error that passes the claim goes on
+// pending, and the objects are applied again; one that was refused before anything was sent changed nothing.
+func (s *state) progress(t *target, changes cluster.ChangeSet, err error) {
 	st := &s.release.Status
+	st.Inventory = changes.Inventory
+	var refused *cluster.RefusedError
+	if err == nil || errors.As(err, &refused) {
+		st.Token = s.release.Spec.Claim.Token
+	}
+	if err != nil && len(changes.Changes) == 0 {
+		return
+	}
 	under := st.Phase == v1alpha1.Progressing || st.Phase == v1alpha1.Waiting
 	if under && st.Applied.Commit != st.Healthy.Commit && st.Applied.Commit != t.commit.String() {
-		s.outcome(v1alpha1.Superseded, st.Applied, "a newer revision was applied")
+		s.outcome(v1alpha1.Superseded, st.Applied, superseded)
 	}
 	if !t.rollback {
 		st.Held = nil
 	}
 	st.Applied = t.revision()
-	st.Inventory = changes.Inventory
 	s.phase(v1alpha1.Progressing, "Applied", "")
-	s.ready, s.tested, s.passing = time.Time{}, false, ""
+	s.applied, s.ready, s.tested, s.passing = time.Now(), time.Time{}, false, ""
 }
 
 // outcomesKept is how many outcomes a ModelRelease keeps.

@@ -85,11 +85,16 @@ func (w *world) namespace(env string) string { return w.id + "-" + env }
 
 func (w *world) status(env string) v1alpha1.ModelReleaseStatus {
 	w.t.Helper()
+	return w.release(env).Status
+}
+
+func (w *world) release(env string) *v1alpha1.ModelRelease {
+	w.t.Helper()
 	mr, err := w.cluster.Release(w.t.Context(), w.namespace(env), env, "iris")
 	if err != nil || mr == nil {
 		w.t.Fatalf("ModelRelease of %s/iris: %v %v", env, mr, err)
 	}
-	return mr.Status
+	return mr
 }
 
 // dev is the one cluster of this package's tests.

@@ -4,13 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -40,8 +39,8 @@ func (e *ErrOtherOwner) Error() string {
 // Target is what a controller sets out to apply.
 type Target struct {
 	Namespace, Environment, Release string
-	// Commit is the full hash.
-	Commit string
+	// Commit is the full hash, Version the model version.
+	Commit, Version string
 	// Kinds are those of the objects about to be applied.
 	Kinds []schema.GroupKind
 	// Observed is the ModelRelease the decision was made on, and the claim fails with ErrConflict if it was
@@ -51,7 +50,8 @@ type Target struct {
 
 // Claim records, by compare-and-swap, that this owner is about to apply a commit, and widens the kinds the
 // release may hold, in one write. It creates the ModelRelease when there is none. The release of another
-// owner is an *ErrOtherOwner unless Config.TakeOver; a lost race is ErrConflict.
+// owner is an *ErrOtherOwner unless Config.TakeOver; a lost race is ErrConflict. Given Observed, the status
+// returned is Observed's: it may know more than was written.
 //
 // When an earlier claim never came to a status, the objects that it may have left are looked for and are in
 // the returned Inventory, as stale, so that nothing is orphaned.
@@ -59,37 +59,53 @@ func (c *Cluster) Claim(ctx context.Context, t Target) (*v1alpha1.ModelRelease, 
 	if c.owner == "" {
 		return nil, errNoOwner
 	}
-	mr := t.Observed.DeepCopy()
+	subject := fmt.Sprintf("claiming %s/%s", t.Environment, t.Release)
+	mr := t.Observed
 	if mr == nil {
-		var err error
+		created, err := c.create(ctx, t)
+		if err == nil {
+			return created, nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return nil, fmt.Errorf("%s: %w", subject, err)
+		}
 		if mr, err = c.Release(ctx, t.Namespace, t.Environment, t.Release); err != nil {
 			return nil, err
 		}
-	}
-	subject := fmt.Sprintf("claiming %s/%s", t.Environment, t.Release)
-	req := c.releases.Post()
-	var before v1alpha1.ModelRelease
-	if mr == nil {
-		mr = newRelease(t)
-	} else {
-		if o := mr.Status.Owner; o != "" && o != c.owner && !c.takeOver {
-			return nil, fmt.Errorf("%s: %w", subject, &ErrOtherOwner{Owner: o})
+		if mr == nil {
+			return nil, fmt.Errorf("%s: %w", subject, ErrConflict)
 		}
-		before = *mr.DeepCopy()
-		req = c.releases.Put().Name(mr.Name)
 	}
-	c.mark(mr, t)
-	claimed, err := c.send(ctx, req, mr)
+	if o := mr.Spec.Owner; o != "" && o != c.owner && !c.takeOver {
+		return nil, fmt.Errorf("%s: %w", subject, &ErrOtherOwner{Owner: o})
+	}
+	claimed := mr.DeepCopy()
+	c.mark(claimed, t)
+	claimed, err := c.send(ctx, c.releases.Put().Name(mr.Name), claimed)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", subject, err)
 	}
-	if before.Status.Claim.Commit == before.Status.Applied.Commit {
+	if t.Observed != nil {
+		claimed.Status = *mr.Status.DeepCopy()
+	}
+	if !mr.Pending() {
 		return claimed, nil
 	}
-	if err := c.recover(ctx, claimed, groupKinds(&before)); err != nil {
+	if err := c.recover(ctx, claimed, groupKinds(mr)); err != nil {
 		return nil, fmt.Errorf("%s: %w", subject, err)
 	}
 	return claimed, nil
+}
+
+// create claims a release that is thought to be new, without looking first.
+func (c *Cluster) create(ctx context.Context, t Target) (*v1alpha1.ModelRelease, error) {
+	mr := newRelease(t)
+	c.mark(mr, t)
+	created, err := c.send(ctx, c.releases.Post(), mr)
+	if apierrors.IsNotFound(err) {
+		c.present.Delete(t.Namespace)
+	}
+	return created, err
 }
 
 var errNoOwner = errors.New("cluster: a claim or deletion needs Config.Owner")
@@ -101,7 +117,7 @@ func newRelease(t Target) *v1alpha1.ModelRelease {
 	}
 }
 
-// mark writes owner, claim and ApplySet into mr's metadata.
+// mark writes owner, claim and ApplySet into mr.
 func (c *Cluster) mark(mr *v1alpha1.ModelRelease, t Target) {
 	if mr.Labels == nil {
 		mr.Labels = map[string]string{}
@@ -112,9 +128,10 @@ func (c *Cluster) mark(mr *v1alpha1.ModelRelease, t Target) {
 	if mr.Annotations == nil {
 		mr.Annotations = map[string]string{}
 	}
-	claim, _ := json.Marshal(v1alpha1.Claim{Commit: t.Commit, Holder: c.owner, Time: metav1.NewTime(time.Now())})
-	mr.Annotations[ownerAnnotation] = c.owner
-	mr.Annotations[claimAnnotation] = string(claim)
+	mr.Spec.Owner = c.owner
+	mr.Spec.Claim = v1alpha1.Claim{
+		Token: mr.Spec.Claim.Token + 1, Commit: t.Commit, Version: t.Version, Holder: c.holder, Time: metav1.Now(),
+	}
 	mr.Annotations[applySetTooling] = "davit/v1"
 	kinds := append(groupKinds(mr), t.Kinds...)
 	for _, ref := range mr.Status.Inventory {

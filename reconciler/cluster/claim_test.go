@@ -18,18 +18,18 @@ func TestClaimMakesAnApplySetParent(t *testing.T) {
 		t.Fatalf("absent release: %v, %v", mr, err)
 	}
 	mr := claim(t, c, ns, "c1", objects(t, all))
-	want(t, "claimed commit", mr.Status.Claim.Commit, "c1")
-	want(t, "owner", mr.Status.Owner, owner)
+	want(t, "claimed commit", mr.Spec.Claim.Commit, "c1")
+	want(t, "owner", mr.Spec.Owner, owner)
 	want(t, "kinds", mr.Annotations["applyset.kubernetes.io/contains-group-kinds"], "ConfigMap,Deployment.apps,Service")
 	want(t, "tooling", mr.Annotations["applyset.kubernetes.io/tooling"], "davit/v1")
 	if id := mr.Labels["applyset.kubernetes.io/id"]; !strings.HasPrefix(id, "applyset-") || !strings.HasSuffix(id, "-v1") {
 		t.Errorf("ID %q", id)
 	}
 	mr = claim(t, c, ns, "c2", objects(t, config))
-	want(t, "second commit", mr.Status.Claim.Commit, "c2")
+	want(t, "second commit", mr.Spec.Claim.Commit, "c2")
 	want(t, "kinds are widened only", mr.Annotations["applyset.kubernetes.io/contains-group-kinds"], "ConfigMap,Deployment.apps,Service")
 	list, err := c.Releases(t.Context())
-	if err != nil || len(list) != 1 || list[0].Name != "production.iris" || list[0].Status.Claim.Commit != "c2" || list[0].ManagedFields != nil {
+	if err != nil || len(list) != 1 || list[0].Name != "production.iris" || list[0].Spec.Claim.Commit != "c2" || list[0].ManagedFields != nil {
 		t.Errorf("list %+v, %v", list, err)
 	}
 }
@@ -45,14 +45,14 @@ func TestClaimOfAnotherOwner(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	mr, err := c.Release(t.Context(), ns, "production", "iris")
-	if err != nil || mr.Status.Claim.Commit != "c1" {
-		t.Fatalf("a refused claim wrote %+v, %v", mr.Status.Claim, err)
+	if err != nil || mr.Spec.Claim.Commit != "c1" {
+		t.Fatalf("a refused claim wrote %+v, %v", mr.Spec.Claim, err)
 	}
 	if err := other.Delete(t.Context(), mr); !errors.As(err, &refused) {
 		t.Errorf("another owner's release was deleted: %v", err)
 	}
 	usurper := reopen(t, ns, func(cfg *cluster.Config) { cfg.Owner, cfg.TakeOver = "other", true })
-	if mr, err = usurper.Claim(t.Context(), target); err != nil || mr.Status.Owner != "other" {
+	if mr, err = usurper.Claim(t.Context(), target); err != nil || mr.Spec.Owner != "other" {
 		t.Errorf("taking over: %v", err)
 	}
 	if _, err := c.Claim(t.Context(), target); !errors.As(err, &refused) {
@@ -72,8 +72,8 @@ func TestClaimIsCompareAndSwap(t *testing.T) {
 	if _, err := c.Claim(t.Context(), target); !errors.Is(err, cluster.ErrConflict) {
 		t.Errorf("a stale claim gave %v", err)
 	}
-	if mr, err := c.Release(t.Context(), ns, "production", "iris"); err != nil || mr.Status.Claim.Commit != "c2" {
-		t.Errorf("claimed %v, %v", mr.Status.Claim, err)
+	if mr, err := c.Release(t.Context(), ns, "production", "iris"); err != nil || mr.Spec.Claim.Commit != "c2" {
+		t.Errorf("claimed %v, %v", mr.Spec.Claim, err)
 	}
 }
 

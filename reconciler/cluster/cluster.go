@@ -1,10 +1,12 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -38,6 +40,8 @@ type Config struct {
 	// Owner names the registry and the controller, without credentials. One that only reads, plans or installs
 	// needs none; Claim and Delete refuse without.
 	Owner string
+	// Holder names this process in its claims; Owner when empty.
+	Holder string
 	// TakeOver lets Claim replace another owner.
 	TakeOver bool
 	// Workers is how many writes are under way at once, over all releases; 8 when zero. An API server on two
@@ -51,6 +55,8 @@ type Config struct {
 type Cluster struct {
 	log        *slog.Logger
 	owner      string
+	holder     string
+	present    sync.Map // names of namespaces that exist
 	takeOver   bool
 	namespaces []string
 	writers    chan struct{}
@@ -67,7 +73,7 @@ func New(ctx context.Context, cfg Config) (*Cluster, error) {
 	if cfg.REST == nil {
 		return nil, errors.New("cluster: REST is required")
 	}
-	c := &Cluster{log: cfg.Log, owner: cfg.Owner, takeOver: cfg.TakeOver, namespaces: cfg.Namespaces}
+	c := &Cluster{log: cfg.Log, owner: cfg.Owner, holder: cmp.Or(cfg.Holder, cfg.Owner), takeOver: cfg.TakeOver, namespaces: cfg.Namespaces}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}

@@ -59,8 +59,12 @@ func established(crd *unstructured.Unstructured) bool {
 	return false
 }
 
-// EnsureNamespace creates the namespace unless it exists.
+// EnsureNamespace creates the namespace unless it exists. It asks once: a namespace that goes away later is
+// found missing by Claim, and asked for again after that.
 func (c *Cluster) EnsureNamespace(ctx context.Context, name string) error {
+	if _, ok := c.present.Load(name); ok {
+		return nil
+	}
 	namespaces := c.typed.CoreV1().Namespaces()
 	_, err := namespaces.Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -70,6 +74,7 @@ func (c *Cluster) EnsureNamespace(ctx context.Context, name string) error {
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("ensuring namespace %s: %w", name, err)
 	}
+	c.present.Store(name, true)
 	return nil
 }
 

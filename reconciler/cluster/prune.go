@@ -108,7 +108,7 @@ func (c *Cluster) Delete(ctx context.Context, mr *v1alpha1.ModelRelease) error {
 	if c.owner == "" {
 		return errNoOwner
 	}
-	if o := mr.Status.Owner; o != "" && o != c.owner && !c.takeOver {
+	if o := mr.Spec.Owner; o != "" && o != c.owner && !c.takeOver {
 		return fmt.Errorf("deleting %s: %w", mr.Name, &ErrOtherOwner{Owner: o})
 	}
 	if _, err := c.Prune(ctx, mr, nil); err != nil {

@@ -2,20 +2,12 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
 
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
-)
-
-// Owner and claim are kept in annotations, because claiming and widening the ApplySet's kinds must be one
-// write and a CRD's status can't be written together with its metadata. Reading copies them into the status.
-const (
-	ownerAnnotation = "davit.dev/owner"
-	claimAnnotation = "davit.dev/claim"
 )
 
 // pageSize bounds the memory of a list: 10,000 releases in one answer take three times as much.
@@ -58,16 +50,9 @@ func (c *Cluster) Release(ctx context.Context, namespace, env, name string) (*v1
 	return received(mr), nil
 }
 
-// received drops what nobody reads and takes owner and claim from where they are authoritative.
+// received drops what nobody reads.
 func received(mr *v1alpha1.ModelRelease) *v1alpha1.ModelRelease {
 	mr.ManagedFields = nil
-	if owner := mr.Annotations[ownerAnnotation]; owner != "" {
-		mr.Status.Owner = owner
-	}
-	var claim v1alpha1.Claim
-	if json.Unmarshal([]byte(mr.Annotations[claimAnnotation]), &claim) == nil && claim.Commit != "" {
-		mr.Status.Claim = claim
-	}
 	return mr
 }
 

@@ -32,7 +32,7 @@ func (c *Cluster) WriteStatus(ctx context.Context, mr *v1alpha1.ModelRelease) (*
 // inventoryKinds are the kinds mr holds. Not settled means that an apply may be under way or objects wait to
 // be pruned, so that the recorded kinds must stay.
 func inventoryKinds(mr *v1alpha1.ModelRelease) (kinds string, settled bool) {
-	settled = mr.Status.Claim.Commit == mr.Status.Applied.Commit && mr.Annotations[applySetGroupKinds] != ""
+	settled = !mr.Pending() && mr.Annotations[applySetGroupKinds] != ""
 	var all []schema.GroupKind
 	for _, ref := range mr.Status.Inventory {
 		all = append(all, ref.GroupKind())

@@ -15,6 +15,7 @@ import (
 // +kubebuilder:metadata:labels="applyset.kubernetes.io/is-parent-type=true"
 // +kubebuilder:printcolumn:name="Environment",type=string,JSONPath=`.spec.environment`
 // +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.applied.version`
+// +kubebuilder:printcolumn:name="Target",type=string,JSONPath=`.spec.claim.version`
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="Commit",type=string,JSONPath=`.status.applied.commit`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.reason`
@@ -38,7 +39,8 @@ type ModelReleaseList struct {
 	Items           []ModelRelease `json:"items"`
 }
 
-// ModelReleaseSpec names the release; davit writes it once.
+// ModelReleaseSpec names the release, says who is taking it where, and what people asked of it. A change of it
+// raises the generation, so that kstatus and kubectl wait call the release in progress until the status answers.
 type ModelReleaseSpec struct {
 	// Environment is the name of the environment, as in the registry.
 	// +kubebuilder:validation:MinLength=1
@@ -46,16 +48,62 @@ type ModelReleaseSpec struct {
 	// Release is the name of the release, as in the registry.
 	// +kubebuilder:validation:MinLength=1
 	Release string `json:"release"`
+	// Owner is the registry and controller that write this release; others refuse.
+	// +optional
+	Owner string `json:"owner,omitempty"`
+	// Claim is the revision being applied, or last applied. davit writes it before it applies anything.
+	// +optional
+	Claim Claim `json:"claim,omitzero"`
+	// Suspend, when set, keeps davit from applying, correcting or rolling back anything of this release.
+	// +optional
+	Suspend *Suspend `json:"suspend,omitempty"`
+	// Request is what a person asked for last; status.answered says when it was taken up.
+	// +optional
+	Request *Request `json:"request,omitempty"`
+}
+
+// Suspend says who stopped a release, until when, and why.
+type Suspend struct {
+	// Until ends it by itself; never when absent.
+	// +optional
+	Until *metav1.Time `json:"until,omitempty"`
+	// +optional
+	By string `json:"by,omitempty"`
+	// +optional
+	Reason string `json:"reason,omitempty"`
+}
+
+// Action is what a person can ask of a release.
+//
+// +kubebuilder:validation:Enum=Retry;Resume
+type Action string
+
+// The actions.
+const (
+	// Retry renders and applies the release again at once; a held revision stays held.
+	Retry Action = "Retry"
+	// Resume ends a hold: the held revision, or what came after it, is tried again.
+	Resume Action = "Resume"
+)
+
+// Request is one action asked for.
+type Request struct {
+	Action Action `json:"action"`
+	// At tells one request from another.
+	At metav1.MicroTime `json:"at"`
+	// +optional
+	By string `json:"by,omitempty"`
 }
 
 // ModelReleaseStatus is what davit knows of a release.
 type ModelReleaseStatus struct {
-	// Owner is the registry and controller that write this release; others refuse.
+	// Token is that of the claim this status answers; with another one in the spec, an apply is under way or was
+	// cut off.
 	// +optional
-	Owner string `json:"owner,omitempty"`
-	// Claim is the commit being applied, or last applied.
+	Token int64 `json:"token,omitempty"`
+	// Answered is the time of the last request that was taken up.
 	// +optional
-	Claim Claim `json:"claim,omitzero"`
+	Answered metav1.MicroTime `json:"answered,omitzero"`
 	// Applied is the revision whose objects are in the cluster.
 	// +optional
 	Applied Revision `json:"applied,omitzero"`
@@ -67,6 +115,10 @@ type ModelReleaseStatus struct {
 	Held *HeldRevision `json:"held,omitempty"`
 	// +optional
 	Phase Phase `json:"phase,omitempty"`
+	// Drift lists objects that others changed, when the environment's policy is only to report it.
+	// +optional
+	// +listType=atomic
+	Drift []string `json:"drift,omitempty"`
 	// Reason is one CamelCase word for Phase, Message a sentence.
 	// +optional
 	Reason string `json:"reason,omitempty"`
@@ -116,10 +168,18 @@ const (
 	ConditionStalled     = "Stalled"
 )
 
-// Claim says which commit a controller set out to apply.
+// Claim says which revision a controller set out to apply.
 type Claim struct {
+	// Token grows with each claim (a fencing token).
+	// +optional
+	Token int64 `json:"token,omitempty"`
+	// Commit is the full hash.
 	// +optional
 	Commit string `json:"commit,omitempty"`
+	// Version is the model version.
+	// +optional
+	Version string `json:"version,omitempty"`
+	// Holder is the controller process that claimed.
 	// +optional
 	Holder string `json:"holder,omitempty"`
 	// +optional
@@ -219,6 +279,9 @@ func (r ObjectRef) Same(o ObjectRef) bool {
 func (r ObjectRef) String() string {
 	return r.GroupKind().String() + "/" + r.Name
 }
+
+// Pending says that a claim has no outcome yet: its objects are being applied, roll out, or were cut off.
+func (m *ModelRelease) Pending() bool { return m.Spec.Claim.Token != m.Status.Token }
 
 // Name is the name of the ModelRelease of a release in an environment.
 func Name(environment, release string) string { return environment + "." + release }
