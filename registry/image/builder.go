@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"sync"
 	"sync/atomic"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -85,6 +86,7 @@ type Builder struct {
 	jobs    chan struct{}
 	puller  atomic.Pointer[remote.Puller]
 	flights flights
+	seen    sync.Map // "repository:tag" -> Result, of images that were there: a tag of ours never moves
 }
 
 // New returns a Builder. It opens no connection.
@@ -132,21 +134,37 @@ func (b *Builder) Exists(ctx context.Context, ref string) (bool, error) {
 		return false, err
 	}
 	desc, err := b.head(ctx, r)
+	if err == nil && desc == nil { // somebody deleted it: the next Ensure looks for itself
+		b.seen.Range(func(tag, found any) bool {
+			if found.(Result).Ref == ref {
+				b.seen.Delete(tag)
+			}
+			return true
+		})
+	}
 	return desc != nil, err
 }
 
 // Ensure finds the image of v in repository, such as "127.0.0.1:5000/models/iris", or builds it. Sources
 // that are paths are read from fsys. Concurrent calls for one image share one build. When anything is
-// wrong, nothing is published.
+// wrong, nothing is published. An image seen once is not looked for again, unless Exists missed it.
 func (b *Builder) Ensure(ctx context.Context, fsys fs.FS, repository string, v *registry.ModelVersion) (Result, error) {
 	if err := check(v); err != nil {
 		return Result{}, err
 	}
-	return b.flights.do(ctx, repository+":"+Tag(v), func(ctx context.Context) (Result, error) {
-		if found, ok, err := b.Find(ctx, repository, v); ok || err != nil {
-			return found, err
+	tag := repository + ":" + Tag(v)
+	if seen, ok := b.seen.Load(tag); ok {
+		return seen.(Result), nil
+	}
+	return b.flights.do(ctx, tag, func(ctx context.Context) (Result, error) {
+		found, ok, err := b.Find(ctx, repository, v)
+		if err == nil && !ok {
+			found, err = b.build(ctx, sources{fsys, b.cfg.HTTP}, repository, v)
 		}
-		return b.build(ctx, sources{fsys, b.cfg.HTTP}, repository, v)
+		if err == nil {
+			b.seen.Store(tag, Result{Ref: found.Ref, Digest: found.Digest})
+		}
+		return found, err
 	})
 }
 
