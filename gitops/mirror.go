@@ -75,8 +75,38 @@ func openMirror(dir string) (*store, error) {
 			return nil, err
 		}
 	}
+	if err := sweep(filepath.Join(dir, "objects/pack")); err != nil {
+		return nil, err
+	}
 	st := newStore(dir, dir)
 	return st, st.supported()
+}
+
+// sweep removes what fetches that were cut short left behind: go-git would take the beginning of an index for
+// the whole when the same pack came again. What is young may be another process's fetch.
+func sweep(packs string) error {
+	entries, err := os.ReadDir(packs)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || time.Since(info.ModTime()) < fetchTimeout {
+			continue
+		}
+		name := filepath.Join(packs, e.Name())
+		stale := strings.HasPrefix(e.Name(), "tmp_pack_")
+		if base, ok := strings.CutSuffix(name, ".idx"); ok {
+			_, err := os.Stat(base + ".pack")
+			stale = errors.Is(err, os.ErrNotExist)
+		}
+		if stale {
+			if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // follow settles the branch: the named one, the advertised HEAD's, or the one the mirror followed last,
@@ -115,24 +145,8 @@ func (m *mirror) list(ctx context.Context) ([]*plumbing.Reference, error) {
 	return refs, nil
 }
 
-func (m *mirror) remoteTip(ctx context.Context, branch string) (Hash, error) {
-	refs, err := m.list(ctx)
-	if err != nil {
-		return Hash{}, err
-	}
-	for _, r := range refs {
-		if r.Name() == plumbing.NewBranchReferenceName(branch) {
-			return r.Hash(), nil
-		}
-	}
-	return Hash{}, fmt.Errorf("listing refs of %s: %w %s", m.shown, errNoBranch, branch)
-}
-
-func (m *mirror) fetch(ctx context.Context, branch string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
+// porcelain is go-git's own Fetch.
+func (m *mirror) porcelain(ctx context.Context, branch string) error {
 	name := plumbing.NewBranchReferenceName(branch)
 	err := m.git().FetchContext(ctx, &git.FetchOptions{
 		Auth:     m.auth,
@@ -140,6 +154,7 @@ func (m *mirror) fetch(ctx context.Context, branch string) error {
 		Tags:     git.NoTags,
 		Force:    true,
 	})
+	m.store.refresh()
 	switch {
 	case err == nil, errors.Is(err, git.NoErrAlreadyUpToDate):
 		return nil

@@ -106,7 +106,14 @@ func (s *Source) Fetch(ctx context.Context) (Hash, error) {
 		if err := s.mirror.fetch(ctx, s.branch); err != nil {
 			return Hash{}, err
 		}
-		s.store.refresh()
 	}
 	return s.Tip(ctx)
+}
+
+// ParseHash reads a full hex id, as Hash.String prints it; the zero Hash for anything else.
+func ParseHash(hex string) Hash {
+	if len(hex) != 40 {
+		return Hash{}
+	}
+	return plumbing.NewHash(hex)
 }

@@ -1,6 +1,7 @@
 package gitops
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/format/index"
+	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/storer"
 	"github.com/go-git/go-git/v5/storage/filesystem"
 	"github.com/go-git/go-git/v5/storage/filesystem/dotgit"
@@ -169,6 +171,64 @@ func (s *store) setHead(branch string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.st.SetReference(plumbing.NewSymbolicReference(plumbing.HEAD, plumbing.NewBranchReferenceName(branch)))
+}
+
+// setRef is for mirrors.
+func (s *store) setRef(name plumbing.ReferenceName, h Hash) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.st.SetReference(plumbing.NewHashReference(name, h))
+}
+
+// has says whether an object is here, as far as the packs that are known now tell.
+func (s *store) has(h Hash) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.st.HasEncodedObject(h) == nil
+}
+
+// haves are commits of a branch to tell a server of. None is a clone.
+func (s *store) haves(branch plumbing.ReferenceName) (out []Hash) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ref, err := storer.ResolveReference(s.st, branch)
+	if err != nil {
+		return nil
+	}
+	h, step, next := ref.Hash(), 0, 0
+	if s.st.HasEncodedObject(h) != nil {
+		s.reopen() // another process fetched it
+	}
+	for len(out) < maxHaves {
+		c, err := object.GetCommit(s.st, h)
+		if err != nil {
+			return out
+		}
+		if step == next {
+			out, next = append(out, h), max(1, 2*next)
+		}
+		if c.NumParents() == 0 {
+			return out
+		}
+		h, step = c.ParentHashes[0], step+1
+	}
+	return out
+}
+
+// writePack adds the pack that a server sends. It becomes visible whole, also to others: the index is renamed
+// into place after the pack was read to its end. Readers do not wait for the network.
+func (s *store) writePack(from io.Reader) error {
+	s.mu.Lock()
+	w, err := s.st.PackfileWriter()
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, from)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// It also adds the pack to the index in memory, or every fetch would read the indexes of all packs again.
+	return errors.Join(err, w.Close())
 }
 
 func (s *store) shallow() (map[Hash]bool, error) {

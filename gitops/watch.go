@@ -138,7 +138,7 @@ func (s *Source) watchRemote(ctx context.Context, t *teller) error {
 			return ctx.Err()
 		case <-time.After(jitter(wait)):
 		}
-		h, err := s.update(ctx)
+		h, err := s.Fetch(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -150,18 +150,6 @@ func (s *Source) watchRemote(ctx context.Context, t *teller) error {
 		wait = s.mirror.interval
 		t.tell(h)
 	}
-}
-
-// update asks for the remote's refs and fetches only when the branch moved.
-func (s *Source) update(ctx context.Context) (Hash, error) {
-	want, err := s.mirror.remoteTip(ctx, s.branch)
-	if err != nil {
-		return Hash{}, err
-	}
-	if have, err := s.Tip(ctx); err == nil && have == want {
-		return have, nil
-	}
-	return s.Fetch(ctx)
 }
 
 // jitter spreads d by a tenth, so that many controllers do not ask a server at the same instant.

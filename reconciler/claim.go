@@ -27,8 +27,8 @@ func (r *Reconciler) claim(ctx context.Context, s *state, t *target, kinds []sch
 	if err := r.notOlder(ctx, s, t); err != nil {
 		return err
 	}
-	namespace := t.release.Environment.Spec.Namespace
-	if err := r.cfg.Cluster.EnsureNamespace(ctx, namespace); err != nil {
+	site, namespace := r.site(s.key.Environment), t.release.Environment.Spec.Namespace
+	if err := site.cluster.EnsureNamespace(ctx, namespace); err != nil {
 		return fmt.Errorf("namespace of %s: %w", s.key, err)
 	}
 	order := cluster.Target{
@@ -38,9 +38,9 @@ func (r *Reconciler) claim(ctx context.Context, s *state, t *target, kinds []sch
 	if s.release != nil && s.release.Namespace == namespace {
 		order.Observed = s.release
 	}
-	claimed, err := r.cfg.Cluster.Claim(ctx, order)
+	claimed, err := site.cluster.Claim(ctx, order)
 	if errors.Is(err, cluster.ErrConflict) && order.Observed != nil {
-		fresh, readErr := r.cfg.Cluster.Release(ctx, namespace, s.key.Environment, s.key.Name)
+		fresh, readErr := site.cluster.Release(ctx, namespace, s.key.Environment, s.key.Name)
 		if readErr == nil {
 			s.release = fresh
 		}

@@ -3,6 +3,7 @@ package reconciler
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -12,30 +13,75 @@ import (
 	"github.com/davit-dev/davit/render"
 )
 
-// desired is what one commit asks for. It is immutable.
+// desired is what one commit asks for. It is immutable, and what a commit leaves alone is shared with the one
+// before.
 type desired struct {
 	snapshot *gitops.Snapshot
 	models   *registry.Registry
-	keys     map[registry.Key]string      // inputKey per sound release
-	since    map[registry.Key]gitops.Hash // the newest commit that may have changed the release
-	refused  map[string]string            // environment -> why nothing of it is deleted
-	seen     time.Time                    // when the commit was seen
+	keys     map[registry.Key]string         // inputKey per sound release
+	since    map[registry.Key]gitops.Hash    // the newest commit that may have changed the release
+	waves    map[registry.Key]*rollout       // of releases that a shared change moves
+	users    map[registry.Key][]registry.Key // who depends on a release
+	refused  map[string]string               // environment -> why nothing of it is deleted
+	seen     time.Time                       // when the commit was seen
 }
 
-// desire computes the input keys of a snapshot and which commit each changed release comes from.
-func (r *Reconciler) desire(ctx context.Context, snapshot *gitops.Snapshot, models *registry.Registry) (*desired, error) {
-	next := &desired{snapshot: snapshot, models: models, keys: map[registry.Key]string{}, since: map[registry.Key]gitops.Hash{}, seen: time.Now()}
-	for _, release := range models.Releases {
-		key, err := inputKey(release, snapshot)
-		if err != nil {
-			return nil, fmt.Errorf("hashing the inputs of %s: %w", release.Key(), err)
-		}
-		next.keys[release.Key()] = key
+// load reads a snapshot's registry: all of it the first time, and then what the commits since have changed.
+func (r *Reconciler) load(ctx context.Context, snapshot *gitops.Snapshot) (*registry.Registry, error) {
+	before := r.desired.Load()
+	if before == nil {
+		return registry.Load(snapshot)
 	}
-	if err := r.attribute(ctx, next); err != nil {
+	paths, err := snapshot.Changed(ctx, before.snapshot)
+	if err != nil {
 		return nil, err
 	}
+	return before.models.Update(snapshot, paths)
+}
+
+// desire computes the input keys of what a commit touched, and which commit each changed release comes from.
+func (r *Reconciler) desire(ctx context.Context, snapshot *gitops.Snapshot, models *registry.Registry) (*desired, error) {
+	next := &desired{
+		snapshot: snapshot, models: models, seen: time.Now(),
+		keys: map[registry.Key]string{}, since: map[registry.Key]gitops.Hash{}, waves: map[registry.Key]*rollout{},
+	}
+	before := r.desired.Load()
+	if before != nil {
+		next.keys, next.since, next.waves = maps.Clone(before.keys), maps.Clone(before.since), maps.Clone(before.waves)
+	}
+	moved := map[registry.Key]*registry.Release{}
+	for _, key := range models.Touched() {
+		release := models.Release(key)
+		if release == nil || !r.mine(key.Environment) {
+			delete(next.keys, key)
+			delete(next.since, key)
+			delete(next.waves, key)
+			continue
+		}
+		input, err := inputKey(release, snapshot)
+		if err != nil {
+			return nil, fmt.Errorf("hashing the inputs of %s: %w", key, err)
+		}
+		if was := next.keys[key]; was == input {
+			continue
+		} else if before != nil && was == "" {
+			next.since[key] = snapshot.Hash() // new, or broken until now: an older commit may not hold it
+		} else if since, ok := r.state(key).settledAt(input); before == nil && ok {
+			next.since[key] = since
+		} else {
+			moved[key] = release
+			next.since[key] = snapshot.Hash()
+		}
+		next.keys[key] = input
+		delete(next.waves, key)
+	}
+	shared, err := r.attribute(ctx, next, moved)
+	if err != nil {
+		return nil, err
+	}
+	next.users = dependents(models)
 	next.refused = r.guard(next)
+	r.plan(next, shared)
 	return next, nil
 }
 
@@ -44,59 +90,26 @@ func inputKey(release *registry.Release, snapshot *gitops.Snapshot) (string, err
 	return release.InputKey(snapshot, "layout "+strconv.Itoa(image.LayoutVersion), "renderer "+strconv.Itoa(render.Version))
 }
 
-// attribute finds, for each release whose inputs moved, the newest first-parent commit that touched a file
-// it is rendered from.
-func (r *Reconciler) attribute(ctx context.Context, next *desired) error {
-	before := r.desired.Load()
-	moved := map[registry.Key]*registry.Release{}
-	for _, release := range next.models.Releases {
-		key := release.Key()
-		switch {
-		case before != nil && before.keys[key] == next.keys[key]:
-			next.since[key] = before.since[key]
-		case before != nil && before.keys[key] == "": // new, or broken until now: an older commit may not hold it
-			next.since[key] = next.snapshot.Hash()
-		default:
-			moved[key] = release
-			next.since[key] = next.snapshot.Hash()
-		}
-	}
-	if len(moved) == 0 {
-		return nil
-	}
-	err := r.cfg.Source.FirstParents(ctx, next.snapshot.Hash(), func(c gitops.Commit, paths []string) (bool, error) {
-		for key, release := range moved {
-			for _, p := range paths {
-				if release.Opens(p) {
-					next.since[key] = c.Hash
-					delete(moved, key)
-					break
-				}
-			}
-		}
-		return len(moved) > 0, nil
-	})
-	if err != nil {
-		return fmt.Errorf("reading history: %w", err)
-	}
-	return nil
-}
-
 // changed lists the releases to work on: those whose recorded inputs are not the desired ones, those not
-// settled, and those in the cluster that the registry no longer has.
-func (r *Reconciler) changed(next *desired) (keys []registry.Key) {
-	for _, release := range next.models.Releases {
-		s := r.state(release.Key())
-		if recorded := s.recorded.Load(); recorded == nil || *recorded != next.keys[release.Key()] {
-			keys = append(keys, release.Key())
-		}
-	}
+// settled, and those in the cluster that the registry no longer has. A release whose wave has not come is left.
+func (r *Reconciler) changed(next *desired, touched []registry.Key) (keys []registry.Key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, key := range touched {
+		if r.states[key] == nil && next.keys[key] != "" && next.waves[key].open(key) {
+			keys = append(keys, key)
+		}
+	}
 	for key, s := range r.states {
-		_, broken := next.models.Broken[key]
+		input, recorded := next.keys[key], s.recorded.Load()
+		if input != "" {
+			if (recorded == nil || *recorded != input) && next.waves[key].open(key) {
+				keys = append(keys, key)
+			}
+			continue
+		}
 		// A broken release may have a rollout or a rollback under way.
-		if next.keys[key] == "" && (!broken || s.recorded.Load() == nil) {
+		if _, broken := next.models.Broken[key]; !broken || recorded == nil {
 			keys = append(keys, key)
 		}
 	}
@@ -112,7 +125,10 @@ func (r *Reconciler) guard(next *desired) map[string]string {
 	defer r.mu.Unlock()
 	gone := map[string]int{}
 	for key, s := range r.states {
-		if _, broken := next.models.Broken[key]; next.keys[key] == "" && !broken && s.inCluster.Load() {
+		if next.keys[key] != "" || !s.inCluster.Load() {
+			continue
+		}
+		if _, broken := next.models.Broken[key]; !broken {
 			gone[key.Environment]++
 		}
 	}
@@ -128,6 +144,9 @@ func (r *Reconciler) guard(next *desired) map[string]string {
 			limit := maxDeletions
 			if env.Spec.Prune.MaxDeletions > 0 {
 				limit = env.Spec.Prune.MaxDeletions
+			}
+			if granted := r.cfg.Grants[name].MaxDeletions; granted > 0 {
+				limit = min(limit, granted)
 			}
 			if n > limit {
 				refused[name] = fmt.Sprintf("%d releases would be deleted and prune.maxDeletions is %d", n, limit)

@@ -167,3 +167,29 @@ func TestOtherOwner(t *testing.T) {
 		t.Errorf("after the take-over: %v %+v", unwell, w.status("production"))
 	}
 }
+
+// TestRename keeps the old name serving until the new one is healthy.
+func TestRename(t *testing.T) {
+	w := newWorld(t)
+	w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	w.git("mv", "releases/iris", "releases/flower")
+	w.edit("releases/flower/production.yaml", "version: v1", "version: v3") // its simulated pods crash
+	w.commit("rename, and break it")
+	w.eventually("held", func() bool {
+		mr, err := w.cluster.Release(t.Context(), w.namespace("production"), "production", "flower")
+		return err == nil && mr != nil && mr.Status.Held != nil
+	})
+	if got := w.deployment("iris").Status.ReadyReplicas; got != 1 {
+		t.Errorf("%d replicas of the old name while the new one is not healthy", got)
+	}
+	w.edit("releases/flower/production.yaml", "version: v3", "version: v2")
+	w.commit("mend it")
+	for removed := false; !removed; {
+		r := w.any(reconciler.Removed, v1alpha1.Healthy)
+		removed = r.Phase == reconciler.Removed && r.Key.String() == production
+	}
+	if w.of("flower").Phase != v1alpha1.Healthy {
+		t.Errorf("the old name went first: %+v", w.of("flower"))
+	}
+}

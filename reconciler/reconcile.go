@@ -7,18 +7,18 @@ import (
 
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler/cluster"
-	"github.com/davit-dev/davit/registry"
-	"github.com/davit-dev/davit/render"
 )
 
 // follow is the first half of a commit's way: the tip becomes a snapshot, the snapshot releases, and each
 // release whose inputs are not those recorded goes on the queue.
 func (r *Reconciler) follow(ctx context.Context, tip gitops.Hash) error {
+	r.following.Lock()
+	defer r.following.Unlock()
 	snapshot, err := r.cfg.Source.Snapshot(ctx, tip)
 	if err != nil {
 		return fmt.Errorf("reading commit %s: %w", tip, err)
 	}
-	models, err := registry.Load(snapshot)
+	models, err := r.load(ctx, snapshot)
 	if err != nil {
 		return fmt.Errorf("reading the registry at %s: %w", tip, err)
 	}
@@ -28,7 +28,7 @@ func (r *Reconciler) follow(ctx context.Context, tip gitops.Hash) error {
 	}
 	r.desired.Store(next)
 	r.supersede(next)
-	for _, key := range r.changed(next) {
+	for _, key := range r.changed(next, models.Touched()) {
 		r.enqueue(key)
 	}
 	return nil
@@ -36,16 +36,21 @@ func (r *Reconciler) follow(ctx context.Context, tip gitops.Hash) error {
 
 // reconcile is the second half, for one release: image, objects, apply, health, outcome. It returns when to
 // look again if nothing changes before (zero: never). It never runs twice at once for the same release.
-func (r *Reconciler) reconcile(ctx context.Context, s *state) (time.Duration, error) {
+func (r *Reconciler) reconcile(ctx context.Context, site *site, s *state) (time.Duration, error) {
 	want := r.desired.Load()
+	if want == nil || site.watcher.Load() == nil {
+		return 0, &parkedError{"the cluster is not reachable; it is tried again"}
+	}
 	if err := r.reread(ctx, s); err != nil {
 		return 0, err
 	}
-	target, err := r.target(ctx, want, s)
-	if err != nil {
-		return 0, err
+	if suspended, again, err := r.heed(ctx, site, s); suspended || err != nil {
+		return again, err
 	}
+	target, err := r.target(ctx, want, s)
 	switch {
+	case err != nil:
+		return 0, err
 	case target == nil:
 		return 0, r.removeIfGone(ctx, want, s)
 	case target.stay:
@@ -54,12 +59,15 @@ func (r *Reconciler) reconcile(ctx context.Context, s *state) (time.Duration, er
 		target.is(s.release.Status.Applied)
 		return r.settle(ctx, s, target)
 	}
+	if again, err := r.turn(ctx, want, s, target); err != nil || again > 0 {
+		return again, err
+	}
 
 	image, err := r.image(ctx, s, target)
 	if err != nil {
 		return r.unbuilt(ctx, s, target, err)
 	}
-	objects, err := render.Release(target.snapshot, target.release, image.Ref)
+	objects, err := r.renderer.Release(target.snapshot, target.release, image.Ref)
 	if err != nil {
 		return 0, r.fail(ctx, s, target, "RenderFailed", err.Error())
 	}
@@ -71,7 +79,7 @@ func (r *Reconciler) reconcile(ctx context.Context, s *state) (time.Duration, er
 	if err := r.claim(ctx, s, target, cluster.Kinds(objects.Objects)); err != nil {
 		return r.unclaimed(ctx, s, target, err)
 	}
-	changes, err := r.cfg.Cluster.Apply(ctx, s.release, objects.Objects)
+	changes, err := site.cluster.Apply(ctx, s.release, objects.Objects, applyOptions(target))
 	s.progress(target, changes, err)
 	if err != nil {
 		return r.unapplied(ctx, s, target, err)

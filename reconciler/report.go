@@ -1,7 +1,6 @@
 package reconciler
 
 import (
-	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -30,13 +29,13 @@ type Report struct {
 }
 
 // report tells of the phase the release is in now, in the cluster's Events too, once per change.
-func (r *Reconciler) report(ctx context.Context, s *state, t *target) {
+func (r *Reconciler) report(s *state, t *target) {
 	st := s.release.Status
 	kind := "Normal"
 	if st.Held != nil || st.Phase == v1alpha1.Failed {
 		kind = "Warning"
 	}
-	r.cfg.Cluster.Event(ctx, s.release, kind, st.Reason, strings.TrimSpace(string(st.Phase)+" at "+t.release.ModelVersion.String()+" "+st.Message))
+	r.site(s.key.Environment).event(s.release, kind, st.Reason, strings.TrimSpace(string(st.Phase)+" at "+t.release.ModelVersion.String()+" "+st.Message))
 	r.tell(s, t)
 }
 
@@ -50,17 +49,17 @@ func (r *Reconciler) tell(s *state, t *target) {
 }
 
 // setCondition replaces a condition and keeps its transition time where the status stays.
-func setCondition(st *v1alpha1.ModelReleaseStatus, c metav1.Condition) {
+func setCondition(conditions *[]metav1.Condition, c metav1.Condition) {
 	c.LastTransitionTime = metav1.Now()
-	i := slices.IndexFunc(st.Conditions, func(o metav1.Condition) bool { return o.Type == c.Type })
+	i := slices.IndexFunc(*conditions, func(o metav1.Condition) bool { return o.Type == c.Type })
 	if i < 0 {
-		st.Conditions = append(st.Conditions, c)
+		*conditions = append(*conditions, c)
 		return
 	}
-	if st.Conditions[i].Status == c.Status {
-		c.LastTransitionTime = st.Conditions[i].LastTransitionTime
+	if (*conditions)[i].Status == c.Status {
+		c.LastTransitionTime = (*conditions)[i].LastTransitionTime
 	}
-	st.Conditions[i] = c
+	(*conditions)[i] = c
 }
 
 // Unwell names the releases that are not healthy at their newest revision, each with what the cluster

@@ -41,6 +41,8 @@ func (r *Reconciler) fail(ctx context.Context, s *state, t *target, reason, mess
 	st.Held = &v1alpha1.HeldRevision{Commit: bad.Commit, Version: bad.Version, ObjectsHash: bad.ObjectsHash, Reason: text, Time: metav1.Now()}
 	s.looked = t.snapshot.Hash()
 	s.recorded.Store(nil)
+	s.held.Store(true)
+	r.outcome(r.desired.Load(), s.key, false)
 	if !applied && st.Healthy.Commit != "" && st.Applied.ObjectsHash == st.Healthy.ObjectsHash {
 		s.phase(v1alpha1.Held, reason, fmt.Sprintf("%s is held: %s; %s goes on serving", st.Held.Version, message, st.Healthy.Version))
 		return r.writeAndReport(ctx, s, t)
@@ -108,54 +110,27 @@ type stuckError struct{ error }
 
 func (e *stuckError) Unwrap() error { return e.error }
 
-// unapplied tells an object the API server refuses from an API server out of reach.
+// unapplied tells an object the API server refuses, which is the revision's fault, from one that belongs to somebody
+// else, one that has to end first, and an API server out of reach.
 func (r *Reconciler) unapplied(ctx context.Context, s *state, t *target, err error) (time.Duration, error) {
 	var refused *cluster.RefusedError
-	if errors.As(err, &refused) {
+	var conflict *cluster.ConflictError
+	var busy *cluster.BusyError
+	switch {
+	case errors.As(err, &refused):
 		return 0, r.fail(ctx, s, t, "Refused", refused.Error())
+	case errors.As(err, &conflict):
+		return 0, errors.Join(&stuckError{conflict}, r.wait(ctx, s, t, "Conflict", conflict.Error()))
+	case errors.As(err, &busy):
+		return look, r.wait(ctx, s, t, "Busy", busy.Error())
 	}
 	return 0, errors.Join(fmt.Errorf("applying %s: %w", s.key, err), r.wait(ctx, s, t, "ApplyFailed", err.Error()))
-}
-
-// removeIfGone deletes a release the registry no longer has, unless a guard stops it.
-func (r *Reconciler) removeIfGone(ctx context.Context, want *desired, s *state) error {
-	if s.release == nil {
-		return nil
-	}
-	if why := want.refused[s.key.Environment]; why != "" {
-		return &stuckError{fmt.Errorf("%s is not in the registry any more and is not deleted: %s", s.key, why)}
-	}
-	for _, mr := range append(s.moved, s.release) {
-		if err := r.delete(ctx, mr); err != nil {
-			return fmt.Errorf("deleting %s: %w", s.key, err)
-		}
-	}
-	r.cfg.Report(Report{Key: s.key, Version: s.release.Status.Applied.Version, Phase: Removed, Took: time.Since(want.seen)})
-	s.release, s.moved = nil, nil
-	s.inCluster.Store(false)
-	r.mu.Lock()
-	delete(r.states, s.key)
-	r.mu.Unlock()
-	return nil
-}
-
-// delete deletes a release from the cluster, also when somebody labelled its ModelRelease meanwhile.
-func (r *Reconciler) delete(ctx context.Context, mr *v1alpha1.ModelRelease) error {
-	err := r.cfg.Cluster.Delete(ctx, mr)
-	if !errors.Is(err, cluster.ErrConflict) {
-		return err
-	}
-	fresh, readErr := r.cfg.Cluster.Release(ctx, mr.Namespace, mr.Spec.Environment, mr.Spec.Release)
-	if readErr != nil || fresh == nil || fresh.Spec.Claim != mr.Spec.Claim {
-		return errors.Join(err, readErr)
-	}
-	return r.cfg.Cluster.Delete(ctx, fresh)
 }
 
 func (r *Reconciler) writeAndReport(ctx context.Context, s *state, t *target) error {
 	if err := r.write(ctx, s); err != nil {
 		return err
 	}
-	r.report(ctx, s, t)
+	r.report(s, t)
 	return nil
 }

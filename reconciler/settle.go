@@ -29,11 +29,14 @@ const long = 30 * time.Second
 func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Duration, error) {
 	switch s.release.Status.Phase {
 	case v1alpha1.Healthy:
-		s.record(t)
-		return 0, nil
+		r.record(s, t)
+		if again, err := r.drift(ctx, s, t); err != nil || again > 0 {
+			return again, err
+		}
+		return r.degraded(ctx, s, t)
 	case v1alpha1.RolledBack, v1alpha1.Held:
 		if t.rollback {
-			return 0, nil
+			return r.drift(ctx, s, t)
 		}
 		// The hold ended with a commit that asks for the very objects that are healthy.
 		s.release.Status.Applied = t.renew(s.release.Status.Applied)
@@ -45,7 +48,7 @@ func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Dura
 		s.phase(v1alpha1.Progressing, "Retried", "")
 	}
 
-	health := r.watcher.Health(ctx, s.release, t.release.Serving.Rollout.StartupTimeout.Or(defaultStartupTimeout))
+	health := r.site(s.key.Environment).watcher.Load().Health(ctx, s.release, healthOptions(t))
 	if health.State != cluster.Ready {
 		s.ready, s.tested = time.Time{}, false
 	}
@@ -53,6 +56,9 @@ func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Dura
 	case cluster.Ready:
 		return r.bake(ctx, s, t)
 	case cluster.Failed:
+		if !s.armed(t) {
+			return look, r.wait(ctx, s, t, health.Reason, health.Sentence())
+		}
 		return r.failed(ctx, s, t, health)
 	case cluster.Waiting:
 		return look, r.wait(ctx, s, t, health.Reason, health.Sentence())
@@ -67,25 +73,50 @@ func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Dura
 	return look, nil
 }
 
+// armed says that a failure would be this revision's: it has not been healthy yet, or is the one gone back to.
+func (s *state) armed(t *target) bool {
+	return t.rollback || s.release.Status.Applied.ObjectsHash != s.release.Status.Healthy.ObjectsHash
+}
+
+// dip is how long a healthy release may be unready before its status says so: pods are moved now and then.
+const dip = 15 * time.Second
+
+// degraded watches over a healthy release. What ails it now is not its revision, so nothing is rolled back.
+func (r *Reconciler) degraded(ctx context.Context, s *state, t *target) (time.Duration, error) {
+	health := r.site(s.key.Environment).watcher.Load().Health(ctx, s.release, healthOptions(t))
+	switch {
+	case health.State == cluster.Ready:
+		s.unready = time.Time{}
+		return 0, nil
+	case s.unready.IsZero():
+		s.unready = time.Now()
+	}
+	if left := dip - time.Since(s.unready); left > 0 {
+		return left, nil
+	}
+	s.unready = time.Time{}
+	return look, r.wait(ctx, s, t, health.Reason, health.Sentence())
+}
+
 // bake tests a ready release once and counts it as healthy when it has stayed ready.
 func (r *Reconciler) bake(ctx context.Context, s *state, t *target) (time.Duration, error) {
 	if s.ready.IsZero() {
 		s.ready = time.Now()
 	}
 	if test := t.release.Serving.SmokeTest; test != nil && !s.tested {
-		err := r.cfg.Cluster.SmokeTest(ctx, cluster.Smoke{
+		err := r.site(s.key.Environment).cluster.SmokeTest(ctx, cluster.Smoke{
 			Namespace: s.release.Namespace, Service: t.release.Name, Path: test.Path, Body: test.Body, Expect: test.Expect,
 		})
 		var bad *cluster.SmokeError
 		switch {
-		case errors.As(err, &bad):
+		case errors.As(err, &bad) && s.armed(t):
 			return 0, r.fail(ctx, s, t, "SmokeTestFailed", bad.Error())
 		case err != nil:
 			return look, r.wait(ctx, s, t, "SmokeTest", err.Error())
 		}
 		s.tested = true
 	}
-	if left := t.release.Environment.Spec.Bake.Or(defaultBake) - time.Since(s.ready); left > 0 {
+	if left := r.bakeTime(t.release) - time.Since(s.ready); left > 0 {
 		return left, nil
 	}
 	return 0, r.healthy(ctx, s, t)
@@ -95,7 +126,7 @@ func (r *Reconciler) bake(ctx context.Context, s *state, t *target) (time.Durati
 // generated ConfigMaps outlive the pods that use them.
 func (r *Reconciler) healthy(ctx context.Context, s *state, t *target) error {
 	st := &s.release.Status
-	changes, err := r.cfg.Cluster.Prune(ctx, s.release, current(st.Inventory))
+	changes, err := r.site(s.key.Environment).cluster.Prune(ctx, s.release, current(st.Inventory))
 	if err != nil {
 		return fmt.Errorf("pruning: %w", err)
 	}
@@ -110,15 +141,17 @@ func (r *Reconciler) healthy(ctx context.Context, s *state, t *target) error {
 		s.outcome(v1alpha1.RolledBack, st.Applied, st.Held.Reason)
 		s.phase(v1alpha1.RolledBack, "RolledBack", fmt.Sprintf("%s failed (%s); back at %s", st.Held.Version, st.Held.Reason, st.Applied.Version))
 	} else {
-		s.outcome(v1alpha1.Healthy, st.Applied, "")
+		if st.Applied.Commit != st.Healthy.Commit || st.Applied.ObjectsHash != st.Healthy.ObjectsHash {
+			s.outcome(v1alpha1.Healthy, st.Applied, "")
+		}
 		st.Healthy = st.Applied
 		s.phase(v1alpha1.Healthy, "Healthy", "")
 	}
 	if err := r.write(ctx, s); err != nil {
 		return err
 	}
-	s.record(t)
-	r.report(ctx, s, t)
+	r.record(s, t)
+	r.report(s, t)
 	return nil
 }
 
@@ -135,15 +168,21 @@ func (r *Reconciler) wait(ctx context.Context, s *state, t *target, reason, mess
 	if err := r.write(ctx, s); err != nil {
 		return err
 	}
-	r.report(ctx, s, t)
+	r.report(s, t)
 	return nil
 }
 
 // record remembers that the target's inputs need no more work, unless a hold must be looked at with each tip.
-func (s *state) record(t *target) {
-	if s.release.Status.Held == nil {
-		key := t.key
-		s.recorded.Store(&key)
+func (r *Reconciler) record(s *state, t *target) {
+	s.held.Store(s.release.Status.Held != nil)
+	s.served.Store(true)
+	if s.release.Status.Held != nil {
+		return
+	}
+	key, was := t.key, s.recorded.Load()
+	s.recorded.Store(&key)
+	if want := r.desired.Load(); (was == nil || *was != key) && want.keys[s.key] == key {
+		r.outcome(want, s.key, true)
 	}
 }
 
@@ -160,7 +199,7 @@ func current(inventory []v1alpha1.ObjectRef) (keep []v1alpha1.ObjectRef) {
 // write sends the status; when the ModelRelease changed meanwhile and the claim on it is still this one, once
 // more on top of that. After a failure nobody knows what the cluster holds: it is read before the next step.
 func (r *Reconciler) write(ctx context.Context, s *state) error {
-	written, err := r.cfg.Cluster.WriteStatus(ctx, s.release)
+	written, err := r.site(s.key.Environment).cluster.WriteStatus(ctx, s.release)
 	if errors.Is(err, cluster.ErrConflict) {
 		var fresh *v1alpha1.ModelRelease
 		if fresh, err = r.read(ctx, s); err == nil {
@@ -168,7 +207,7 @@ func (r *Reconciler) write(ctx context.Context, s *state) error {
 				err = errors.New("another controller has claimed it")
 			} else {
 				fresh.Status = s.release.Status
-				written, err = r.cfg.Cluster.WriteStatus(ctx, fresh)
+				written, err = r.site(s.key.Environment).cluster.WriteStatus(ctx, fresh)
 			}
 		}
 	}
@@ -181,7 +220,7 @@ func (r *Reconciler) write(ctx context.Context, s *state) error {
 }
 
 func (r *Reconciler) read(ctx context.Context, s *state) (*v1alpha1.ModelRelease, error) {
-	return r.cfg.Cluster.Release(ctx, s.release.Namespace, s.key.Environment, s.key.Name)
+	return r.site(s.key.Environment).cluster.Release(ctx, s.release.Namespace, s.key.Environment, s.key.Name)
 }
 
 // reread takes the cluster's word where a write may have failed half way: what is decided next is decided on

@@ -25,14 +25,19 @@ type state struct {
 	moved   []*v1alpha1.ModelRelease // the same release in other namespaces: deleted once this one is healthy
 	applied time.Time                // when its objects were applied; zero when another process did
 	ready   time.Time                // since when it is ready; zero when it is not
+	unready time.Time                // since when it is not, though it was healthy
 	tested  bool                     // the smoke test passed since it is ready
 	unsure  bool                     // a status write failed: what the cluster holds is to be read again
 	looked  gitops.Hash              // the tip up to which history was read for the end of a hold
-	passing string                   // the input key that was found to give the same objects
+	retry   bool                     // a person wants it applied again, whatever is recorded
+	fight   fight
+	passing string // the input key that was found to give the same objects
 
 	// Read without work:
 	trouble   atomicString // why the last try came to nothing
 	build     atomic.Pointer[building]
+	served    atomic.Bool            // it was healthy once
+	held      atomic.Bool            // a revision of it is held back
 	recorded  atomic.Pointer[string] // the input key that is settled; nil when it is not
 	place     atomicString           // the namespace
 	inCluster atomic.Bool
@@ -78,7 +83,7 @@ func (t *target) renew(applied v1alpha1.Revision) v1alpha1.Revision {
 // recall takes over what the cluster says at the start.
 func (s *state) recall(mr *v1alpha1.ModelRelease) {
 	s.inCluster.Store(true)
-	if s.release != nil { // the same release in two namespaces: a move was under way
+	if s.release != nil && s.release.Namespace != mr.Namespace { // the same release in two namespaces: a move was under way
 		if mr.Spec.Claim.Time.After(s.release.Spec.Claim.Time.Time) {
 			s.release, mr = mr, s.release
 			s.place.Store(s.release.Namespace)
@@ -89,10 +94,23 @@ func (s *state) recall(mr *v1alpha1.ModelRelease) {
 	}
 	s.release = mr
 	s.place.Store(mr.Namespace)
+	s.held.Store(mr.Status.Held != nil)
+	s.served.Store(mr.Status.Healthy.Commit != "")
 	if len(s.moved) == 0 && !mr.Pending() && mr.Status.Phase == v1alpha1.Healthy && mr.Status.Held == nil {
 		key := mr.Status.Applied.InputKey
 		s.recorded.Store(&key)
 	}
+}
+
+// settledAt is the commit a release was healthy at with these very inputs.
+func (s *state) settledAt(input string) (commit gitops.Hash, ok bool) {
+	s.work.Lock()
+	defer s.work.Unlock()
+	recorded := s.recorded.Load()
+	if recorded == nil || *recorded != input || s.release == nil {
+		return gitops.Hash{}, false
+	}
+	return gitops.ParseHash(s.release.Status.Applied.Commit), true
 }
 
 // adopt takes the ModelRelease a claim returned. An earlier claim that never got an outcome has it now.
@@ -119,12 +137,12 @@ const superseded = "a newer revision was applied"
 
 // inSync says that the target's very inputs are applied where they belong.
 func (s *state) inSync(t *target) bool {
-	return s.here(t) && (s.release.Status.Applied.InputKey == t.key || s.passing == t.key)
+	return s.here(t) && !s.retry && (s.release.Status.Applied.InputKey == t.key || s.passing == t.key)
 }
 
 // sameObjects says that other inputs gave the objects that are applied: nothing is sent.
 func (s *state) sameObjects(t *target) bool {
-	if !s.here(t) || s.release.Status.Applied.ObjectsHash != t.hash {
+	if !s.here(t) || s.retry || s.release.Status.Applied.ObjectsHash != t.hash {
 		return false
 	}
 	s.passing = t.key
@@ -157,7 +175,7 @@ func (s *state) progress(t *target, changes cluster.ChangeSet, err error) {
 	}
 	st.Applied = t.revision()
 	s.phase(v1alpha1.Progressing, "Applied", "")
-	s.applied, s.ready, s.tested, s.passing = time.Now(), time.Time{}, false, ""
+	s.retry, s.applied, s.ready, s.tested, s.passing = false, time.Now(), time.Time{}, false, ""
 }
 
 // outcomesKept is how many outcomes a ModelRelease keeps.
@@ -190,7 +208,7 @@ func (s *state) phase(phase v1alpha1.Phase, reason, message string) {
 		if on {
 			status = metav1.ConditionTrue
 		}
-		setCondition(st, metav1.Condition{Type: typ, Status: status, Reason: reason, Message: message, ObservedGeneration: s.release.Generation})
+		setCondition(&st.Conditions, metav1.Condition{Type: typ, Status: status, Reason: reason, Message: message, ObservedGeneration: s.release.Generation})
 	}
 	condition(v1alpha1.ConditionReady, phase == v1alpha1.Healthy || phase == v1alpha1.RolledBack || phase == v1alpha1.Held)
 	condition(v1alpha1.ConditionReconciling, phase == v1alpha1.Progressing || phase == v1alpha1.Waiting)

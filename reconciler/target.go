@@ -68,7 +68,7 @@ func (r *Reconciler) holdEnded(ctx context.Context, want *desired, s *state, rel
 	}
 	ended, found := false, false
 	err := r.cfg.Source.FirstParents(ctx, tip, func(c gitops.Commit, paths []string) (bool, error) {
-		if c.Hash.String() == held {
+		if c.Hash.String() == held || c.Hash == s.looked {
 			found = true
 			return false, nil
 		}
@@ -106,7 +106,7 @@ func (r *Reconciler) at(ctx context.Context, s *state, commit string, seen time.
 	if err != nil {
 		return nil, fmt.Errorf("reading commit %s: %w", commit, err)
 	}
-	models, err := registry.Load(snapshot)
+	models, err := registry.LoadRelease(snapshot, s.key)
 	if err != nil {
 		return nil, fmt.Errorf("reading the registry at %s: %w", commit, err)
 	}

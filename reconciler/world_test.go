@@ -6,13 +6,20 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
+
+	appsv1 "k8s.io/api/apps/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/davit-dev/davit/deploy/devcluster"
 	"github.com/davit-dev/davit/gitops"
@@ -146,7 +153,7 @@ func newWorld(t *testing.T) *world {
 	if w.cluster, err = cluster.New(t.Context(), cluster.Config{REST: config, Owner: id}); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.cluster.Install(t.Context()); err != nil {
+	if _, err := w.cluster.Install(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -197,6 +204,82 @@ func (w *world) follow(edits ...func(*reconciler.Config)) (stop func()) {
 	return stop
 }
 
+// add adds releases of the same model, each in production only.
+func (w *world) add(names ...string) {
+	w.t.Helper()
+	for _, name := range names {
+		for _, file := range []string{"serving.yaml", "production.yaml"} {
+			w.write("releases/"+name+"/"+file, w.text("releases/iris/"+file))
+		}
+	}
+}
+
+func (w *world) text(name string) string {
+	w.t.Helper()
+	data, err := os.ReadFile(filepath.Join(w.dir, name))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return string(data)
+}
+
+func (w *world) write(name, text string) {
+	w.t.Helper()
+	file := filepath.Join(w.dir, name)
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// kubectl is another client of the same API server.
+func (w *world) kubectl() kubernetes.Interface {
+	w.t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", dev.Kubeconfig)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return client
+}
+
+// scale changes the replicas of a production Deployment as a person would.
+func (w *world) scale(name string, replicas int) {
+	w.t.Helper()
+	_, err := w.kubectl().AppsV1().Deployments(w.namespace("production")).Patch(w.t.Context(), name, types.MergePatchType,
+		fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas), metav1.PatchOptions{FieldManager: "somebody"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) deployment(name string) *appsv1.Deployment {
+	w.t.Helper()
+	d, err := w.kubectl().AppsV1().Deployments(w.namespace("production")).Get(w.t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return d
+}
+
+// eventually polls until ok.
+func (w *world) eventually(what string, ok func() bool) time.Duration {
+	w.t.Helper()
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		if ok() {
+			return time.Since(began)
+		}
+		if time.Since(began) > 30*time.Second {
+			w.t.Fatalf("not %s", what)
+		}
+	}
+}
+
 // damage writes a wrong sha256 into a version.
 func (w *world) damage(version string) {
 	w.t.Helper()
@@ -228,3 +311,51 @@ func (w *world) drain(env, what string, ok func(v1alpha1.ModelReleaseStatus) boo
 }
 
 const production, staging = "production/iris", "staging/iris"
+
+var (
+	get       = metav1.GetOptions{}
+	deleteNow = metav1.DeleteOptions{}
+)
+
+// event says whether an Event of that reason names something.
+func (w *world) event(reason, text string) bool {
+	w.t.Helper()
+	list, err := w.kubectl().EventsV1().Events(w.namespace("production")).List(w.t.Context(), metav1.ListOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return slices.ContainsFunc(list.Items, func(e eventsv1.Event) bool { return e.Reason == reason && strings.Contains(e.Note, text) })
+}
+
+// any waits for the next report of one of some phases.
+func (w *world) any(phases ...v1alpha1.Phase) reconciler.Report {
+	w.t.Helper()
+	deadline := time.After(60 * time.Second)
+	for {
+		select {
+		case r := <-w.reports:
+			if slices.Contains(phases, r.Phase) {
+				return r
+			}
+		case <-deadline:
+			w.t.Fatalf("no report of %v", phases)
+		}
+	}
+}
+
+// of is the status of a production release.
+func (w *world) of(name string) v1alpha1.ModelReleaseStatus {
+	w.t.Helper()
+	mr, err := w.cluster.Release(w.t.Context(), w.namespace("production"), "production", name)
+	if err != nil || mr == nil {
+		w.t.Fatalf("ModelRelease of production/%s: %v %v", name, mr, err)
+	}
+	return mr.Status
+}
+
+func (w *world) remove(name string) {
+	w.t.Helper()
+	if err := os.RemoveAll(filepath.Join(w.dir, name)); err != nil {
+		w.t.Fatal(err)
+	}
+}

@@ -71,6 +71,12 @@ func checkEnvironment(doc *document, env *Environment) []Fault {
 	if n := env.Spec.Prune.MaxDeletions; n < 0 {
 		f.add([]string{"prune", "maxDeletions"}, "maxDeletions: %d is less than 0", n)
 	}
+	drifts := []string{"correct", "report"}
+	if d := env.Spec.Drift; d != "" && !slices.Contains(drifts, d) {
+		f.add([]string{"drift"}, "drift: %q is not known%s", d, nearest(d, drifts))
+	}
+	checkFleet(&f, &env.Spec.Fleet)
+	checkHealth(&f, env.Spec.HealthCheckExprs)
 	return f.faults
 }
 

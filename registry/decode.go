@@ -26,8 +26,56 @@ type document struct {
 	spec  *yaml.Node // a mapping, never nil
 }
 
+// cache is what decoding one file can use for the next. It is not safe for concurrent use.
+type cache struct {
+	words  map[string]string // one copy of each short text
+	fields map[reflect.Type]*structFields
+}
+
+func newCache() cache {
+	return cache{words: map[string]string{}, fields: map[reflect.Type]*structFields{}}
+}
+
+// word is s, sharing memory with the same word read before: a registry says few different things.
+func (c *cache) word(s string) string {
+	if len(s) > 100 {
+		return s
+	}
+	if known, ok := c.words[s]; ok {
+		return known
+	}
+	c.words[s] = s
+	return s
+}
+
+// structFields are a struct's fields by their YAML names, inline ones included.
+type structFields struct {
+	names []string
+	index map[string][]int
+}
+
+func (c *cache) fieldsOf(t reflect.Type) *structFields {
+	if f := c.fields[t]; f != nil {
+		return f
+	}
+	f := &structFields{index: map[string][]int{}}
+	for i := range t.NumField() {
+		name, option, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
+		if option != "inline" {
+			f.names, f.index[name] = append(f.names, name), []int{i}
+			continue
+		}
+		inner := c.fieldsOf(t.Field(i).Type)
+		for _, name := range inner.names {
+			f.names, f.index[name] = append(f.names, name), append([]int{i}, inner.index[name]...)
+		}
+	}
+	c.fields[t] = f
+	return f
+}
+
 // parse reads the one document of a file and its apiVersion, kind and metadata.
-func parse(path string, data []byte) (*document, []Fault) {
+func (c *cache) parse(path string, data []byte) (*document, []Fault) {
 	fault := func(line int, format string, args ...any) []Fault {
 		return []Fault{{Path: path, Line: max(line, 1), Text: fmt.Sprintf(format, args...)}}
 	}
@@ -54,11 +102,11 @@ func parse(path string, data []byte) (*document, []Fault) {
 	if faults := checkNodes(path, top, 0); len(faults) > 0 {
 		return nil, faults
 	}
-	return header(path, top)
+	return c.header(path, top)
 }
 
 // header takes a document's outer fields apart.
-func header(path string, top *yaml.Node) (*document, []Fault) {
+func (c *cache) header(path string, top *yaml.Node) (*document, []Fault) {
 	doc := &document{path: path, spec: &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: top.Line}}
 	var faults []Fault
 	add := func(line int, format string, args ...any) {
@@ -81,7 +129,7 @@ func header(path string, top *yaml.Node) (*document, []Fault) {
 				Labels      map[string]string `yaml:"labels"`
 				Annotations map[string]string `yaml:"annotations"`
 			}
-			faults = append(faults, decode(path, value, &meta)...)
+			faults = append(faults, c.decode(path, value, &meta)...)
 			doc.name, doc.names = meta.Name, value
 		case "spec":
 			if value.Kind == yaml.MappingNode {
@@ -149,13 +197,14 @@ func yamlError(err error) (int, string) {
 
 // decode fills out (a pointer) from n strictly and reports every fault: an unknown field with the
 // nearest known one, a value of the wrong kind. A null leaves a field at its zero value.
-func decode(path string, n *yaml.Node, out any) []Fault {
-	d := decoder{path: path}
+func (c *cache) decode(path string, n *yaml.Node, out any) []Fault {
+	d := decoder{cache: c, path: path}
 	d.value(n, reflect.ValueOf(out).Elem(), "")
 	return d.faults
 }
 
 type decoder struct {
+	*cache
 	path   string
 	faults []Fault
 }
@@ -194,31 +243,16 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, field string) {
 		d.fault(n, "%s is not a mapping", field)
 		return
 	}
-	fields := map[string]reflect.Value{}
-	names := fieldsOf(v, fields)
+	fields := d.fieldsOf(v.Type())
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := n.Content[i]
-		f, ok := fields[key.Value]
+		index, ok := fields.index[key.Value]
 		if !ok {
-			d.fault(key, "unknown field %q%s", key.Value, nearest(key.Value, names))
+			d.fault(key, "unknown field %q%s", key.Value, nearest(key.Value, fields.names))
 			continue
 		}
-		d.value(n.Content[i+1], f, key.Value)
+		d.value(n.Content[i+1], v.FieldByIndex(index), key.Value)
 	}
-}
-
-// fieldsOf collects the fields of a struct by their YAML names, inline ones included.
-func fieldsOf(v reflect.Value, into map[string]reflect.Value) (names []string) {
-	for i := range v.NumField() {
-		name, option, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
-		if option == "inline" {
-			names = append(names, fieldsOf(v.Field(i), into)...)
-			continue
-		}
-		into[name] = v.Field(i)
-		names = append(names, name)
-	}
-	return names
 }
 
 func (d *decoder) mapping(n *yaml.Node, v reflect.Value, field string) {
@@ -234,7 +268,7 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, field string) {
 		}
 		elem := reflect.New(v.Type().Elem()).Elem()
 		d.value(value, elem, field+"."+key.Value)
-		v.SetMapIndex(reflect.ValueOf(key.Value), elem)
+		v.SetMapIndex(reflect.ValueOf(d.word(key.Value)), elem)
 	}
 }
 
@@ -261,7 +295,7 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, field string) {
 			d.fault(n, "%s", notText(field, n))
 			return
 		}
-		v.SetString(n.Value)
+		v.SetString(d.word(n.Value))
 	case reflect.Bool:
 		var b bool
 		err = n.Decode(&b)
@@ -311,12 +345,12 @@ func (a *Arg) decodeNode(d *decoder, n *yaml.Node, field string) {
 		d.fault(n, "%s is not a single value", field)
 		return
 	}
-	*a = Arg{Value: n.Value, True: n.Tag == "!!bool" && strings.EqualFold(n.Value, "true")}
+	*a = Arg{Value: d.word(n.Value), True: n.Tag == "!!bool" && strings.EqualFold(n.Value, "true")}
 }
 
 func (e *EnvVar) decodeNode(d *decoder, n *yaml.Node, field string) {
 	if n.Kind == yaml.ScalarNode {
-		e.Value = n.Value
+		e.Value = d.word(n.Value)
 		return
 	}
 	var ref struct {
@@ -336,7 +370,7 @@ func (r *Resources) decodeNode(d *decoder, n *yaml.Node, field string) {
 		d.fault(n, "%s is not a mapping", field)
 		return
 	}
-	*r = Resources{}
+	*r = make(Resources, len(n.Content)/2)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		switch {
@@ -344,7 +378,7 @@ func (r *Resources) decodeNode(d *decoder, n *yaml.Node, field string) {
 		case value.Kind != yaml.ScalarNode || !quantity.MatchString(value.Value):
 			d.fault(value, "%s.%s: %q is not a quantity; write one such as 4, 500m or 16Gi", field, key.Value, value.Value)
 		default:
-			(*r)[key.Value] = value.Value
+			(*r)[d.word(key.Value)] = d.word(value.Value)
 		}
 	}
 }

@@ -16,18 +16,35 @@ type Fault struct {
 
 func (f Fault) String() string { return fmt.Sprintf("%s:%d: %s", f.Path, f.Line, f.Text) }
 
+func (f Fault) compare(o Fault) int {
+	return cmp.Or(strings.Compare(f.Path, o.Path), cmp.Compare(f.Line, o.Line), strings.Compare(f.Text, o.Text))
+}
+
+// sortFaults orders faults, each once: a faulty Serving is read for each of its environments.
 func sortFaults(faults []Fault) []Fault {
-	slices.SortStableFunc(faults, func(a, b Fault) int {
-		return cmp.Or(strings.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line))
-	})
+	slices.SortFunc(faults, Fault.compare)
 	return slices.Compact(faults)
 }
+
+// Bounds of hints. Past manyWords a list is names of a large registry, not words of a format: it is not
+// written out, and a suggestion must be a slip of the finger and share the first letter, so that 10,000
+// faults over 10,000 names end in a second.
+const (
+	manyWords = 100
+	someWords = 12
+)
 
 // nearest is " (did you mean …?)" for the known word closest to word, or the list of the known ones.
 func nearest(word string, known []string) string {
 	best, dist := "", len(word)/2+1
+	if len(known) > manyWords {
+		dist = min(dist, 3)
+	}
 	for _, k := range known {
-		if d := editDistance(strings.ToLower(word), strings.ToLower(k)); d < dist {
+		if len(known) > manyWords && (k == "" || word == "" || k[0] != word[0]) {
+			continue
+		}
+		if d := editDistance(strings.ToLower(word), strings.ToLower(k), dist); d < dist {
 			best, dist = k, d
 		}
 	}
@@ -37,11 +54,22 @@ func nearest(word string, known []string) string {
 	if len(known) == 0 {
 		return ""
 	}
-	return " (have " + strings.Join(known, ", ") + ")"
+	return " (have " + some(known) + ")"
 }
 
-// editDistance is the Levenshtein distance of two short words.
-func editDistance(a, b string) int {
+// some writes the first names of a list out.
+func some(names []string) string {
+	if len(names) <= someWords {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:someWords], ", "), len(names)-someWords)
+}
+
+// editDistance is the Levenshtein distance of two short words, or enough when it is not less.
+func editDistance(a, b string, enough int) int {
+	if len(a)-len(b) >= enough || len(b)-len(a) >= enough {
+		return enough
+	}
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
@@ -49,6 +77,7 @@ func editDistance(a, b string) int {
 	for i := 1; i <= len(a); i++ {
 		diagonal := row[0]
 		row[0] = i
+		least := i
 		for j := 1; j <= len(b); j++ {
 			cost := diagonal
 			if a[i-1] != b[j-1] {
@@ -56,6 +85,10 @@ func editDistance(a, b string) int {
 			}
 			diagonal = row[j]
 			row[j] = min(row[j]+1, row[j-1]+1, cost)
+			least = min(least, row[j])
+		}
+		if least >= enough {
+			return enough
 		}
 	}
 	return row[len(b)]

@@ -1,6 +1,10 @@
 package registry
 
-import "go.yaml.in/yaml/v3"
+import (
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+)
 
 // merge lays over on top of base: mappings merge, null deletes, everything else replaces. Neither
 // argument is changed; nodes keep the lines of the file they come from.
@@ -36,10 +40,20 @@ func find(n *yaml.Node, key string) int {
 	return -1
 }
 
-// line is the line of a field below n, or that of the deepest part of the way that is there.
+// line is the line of a field below n, or that of the deepest part of the way that is there. A part of
+// the way through a list is the element's index.
 func line(n *yaml.Node, path ...string) int {
 	at := max(n.Line, 1)
 	for _, p := range path {
+		if n.Kind == yaml.SequenceNode {
+			i, err := strconv.Atoi(p)
+			if err != nil || i >= len(n.Content) {
+				return at
+			}
+			n = n.Content[i]
+			at = n.Line
+			continue
+		}
 		i := find(n, p)
 		if i < 0 {
 			return at

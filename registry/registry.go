@@ -8,10 +8,13 @@ import (
 	"strings"
 )
 
-// Registry is everything one tree says. It is immutable once loaded and safe for concurrent use.
+// Registry is everything one tree says. It is immutable and safe for concurrent use; registries that
+// [Registry.Update] made from one another share what did not change.
 type Registry struct {
-	Spec         RegistrySpec
+	Spec RegistrySpec
+	// Models are keyed by name, whichever team's they are.
 	Models       map[string]*Model
+	Teams        map[string]*Team
 	Environments map[string]*Environment
 	// Runtimes is keyed "name@version".
 	Runtimes     map[string]*Runtime
@@ -24,10 +27,37 @@ type Registry struct {
 	Faults []Fault
 
 	fsys fs.FS
+	tree *tree
+
+	// What was read, by kind. A release's folder is known by its entries too, ordered by key.
+	root         table[root]
+	environments table[Environment]
+	runtimes     table[Runtime]
+	accelerators table[Accelerator]
+	teams        table[Team]
+	models       table[Model]
+	folders      table[folder]
+	entries      []*entry
+
+	noted     map[string][]Fault // by the folder or Release file they were found in
+	conflicts conflicts
+	touched   []Key
+	hints     *hints // while it is being made
+}
+
+// tree is what every release is rendered from.
+type tree struct {
+	digest       digest   // of davit.yaml
+	environments []string // the folders' names, ordered
 }
 
 // FS is the tree the registry was read from.
 func (r *Registry) FS() fs.FS { return r.fsys }
+
+// Touched lists, in order, the keys (of releases sound, broken or gone) that [Registry.Update] read anew,
+// dropped, or found in another state because of another release; all of them after [Load]. Of every other
+// key the registry before holds the same *Release. It covers each release that Opens or Owns a changed path.
+func (r *Registry) Touched() []Key { return r.touched }
 
 // Release returns the sound release of that key, or nil.
 func (r *Registry) Release(key Key) *Release {
@@ -59,12 +89,22 @@ func ParseKey(s string) (Key, error) {
 	return Key{Environment: env, Name: name}, nil
 }
 
+// Team owns the models and releases in its folder.
+type Team struct {
+	Name string
+	Path string // of team.yaml
+	Spec TeamSpec
+}
+
 // Model is a model and its versions.
 type Model struct {
 	Name     string
+	Team     string // "" at the root
 	Path     string // of model.yaml
 	Spec     ModelSpec
 	Versions map[string]*ModelVersion
+
+	faulty []string // versions that exist and have a fault
 }
 
 // ModelVersion is one immutable version of a model.
@@ -86,6 +126,8 @@ type Environment struct {
 	Spec EnvironmentSpec
 	// Component is the folder of the environment's optional kustomization.yaml, or "".
 	Component string
+
+	digest digest
 }
 
 // Runtime is a versioned Kustomize base that can serve a model.
@@ -95,6 +137,8 @@ type Runtime struct {
 	Dir     string // the folder of the base
 	Path    string // of runtime.yaml
 	Spec    RuntimeSpec
+
+	digest digest
 }
 
 func (r *Runtime) String() string { return r.Name + "@" + r.Version }
@@ -105,11 +149,14 @@ type Accelerator struct {
 	Dir  string
 	Path string
 	Spec AcceleratorSpec
+
+	digest digest
 }
 
 // Release is one Serving in one environment at a version, everything resolved.
 type Release struct {
 	Name        string
+	Team        string // "" at the root
 	Environment *Environment
 	// Serving is davit.yaml's defaults, the Serving and the Release, merged.
 	Serving      ServingSpec
@@ -117,7 +164,7 @@ type Release struct {
 	ModelVersion *ModelVersion
 	Runtime      *Runtime
 	Accelerator  *Accelerator // nil without one
-	// Dir is releases/<release>; Path the Release file; ServingPath the Serving file.
+	// Dir is the release's folder, releases/<release> at the root or in a team's folder; Path the Release file; ServingPath the Serving file.
 	Dir, Path, ServingPath string
 	// Components are the folders of the release's own kustomizations, in the order they apply:
 	// the release's, then the release's in this environment. Missing ones are left out.
@@ -127,7 +174,7 @@ type Release struct {
 	// VersionLine is the line of Path that names the version.
 	VersionLine int
 
-	others []string // the other environments' names
+	tree *tree
 }
 
 // Key is the release's environment and name.

@@ -27,6 +27,13 @@ type EnvironmentSpec struct {
 	Bake Duration `yaml:"bake"`
 	// Prune bounds deletions.
 	Prune PrunePolicy `yaml:"prune"`
+	// Fleet says how one change that moves many releases rolls; all at once when it has no waves.
+	Fleet FleetPolicy `yaml:"fleet"`
+	// Drift is what happens to a field that someone else changed: "correct" (the zero value's meaning) or
+	// "report".
+	Drift string `yaml:"drift"`
+	// HealthCheckExprs say when objects of kinds davit has no rule for are healthy.
+	HealthCheckExprs []HealthCheck `yaml:"healthCheckExprs"`
 }
 
 // Capabilities is what an environment's cluster declares.
@@ -48,6 +55,12 @@ type RollbackPolicy struct {
 type PrunePolicy struct {
 	// MaxDeletions is how many releases one commit may remove from the environment; 10 when zero.
 	MaxDeletions int `yaml:"maxDeletions"`
+}
+
+// TeamSpec is teams/<team>/team.yaml.
+type TeamSpec struct {
+	// Owners are the people or groups who answer for the team's models and releases; never empty.
+	Owners []string `yaml:"owners"`
 }
 
 // ModelSpec is models/<model>/model.yaml.
@@ -145,7 +158,10 @@ type ServingSpec struct {
 	Resources   Resources         `yaml:"resources"`
 	Replicas    *int              `yaml:"replicas"`
 	Rollout     Rollout           `yaml:"rollout"`
-	SmokeTest   *SmokeTest        `yaml:"smokeTest"`
+	// DependsOn names releases of the same environment that must be healthy at a commit before this one
+	// rolls to it. They exist (a broken one does) and never wait for each other in a circle.
+	DependsOn []string   `yaml:"dependsOn"`
+	SmokeTest *SmokeTest `yaml:"smokeTest"`
 }
 
 // Rollout says how a new revision replaces the old.
@@ -153,6 +169,11 @@ type Rollout struct {
 	// Strategy is inPlace (the zero value's meaning: the new pods take the old pods' places), surge (new
 	// pods first) or recreate.
 	Strategy string `yaml:"strategy"`
+	// OnImmutable is what to do when a revision changes a field of an object that Kubernetes lets nobody
+	// change, such as a selector or a StatefulSet's volume claims: "fail" (the zero value's meaning: the
+	// revision fails and the object stays) or "recreate" (the object is deleted and made again, with the
+	// downtime that brings).
+	OnImmutable string `yaml:"onImmutable"`
 	// StartupTimeout bounds the time from container start to ready; 10 minutes when zero.
 	StartupTimeout Duration `yaml:"startupTimeout"`
 }

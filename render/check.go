@@ -1,8 +1,10 @@
 package render
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -29,18 +31,50 @@ type layer struct {
 	dir     string            // in the repository
 	refused []string          // folders in dir that are layers of their own
 	opens   func(string) bool // what of dir is the release's; all when nil
-	to      string            // in the overlay
-	tree    map[string][]byte
-	survey  *survey
 
-	known  map[string]fs.FileMode // what is in dir, by path
-	copied map[string]bool
-	visits int
+	content *content
+	known   map[string]fs.FileMode // what is in dir, by path
+	copied  map[string]bool
+	visits  int
 }
 
-func (l *layer) copy() error {
-	l.known, l.copied = map[string]fs.FileMode{}, map[string]bool{}
-	err := fs.WalkDir(l.fsys, l.dir, func(name string, e fs.DirEntry, err error) error {
+// content is a checked layer: never changed once it is made, so that renders may share it.
+type content struct {
+	files map[string][]byte // by path in the layer
+	survey
+	names []string // its scalars that could be names of objects
+	rigid bool     // something in it may look at a value or a name; see template
+	hash  [sha256.Size]byte
+}
+
+// copy checks and reads the layer. copies is how many the release's layers below make already.
+func (l *layer) copy(copies int) (*content, error) {
+	if l.known == nil {
+		if err := l.list(); err != nil {
+			return nil, err
+		}
+	}
+	l.copied = map[string]bool{}
+	l.content = &content{files: map[string][]byte{}, survey: survey{copied: copies}}
+	if err := l.folder(l.dir, 1); err != nil {
+		return nil, err
+	}
+	c := l.content
+	c.copied -= copies
+	slices.Sort(c.names)
+	c.names = slices.Compact(c.names)
+	h := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(c.files)) {
+		fmt.Fprintf(h, "%q %x\n", name, sha256.Sum256(c.files[name]))
+	}
+	h.Sum(c.hash[:0])
+	return c, nil
+}
+
+// list finds what is in the layer's folder, without reading it.
+func (l *layer) list() error {
+	l.known = map[string]fs.FileMode{}
+	return fs.WalkDir(l.fsys, l.dir, func(name string, e fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return fmt.Errorf("reading %s: %w", name, err)
@@ -51,10 +85,6 @@ func (l *layer) copy() error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return l.folder(l.dir, 1)
 }
 
 // folder checks the kustomization of a folder, and what it leads to.
@@ -70,7 +100,7 @@ func (l *layer) folder(dir string, depth int) error {
 	if err != nil {
 		return err
 	}
-	docs, err := parse(name, 1, data)
+	docs, err := l.content.parse(name, 1, data)
 	if err != nil {
 		return err
 	}
@@ -84,6 +114,7 @@ func (l *layer) folder(dir string, depth int) error {
 	if err := k8syaml.UnmarshalStrict(data, &k.spec); err != nil {
 		return fmt.Errorf("%s:1: not a kustomization: %w", name, err)
 	}
+	k.content.rigid = k.content.rigid || rigidFields(docs[0])
 	return k.check(depth)
 }
 
@@ -106,6 +137,6 @@ func (l *layer) read(name string) ([]byte, error) {
 	if l.copied[name] = true; len(l.copied) > maxFiles {
 		return nil, fmt.Errorf("%s:1: more than %d files; split the folder %s", name, maxFiles, l.dir)
 	}
-	l.tree[path.Join(l.to, strings.TrimPrefix(name, l.dir))] = data
+	l.content.files[strings.TrimPrefix(name, l.dir+"/")] = data
 	return data, nil
 }

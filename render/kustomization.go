@@ -93,7 +93,7 @@ func (k *kustomizationFile) resource(ref string, depth int) error {
 		return err
 	}
 	for _, doc := range docs {
-		if err := k.survey.resource(name, doc); err != nil {
+		if err := k.content.resource(name, doc); err != nil {
 			return err
 		}
 	}
@@ -106,7 +106,7 @@ func (k *kustomizationFile) documents(name string) ([]*yaml.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parse(name, 1, data)
+	return k.content.parse(name, 1, data)
 }
 
 func (k *kustomizationFile) patch(p types.Patch) error {
@@ -115,7 +115,7 @@ func (k *kustomizationFile) patch(p types.Patch) error {
 		return err
 	}
 	for _, doc := range docs {
-		if err := k.survey.patch(place, doc, p.Target); err != nil {
+		if err := k.content.patch(place, doc, p.Target); err != nil {
 			return err
 		}
 	}
@@ -131,7 +131,7 @@ func (k *kustomizationFile) patchDocuments(p types.Patch) (place string, docs []
 		docs, err = k.documents(name)
 		return name, docs, err
 	}
-	docs, err = parse(k.name, lineOf(k.root, p.Patch), []byte(p.Patch))
+	docs, err = k.content.parse(k.name, lineOf(k.root, p.Patch), []byte(p.Patch))
 	return k.name, docs, err
 }
 
@@ -154,7 +154,7 @@ func (k *kustomizationFile) replacement(r types.ReplacementField) error {
 			targets += entries(doc, "fieldpaths")
 		}
 	}
-	return k.survey.copies(k.name, lineOf(k.root, "replacements"), targets)
+	return k.content.copies(k.name, lineOf(k.root, "replacements"), targets)
 }
 
 func (k *kustomizationFile) generators() error {

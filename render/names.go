@@ -63,9 +63,9 @@ func operations(ops ...object) string {
 }
 
 // wide finds the selectors, other than the workload's and the Service's, that select the release's pods by
-// labels the pods of other releases have too, and gives the patches that narrow them: a disruption budget of
-// a base or a Component would otherwise span every release of the namespace.
-func wide(objects []*unstructured.Unstructured, r *registry.Release) (patches []patch, err error) {
+// labels the pods of other releases have too, and says how to narrow them: a disruption budget of a base or a
+// Component would otherwise span every release of the namespace.
+func wide(objects []*unstructured.Unstructured, r *registry.Release) (found []narrowing, err error) {
 	workload := lookup(objects, r.Runtime.Spec.Workload.Kind, r.Name)
 	if workload == nil {
 		return nil, nil
@@ -80,7 +80,10 @@ func wide(objects []*unstructured.Unstructured, r *registry.Release) (patches []
 			}
 			against = service.GetLabels()
 		}
-		var ops []object
+		n := narrowing{object: o, value: object{"matchLabels": object{releaseLabel: r.Name}}}
+		if o.GetKind() == "Service" {
+			n.value = object{releaseLabel: r.Name}
+		}
 		for at, selector := range selectors(o, o == workload) {
 			if !isWide(selector, against) {
 				continue
@@ -89,20 +92,31 @@ func wide(objects []*unstructured.Unstructured, r *registry.Release) (patches []
 				return nil, fmt.Errorf("%s:1: %s %s selects the release's pods as well; give its pods labels of their own",
 					r.Runtime.Path, o.GetKind(), o.GetName())
 			}
-			value := object{"matchLabels": object{releaseLabel: r.Name}}
-			if o.GetKind() == "Service" {
-				value = object{releaseLabel: r.Name}
-			}
-			ops = append(ops, object{"op": "replace", "path": at, "value": value})
+			n.at = append(n.at, at)
 		}
-		if len(ops) > 0 {
-			patches = append(patches, patch{
-				Target: map[string]string{"kind": o.GetKind(), "name": regexp.QuoteMeta(o.GetName())},
-				Patch:  operations(ops...),
-			})
+		if len(n.at) > 0 {
+			found = append(found, n)
 		}
 	}
-	return patches, nil
+	return found, nil
+}
+
+// narrowing replaces selectors of an object.
+type narrowing struct {
+	object *unstructured.Unstructured
+	at     []string // JSON pointers
+	value  object
+}
+
+func (n narrowing) patch() patch {
+	var ops []object
+	for _, at := range n.at {
+		ops = append(ops, object{"op": "replace", "path": at, "value": n.value})
+	}
+	return patch{
+		Target: map[string]string{"kind": n.object.GetKind(), "name": regexp.QuoteMeta(n.object.GetName())},
+		Patch:  operations(ops...),
+	}
 }
 
 func lookup(objects []*unstructured.Unstructured, kind, name string) *unstructured.Unstructured {

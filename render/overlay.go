@@ -4,10 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"strings"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/yaml"
 
 	"github.com/davit-dev/davit/registry"
@@ -17,139 +14,140 @@ import (
 // of the other: within one, Kustomize has an order of its own (Components, patches, namespace, prefix, labels).
 func overlayDir(r *registry.Release) string { return r.Key().String() }
 
-// overlay lays a release's tree layer by layer and builds it.
-func overlay(fsys fs.FS, r *registry.Release, modelImage string) (*overlayTree, error) {
-	if err := checkRelease(r, modelImage); err != nil {
+// overlay is what a release is built from.
+type overlay struct {
+	release    *registry.Release
+	modelImage string
+	layers     *layers
+	args       []any // the server's, below the Serving's fields
+	root       string
+	files      map[string][]byte
+}
+
+// overlay reads and checks a release's layers.
+func (r *Renderer) overlay(fsys fs.FS, rel *registry.Release, modelImage string) (*overlay, error) {
+	if err := checkRelease(rel, modelImage); err != nil {
 		return nil, err
 	}
-	o := &overlayTree{root: overlayDir(r), files: map[string][]byte{}, survey: &survey{}}
-	steps := []func() error{
-		func() error { return o.base(fsys, r) },
-		func() error { return o.components(fsys, r) },
-		o.survey.check,
-		func() error { return o.serving(r) },
-		func() error { return o.last(r, modelImage) },
+	ls, err := r.layers(fsys, rel)
+	if err != nil {
+		return nil, err
 	}
-	for _, step := range steps {
-		if err := step(); err != nil {
+	objects, err := r.below(ls, rel)
+	if err != nil {
+		return nil, err
+	}
+	args, err := baseArgs(objects, rel)
+	if err != nil {
+		return nil, err
+	}
+	return &overlay{release: rel, modelImage: modelImage, layers: ls, args: args, root: overlayDir(rel)}, nil
+}
+
+// generated is what davit writes into an overlay: the kustomizations that lay one layer on the other, and two
+// patches. It is all that differs between releases of the same layers.
+type generated struct {
+	Serving, Named, Last kustomization
+	Fields, Identity     object
+}
+
+// generate writes for r, which is the overlay's release or one that stands for many.
+func (o *overlay) generate(r *registry.Release, modelImage string) (*generated, error) {
+	fields, err := servingPatch(r, o.args)
+	if err != nil {
+		return nil, err
+	}
+	named := kustomization{Resources: []string{"../serving"}, NamePrefix: prefixed(r, "")}
+	for i := range o.layers.components {
+		named.Components = append(named.Components, "../"+componentDir(i))
+	}
+	return &generated{
+		Serving:  kustomization{Resources: []string{o.layers.belowServing()}, Patches: []patch{{Path: "fields.yaml"}}}.generated(),
+		Named:    named.generated(),
+		Last:     lastLayer(r).generated(),
+		Fields:   fields,
+		Identity: identity(r, modelImage),
+	}, nil
+}
+
+func componentDir(i int) string { return fmt.Sprintf("component-%d", i+1) }
+
+// belowServing is layers 1 and 2 as the Serving's layer names them: the runtime's base, with the accelerator
+// over it where there is one.
+func (ls *layers) belowServing() string {
+	if ls.accelerator != nil {
+		return "../accelerated"
+	}
+	return "../base"
+}
+
+// tree lays out all files of an overlay below root.
+func (o *overlay) tree(root string, g *generated) (map[string][]byte, error) {
+	tree := map[string][]byte{}
+	dir := path.Join(root, "layers")
+	if err := o.layers.writeBelow(tree, dir); err != nil {
+		return nil, err
+	}
+	for i, c := range o.layers.components {
+		c.write(tree, path.Join(dir, componentDir(i)))
+	}
+	for _, f := range []struct {
+		name string
+		v    any
+	}{
+		{"layers/serving/fields.yaml", g.Fields}, {"layers/serving/kustomization.yaml", g.Serving},
+		{"layers/named/kustomization.yaml", g.Named}, {"identity.yaml", g.Identity}, {"kustomization.yaml", g.Last},
+	} {
+		if err := write(tree, path.Join(root, f.name), f.v); err != nil {
 			return nil, err
 		}
 	}
-	return o, nil
+	return tree, nil
 }
 
-// overlayTree is an overlay in the making, and what it was built to.
-type overlayTree struct {
-	root    string
-	files   map[string][]byte
-	survey  *survey
-	built   resmap.ResMap
-	objects []*unstructured.Unstructured
+func (ls *layers) writeBelow(tree map[string][]byte, dir string) error {
+	ls.base.write(tree, path.Join(dir, "base"))
+	if ls.accelerator == nil {
+		return nil
+	}
+	ls.accelerator.write(tree, path.Join(dir, "accelerator"))
+	k := kustomization{Resources: []string{"../base"}, Components: []string{"../accelerator"}}
+	return write(tree, path.Join(dir, "accelerated/kustomization.yaml"), k.generated())
 }
 
-// base is layers 1 and 2: the runtime's base with the accelerator over it.
-func (o *overlayTree) base(fsys fs.FS, r *registry.Release) error {
-	if err := o.copy(&layer{fsys: fsys, dir: r.Runtime.Dir}, "layers/base"); err != nil {
-		return err
-	}
-	k := kustomization{Resources: []string{"../base"}}
-	if r.Accelerator != nil {
-		if err := o.copy(&layer{fsys: fsys, dir: r.Accelerator.Dir}, "layers/accelerator"); err != nil {
-			return err
-		}
-		k.Components = []string{"../accelerator"}
-	}
-	return o.write("layers/accelerated/kustomization.yaml", k.generated())
-}
-
-// components is layers 4 to 6: the environment's, the release's, and the release's in the environment.
-func (o *overlayTree) components(fsys fs.FS, r *registry.Release) error {
-	k := kustomization{Resources: []string{"../serving"}, NamePrefix: prefixed(r, "")}
-	dirs := r.Components
-	if r.Environment.Component != "" {
-		dirs = append([]string{r.Environment.Component}, dirs...)
-	}
-	for i, dir := range dirs {
-		l := &layer{fsys: fsys, dir: dir, refused: nested(r, dir)}
-		if dir != r.Environment.Component {
-			l.opens = r.Owns
-		}
-		to := fmt.Sprintf("component-%d", i+1)
-		if err := o.copy(l, path.Join("layers", to)); err != nil {
-			return err
-		}
-		k.Components = append(k.Components, "../"+to)
-	}
-	return o.write("layers/named/kustomization.yaml", k.generated())
-}
-
-// nested are the folders inside dir that are layers of their own.
-func nested(r *registry.Release, dir string) (inside []string) {
-	for _, c := range r.Components {
-		if strings.HasPrefix(c, dir+"/") {
-			inside = append(inside, c)
-		}
-	}
-	return inside
-}
-
-// serving is layer 3, the Serving's fields. What lies below it is built first, since a list of arguments
-// can't be merged without knowing the one below.
-func (o *overlayTree) serving(r *registry.Release) error {
-	built, err := build(o.files, path.Join(o.root, "layers/accelerated"))
+// build builds the overlay, once more when selectors must be narrowed, and checks the objects.
+func (o *overlay) build() (*Output, error) {
+	g, err := o.generate(o.release, o.modelImage)
 	if err != nil {
-		return fmt.Errorf("building %s: %w", r.Runtime, err)
+		return nil, err
 	}
-	objects, err := objectsOf(built)
+	out, err := o.run(g)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	args, err := baseArgs(objects, r)
-	if err != nil {
-		return err
+	if err := checkObjects(out.Objects, o.release, o.modelImage); err != nil {
+		return nil, err
 	}
-	fields, err := servingPatch(r, args)
-	if err != nil {
-		return err
+	selectors, err := wide(out.Objects, o.release)
+	if err != nil || len(selectors) == 0 {
+		return out, err
 	}
-	if err := o.write("layers/serving/fields.yaml", fields); err != nil {
-		return err
+	for _, n := range selectors {
+		g.Last.Patches = append(g.Last.Patches, n.patch())
 	}
-	k := kustomization{Resources: []string{"../accelerated"}, Patches: []patch{{Path: "fields.yaml"}}}
-	return o.write("layers/serving/kustomization.yaml", k.generated())
+	return o.run(g)
 }
 
-// last is the outermost layer, which nothing overrides: names, selectors, namespace, labels and digests. It
-// is built again when selectors must be narrowed.
-func (o *overlayTree) last(r *registry.Release, modelImage string) error {
-	k := lastLayer(r)
-	if err := o.write("identity.yaml", identity(r, modelImage)); err != nil {
-		return err
+func (o *overlay) run(g *generated) (*Output, error) {
+	var err error
+	if o.files, err = o.tree(o.root, g); err != nil {
+		return nil, err
 	}
-	if err := o.build(r, k); err != nil {
-		return err
+	built, err := build(o.files, o.root)
+	if err != nil {
+		return nil, fmt.Errorf("building %s: %w", o.release.Key(), err)
 	}
-	if err := checkObjects(o.objects, r, modelImage); err != nil {
-		return err
-	}
-	patches, err := wide(o.objects, r)
-	if err != nil || len(patches) == 0 {
-		return err
-	}
-	k.Patches = append(k.Patches, patches...)
-	return o.build(r, k)
-}
-
-// build builds the whole overlay with k as its root.
-func (o *overlayTree) build(r *registry.Release, k kustomization) (err error) {
-	if err := o.write("kustomization.yaml", k.generated()); err != nil {
-		return err
-	}
-	if o.built, err = build(o.files, o.root); err != nil {
-		return fmt.Errorf("building %s: %w", r.Key(), err)
-	}
-	o.objects, err = objectsOf(o.built)
-	return err
+	return printed(built)
 }
 
 func lastLayer(r *registry.Release) kustomization {
@@ -170,17 +168,12 @@ func lastLayer(r *registry.Release) kustomization {
 	return k
 }
 
-func (o *overlayTree) copy(l *layer, to string) error {
-	l.to, l.tree, l.survey = path.Join(o.root, to), o.files, o.survey
-	return l.copy()
-}
-
-func (o *overlayTree) write(name string, v any) error {
+func write(tree map[string][]byte, name string, v any) error {
 	data, err := yaml.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", name, err)
 	}
-	o.files[path.Join(o.root, name)] = data
+	tree[name] = data
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/kustomize/api/resmap"
+	"sigs.k8s.io/yaml"
 
 	"github.com/davit-dev/davit/registry"
 )
@@ -27,32 +29,31 @@ type Output struct {
 
 // Release renders a release as it is in fsys, the tree it was loaded from. modelImage is "repository@sha256:…".
 // Equal arguments give equal bytes. Every error is the revision's own fault. It may be called concurrently.
+// Who renders many releases uses a Renderer, which gives the same.
 func Release(fsys fs.FS, r *registry.Release, modelImage string) (*Output, error) {
-	o, err := overlay(fsys, r, modelImage)
-	if err != nil {
-		return nil, err
-	}
-	yaml, err := o.built.AsYaml()
-	if err != nil {
-		return nil, fmt.Errorf("printing %s: %w", r.Key(), err)
-	}
-	sum := sha256.Sum256(yaml)
-	return &Output{Objects: o.objects, YAML: yaml, Hash: hex.EncodeToString(sum[:])}, nil
+	return new(Renderer).Release(fsys, r, modelImage)
 }
 
 // Overlay is the very Kustomize tree that Release builds, by path: `kubectl kustomize <env>/<release>` in a
 // folder that holds it prints the same bytes. Everything of the repository's in it has been checked.
 func Overlay(fsys fs.FS, r *registry.Release, modelImage string) (map[string][]byte, error) {
-	o, err := overlay(fsys, r, modelImage)
+	o, err := new(Renderer).overlay(fsys, r, modelImage)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := o.build(); err != nil {
 		return nil, err
 	}
 	return o.files, nil
 }
 
-func objectsOf(built resmap.ResMap) (out []*unstructured.Unstructured, err error) {
-	for _, res := range built.Resources() {
-		data, err := res.MarshalJSON() // its own map holds numbers that no Unstructured may
+// printed prints objects as Kustomize does, by way of JSON, and reads them from that: a resource's own map
+// holds numbers that no Unstructured may.
+func printed(built resmap.ResMap) (*Output, error) {
+	var objects []*unstructured.Unstructured
+	var text bytes.Buffer
+	for i, res := range built.Resources() {
+		data, err := res.MarshalJSON()
 		if err != nil {
 			return nil, fmt.Errorf("reading %s: %w", res.CurId(), err)
 		}
@@ -60,7 +61,22 @@ func objectsOf(built resmap.ResMap) (out []*unstructured.Unstructured, err error
 		if err := o.UnmarshalJSON(data); err != nil {
 			return nil, fmt.Errorf("reading %s: %w", res.CurId(), err)
 		}
-		out = append(out, o)
+		page, err := yaml.JSONToYAML(data)
+		if err != nil {
+			return nil, fmt.Errorf("printing %s: %w", res.CurId(), err)
+		}
+		if i > 0 {
+			text.WriteString(separator)
+		}
+		text.Write(page)
+		objects = append(objects, o)
 	}
-	return out, nil
+	return output(objects, text.Bytes()), nil
+}
+
+const separator = "---\n"
+
+func output(objects []*unstructured.Unstructured, text []byte) *Output {
+	sum := sha256.Sum256(text)
+	return &Output{Objects: objects, YAML: text, Hash: hex.EncodeToString(sum[:])}
 }

@@ -191,13 +191,3 @@ func TestSameBytesEachTimeAndConcurrently(t *testing.T) {
 	}
 	wg.Wait()
 }
-
-func BenchmarkRelease(b *testing.B) {
-	fsys := iris(b, nil)
-	r := release(b, fsys)
-	for b.Loop() {
-		if _, err := render.Release(fsys, r, modelImage); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

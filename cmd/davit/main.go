@@ -84,7 +84,8 @@ func newRoot() *cobra.Command {
 	flags.StringVar(&a.context, "context", "", "kubeconfig context (default: the current one)")
 	root.AddCommand(
 		initCommand(), addCommand(a), validateCommand(a), planCommand(a), buildCommand(a), renderCommand(a),
-		installCommand(a), syncCommand(a), statusCommand(a), historyCommand(a),
+		installCommand(a), syncCommand(a), controllerCommand(a), statusCommand(a), historyCommand(a), driftCommand(a),
+		suspendCommand(a), resumeCommand(a), retryCommand(a),
 	)
 	for _, c := range root.Commands() {
 		asUsage(c)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -40,7 +41,7 @@ func statusCommand(a *app) *cobra.Command {
 				}
 			}
 			rows = append(rows, []any{
-				mr.Spec.Environment + "/" + mr.Spec.Release, orDash(st.Applied.Version), st.Phase,
+				mr.Spec.Environment + "/" + mr.Spec.Release, versions(mr), phase(mr),
 				age(st.Applied.Time.Time), orDash(short(st.Applied.Commit)), by, advice(mr, merge),
 			})
 		}
@@ -53,21 +54,54 @@ func statusCommand(a *app) *cobra.Command {
 	return c
 }
 
-// advice is the status's message and, for a release that is held, the command to get out of it.
+// versions is the applied version and, while a claim has no outcome, the one on its way.
+func versions(mr *v1alpha1.ModelRelease) string {
+	is, next := mr.Status.Applied.Version, mr.Spec.Claim.Version
+	if mr.Pending() && next != is && is != "" {
+		return is + " → " + next
+	}
+	if is == "" {
+		return orDash(next)
+	}
+	return is
+}
+
+// phase is Progressing, too, while a claim has no outcome.
+func phase(mr *v1alpha1.ModelRelease) v1alpha1.Phase {
+	if mr.Pending() && mr.Status.Phase != v1alpha1.Waiting {
+		return v1alpha1.Progressing
+	}
+	return mr.Status.Phase
+}
+
+// advice is the status's message and, for a release that is suspended, held or changed by others, what to do.
 func advice(mr *v1alpha1.ModelRelease, merge bool) string {
-	held := mr.Status.Held
-	if held == nil {
-		return mr.Status.Message
+	parts := []string{mr.Status.Message}
+	name := mr.Spec.Environment + "/" + mr.Spec.Release
+	if stop := mr.Spec.Suspend; stop != nil && (stop.Until == nil || stop.Until.After(time.Now())) {
+		text := "suspended by " + orDash(stop.By)
+		if stop.Until != nil {
+			text += " until " + stop.Until.Local().Format(time.DateTime)
+		}
+		if stop.Reason != "" {
+			text += " (" + stop.Reason + ")"
+		}
+		parts = append(parts, text+": davit resume "+name)
 	}
-	text := mr.Status.Message
-	if text == "" {
-		text = held.Reason
+	if held := mr.Status.Held; held != nil {
+		if parts[0] == "" {
+			parts[0] = held.Reason
+		}
+		revert := "git revert "
+		if merge {
+			revert += "-m 1 "
+		}
+		parts = append(parts, "held until the release's files change: "+revert+short(held.Commit))
 	}
-	revert := "git revert "
-	if merge {
-		revert += "-m 1 "
+	if n := len(mr.Status.Drift); n > 0 {
+		parts = append(parts, counted(n, "object")+" changed by others: davit drift "+name)
 	}
-	return fmt.Sprintf("%s; held until the release's files change: %s%s", strings.TrimSpace(text), revert, short(held.Commit))
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return strings.TrimSpace(s) == "" }), "; ")
 }
 
 // uninstalled adds to an error of a cluster without davit's CRD what to do.

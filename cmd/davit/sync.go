@@ -32,10 +32,13 @@ func installCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := target.Install(cmd.Context()); err != nil {
+		names, err := target.Install(cmd.Context())
+		if err != nil {
 			return err
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "installed modelreleases.davit.dev in %s\n", config.Host)
+		for _, name := range names {
+			fmt.Fprintf(cmd.OutOrStdout(), "installed %s in %s\n", name, config.Host)
+		}
 		return nil
 	}
 	return c
@@ -47,6 +50,8 @@ type syncOptions struct {
 	repo     string
 	branch   string
 	takeOver bool
+	adopt    bool
+	only     []string
 	rewrite  bool
 	interval time.Duration
 	timeout  time.Duration
@@ -66,6 +71,8 @@ func syncCommand(a *app) *cobra.Command {
 	f.StringVar(&o.repo, "repo", "", "follow the repository at this URL instead of the local one")
 	f.StringVar(&o.branch, "branch", "", "branch to follow (default: HEAD's)")
 	f.BoolVar(&o.takeOver, "take-over", false, "take releases that another registry or controller owns")
+	f.BoolVar(&o.adopt, "adopt", false, "take over objects that kubectl, Helm, Argo CD, Flux or others made")
+	f.StringSliceVar(&o.only, "environments", nil, "work on these environments only; the others are another's")
 	f.BoolVar(&o.rewrite, "accept-rewrite", false, "apply commits older than those applied last, after a forced push or a reset")
 	f.DurationVar(&o.interval, "interval", 10*time.Second, "how often the refs of a --repo URL are checked")
 	f.DurationVar(&o.timeout, "timeout", 30*time.Minute, "with --once: give up after this time")
@@ -93,7 +100,7 @@ func (a *app) sync(cmd *cobra.Command, o *syncOptions) error {
 		return err
 	}
 	owner := ownerOf(source, o.repo)
-	target, err := cluster.New(ctx, cluster.Config{REST: config, Log: log, Owner: owner, TakeOver: o.takeOver})
+	target, err := cluster.New(ctx, cluster.Config{REST: config, Log: log, Owner: owner, TakeOver: o.takeOver, Adopt: o.adopt})
 	if err != nil {
 		return err
 	}
@@ -103,7 +110,7 @@ func (a *app) sync(cmd *cobra.Command, o *syncOptions) error {
 	}
 	out := &reporter{w: cmd.OutOrStdout()}
 	loop, err := reconciler.New(reconciler.Config{
-		Source: source, Cluster: target, Images: builder, Owner: owner, AcceptRewrite: o.rewrite, Log: log, Report: out.report,
+		Source: source, Cluster: target, Images: builder, Owner: owner, Only: o.only, AcceptRewrite: o.rewrite, Log: log, Report: out.report,
 	})
 	if err != nil {
 		return err

@@ -8,3 +8,8 @@ import _ "embed"
 //
 //go:embed davit.dev_modelreleases.yaml
 var ModelReleases []byte
+
+// ModelRegistries is the CRD of ModelRegistry, as YAML.
+//
+//go:embed davit.dev_modelregistries.yaml
+var ModelRegistries []byte

@@ -95,6 +95,17 @@ func (s *supervisor) startEtcd(client, peer string) error {
 	return err
 }
 
+// simulatedServices is never routed, so clusters may share it. It has room for half a million Services.
+const simulatedServices = "10.128.0.0/13"
+
+// serviceRange is the cluster's own 254 addresses where pods run and use them.
+func (s *supervisor) serviceRange() string {
+	if s.config.RealNode {
+		return s.net.services()
+	}
+	return simulatedServices
+}
+
 func (s *supervisor) startAPIServer(c *controlPlane, etcd string) (*process, error) {
 	return s.start("kube-apiserver", []string{"GOGC=400"}, // its start is mostly garbage
 		"--etcd-servers="+etcd,
@@ -105,7 +116,7 @@ func (s *supervisor) startAPIServer(c *controlPlane, etcd string) (*process, err
 		"--kubelet-certificate-authority="+c.pki.path("ca.crt"), "--kubelet-preferred-address-types=InternalIP",
 		"--service-account-key-file="+c.pki.path("sa.key"), "--service-account-signing-key-file="+c.pki.path("sa.key"),
 		"--service-account-issuer=https://kubernetes.default.svc",
-		"--service-cluster-ip-range="+s.net.services(),
+		"--service-cluster-ip-range="+s.serviceRange(),
 		"--authorization-mode=Node,RBAC", "--token-auth-file="+s.path("tokens.csv"),
 		"--allow-privileged=true",
 		"--endpoint-reconciler-type=none", // it would refuse a loopback address

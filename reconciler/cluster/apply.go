@@ -3,36 +3,59 @@ package cluster
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/metadata"
 
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
-// Apply brings objects into mr's namespace by server-side apply, in stages, parallel within one, and never
-// deletes. An object that mr's inventory records with the same content is looked up, and sent only if it was
-// replaced or davit lost a field of it. A stage that had an error is finished and the next not begun; the
-// ChangeSet tells what was done. An object refused for its content is a *RefusedError; every other error
-// passes, as far as anyone can know.
-func (c *Cluster) Apply(ctx context.Context, mr *v1alpha1.ModelRelease, objects []*unstructured.Unstructured) (ChangeSet, error) {
+// ApplyOptions are the policy of one apply. The zero value is the careful one.
+type ApplyOptions struct {
+	OnImmutable OnImmutable
+}
+
+// OnImmutable says what to do about a change of a field that can't be changed.
+type OnImmutable string
+
+// The policies for immutable fields.
+const (
+	Fail     OnImmutable = "" // a *RefusedError
+	Recreate OnImmutable = "recreate"
+)
+
+// Apply brings objects into mr's namespace by server-side apply, in stages, parallel within one. An object that
+// mr's inventory records with the same content and a running Watcher shows untouched costs no request; without
+// a Watcher it is looked up, and sent only if it was replaced or davit lost a field of it, unless it is
+// annotated davit.dev/drift: ignore. It deletes nothing but what ApplyOptions.OnImmutable allows. A stage that
+// had an error is finished and the next not begun; the ChangeSet tells what was done.
+//
+// An object refused for its content is a *RefusedError, one that exists and is somebody else's a
+// *ConflictError, one that is being deleted or runs on a *BusyError; every other error passes, as far as anyone
+// can know.
+func (c *Cluster) Apply(ctx context.Context, mr *v1alpha1.ModelRelease, objects []*unstructured.Unstructured, opts ApplyOptions) (ChangeSet, error) {
 	members, err := c.members(mr, objects)
 	if err != nil {
 		return ChangeSet{Inventory: mr.Status.Inventory}, err
 	}
+	if w := c.watcher.Load(); w != nil {
+		w.Track(Kinds(objects)...)
+	}
 	for s := range stages {
 		var work sync.WaitGroup
 		for _, m := range members {
+			m.opts = opts
 			if m.stage == s {
-				work.Go(func() { m.err = c.write(ctx, func() error { return c.applyOne(ctx, m) }) })
+				work.Go(func() { m.err = c.applyOne(ctx, m) })
 			}
 		}
 		work.Wait()
@@ -51,7 +74,10 @@ type member struct {
 	object   *unstructured.Unstructured
 	mapping  *meta.RESTMapping
 	client   metadata.ResourceInterface
-	action   Action // empty: not tried
+	set      string // the release's ApplySet
+	opts     ApplyOptions
+	action   Action   // empty: not tried
+	from     []string // managers that lost fields
 	err      error
 }
 
@@ -75,16 +101,24 @@ func (c *Cluster) members(mr *v1alpha1.ModelRelease, objects []*unstructured.Uns
 		if ns := o.GetNamespace(); ns != "" && ns != mr.Namespace {
 			return nil, &RefusedError{m.ref, fmt.Sprintf("it is in namespace %s, and its release in %s", ns, mr.Namespace)}
 		}
+		if len(c.kinds) > 0 && !slices.Contains(c.kinds, gvk.GroupKind()) {
+			return nil, &RefusedError{m.ref, fmt.Sprintf("kind %s is not allowed here; the kinds this environment allows are %s in its ModelRegistry", gvk.GroupKind(), joinKinds(c.kinds))}
+		}
 		m.object = o.DeepCopy()
 		m.object.SetNamespace(mr.Namespace)
 		labels := m.object.GetLabels()
 		if labels == nil {
 			labels = map[string]string{}
 		}
-		labels[applySetPartOf] = setID(mr)
+		m.set = setID(mr)
+		labels[applySetPartOf] = m.set
+		if labels[LabelRelease] == "" { // the watches select by it
+			labels[LabelRelease] = mr.Name[strings.LastIndex(mr.Name, ".")+1:]
+		}
 		m.object.SetLabels(labels)
+		encodeSecret(m.object)
 		m.mapping = mapping
-		m.client = c.metadata.Resource(mapping.Resource).Namespace(mr.Namespace)
+		m.client = c.as.metadata.Resource(mapping.Resource).Namespace(mr.Namespace)
 		if m.ref.Hash, err = hash(m.object.Object); err != nil {
 			return nil, fmt.Errorf("hashing %s: %w", m.ref, err)
 		}
@@ -94,53 +128,23 @@ func (c *Cluster) members(mr *v1alpha1.ModelRelease, objects []*unstructured.Uns
 	return members, nil
 }
 
-func (c *Cluster) applyOne(ctx context.Context, m *member) error {
-	var live *metav1.PartialObjectMetadata
-	if m.recorded.Hash == m.ref.Hash || givesUpReplicas(m.object) && m.recorded.UID != "" {
-		var err error
-		if live, err = m.client.Get(ctx, m.ref.Name, metav1.GetOptions{}); err != nil {
-			live = nil // not there, or unreadable: the apply will tell
-		}
-	}
-	if live != nil && m.recorded.Hash == m.ref.Hash && live.UID == m.recorded.UID && ownedFields(live) == m.recorded.Fields {
-		m.ref, m.action = m.recorded, Unchanged
-		m.ref.Stale = false
-		return nil
-	}
-	if live != nil && givesUpReplicas(m.object) && ownsReplicas(live) {
-		if err := c.handOver(ctx, m); err != nil {
-			return err
-		}
-	}
-	body, err := json.Marshal(m.object.Object)
-	if err != nil {
-		return fmt.Errorf("encoding %s: %w", m.ref, err)
-	}
-	got, err := m.client.Patch(ctx, m.ref.Name, types.ApplyPatchType, body, applyOptions())
-	if err != nil {
-		return refusal(m.ref, err)
-	}
-	m.ref.UID, m.ref.Generation, m.ref.Fields = got.UID, got.Generation, ownedFields(got)
-	switch {
-	case live != nil && live.ResourceVersion == got.ResourceVersion:
-		m.action = Unchanged
-	case m.recorded.UID != got.UID && isNew(got):
-		m.action = Created
-	default:
-		m.action = Configured
-	}
-	return nil
-}
-
-// failure is a refusal if there is one, since that will not pass, or all errors.
+// failure is a refusal if there is one, or else a conflict, since those will not pass, or all errors.
 func failure(members []*member) error {
 	var errs []error
+	var conflict error
 	for _, m := range members {
 		var refused *RefusedError
-		if errors.As(m.err, &refused) {
+		var other *ConflictError
+		switch {
+		case errors.As(m.err, &refused):
 			return m.err
+		case errors.As(m.err, &other) && conflict == nil:
+			conflict = m.err
 		}
 		errs = append(errs, m.err)
+	}
+	if conflict != nil {
+		return conflict
 	}
 	return errors.Join(errs...)
 }
@@ -152,7 +156,7 @@ func applied(mr *v1alpha1.ModelRelease, members []*member) ChangeSet {
 		rendered = append(rendered, m.ref)
 		switch {
 		case m.action != "":
-			set.Changes = append(set.Changes, Change{m.ref, m.action})
+			set.Changes = append(set.Changes, Change{m.ref, m.action, m.from})
 			set.Inventory = append(set.Inventory, m.ref)
 		case m.recorded.Name != "":
 			set.Inventory = append(set.Inventory, m.recorded)
@@ -176,4 +180,19 @@ func hash(v any) (string, error) {
 	}
 	sum := sha256.Sum256(body)
 	return hex.EncodeToString(sum[:10]), nil
+}
+
+// encodeSecret moves a Secret's stringData to data: the API server does so too, but leaves a field that is not
+// there in davit's name, and what others do to data would be no drift.
+func encodeSecret(o *unstructured.Unstructured) {
+	plain, found, err := unstructured.NestedStringMap(o.Object, "stringData")
+	if !found || err != nil || o.GroupVersionKind().GroupKind() != kindSecret {
+		return
+	}
+	for key, value := range plain {
+		if unstructured.SetNestedField(o.Object, base64.StdEncoding.EncodeToString([]byte(value)), "data", key) != nil {
+			return // data is no map: the API server will say so
+		}
+	}
+	unstructured.RemoveNestedField(o.Object, "stringData")
 }

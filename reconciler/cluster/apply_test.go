@@ -109,7 +109,7 @@ func TestRefused(t *testing.T) {
 		{"no such kind", "apiVersion: example.com/v1\nkind: Nothing\nmetadata: {name: a}", c, false, "no matches for kind"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := test.by.Apply(t.Context(), mr, objects(t, test.text))
+			_, err := test.by.Apply(t.Context(), mr, objects(t, test.text), cluster.ApplyOptions{})
 			var refused *cluster.RefusedError
 			if err == nil || errors.As(err, &refused) != test.refused || !strings.Contains(err.Error(), test.message) {
 				t.Errorf("refused %v: %v", refused != nil, err)
@@ -125,7 +125,7 @@ func TestRefused(t *testing.T) {
 			}
 			return err
 		})
-		_, err := c.Apply(t.Context(), mr, objects(t, secret))
+		_, err := c.Apply(t.Context(), mr, objects(t, secret), cluster.ApplyOptions{})
 		var refused *cluster.RefusedError
 		if err == nil || errors.As(err, &refused) || !strings.Contains(err.Error(), "exceeded quota") {
 			t.Errorf("refused %v: %v", refused != nil, err)
@@ -137,7 +137,7 @@ func TestApplyStopsAfterAFaultyStage(t *testing.T) {
 	c, ns := open(t)
 	broken := objects(t, strings.Replace(all, "matchLabels: {davit.dev/release: iris}", "matchLabels: {a: b}", 1))
 	mr := claim(t, c, ns, "c1", broken)
-	set, err := c.Apply(t.Context(), mr, broken)
+	set, err := c.Apply(t.Context(), mr, broken, cluster.ApplyOptions{})
 	var refused *cluster.RefusedError
 	if !errors.As(err, &refused) || refused.Ref.Kind != "Deployment" {
 		t.Fatalf("got %v", err)

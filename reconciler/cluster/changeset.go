@@ -24,6 +24,8 @@ const (
 type Change struct {
 	Ref    v1alpha1.ObjectRef
 	Action Action
+	// From are the field managers, sorted, from which davit took back fields it had applied.
+	From []string
 }
 
 // ChangeSet is what an apply, a plan or a prune did, per object, and what the release holds afterwards.

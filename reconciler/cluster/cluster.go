@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -49,23 +52,41 @@ type Config struct {
 	Workers int
 	// Namespaces are the ones to read and watch; all when empty.
 	Namespaces []string
+	// Impersonate is who writes objects, reads them and their logs, and sends smoke tests. REST's own user when
+	// empty. Watches, discovery, ModelReleases, Events, namespaces and CRDs are always REST's own user's.
+	Impersonate rest.ImpersonationConfig
+	// Kinds are those a release may hold; every namespaced kind when empty.
+	Kinds []schema.GroupKind
+	// Adopt takes over objects that exist already and are somebody else's; without it they are a *ConflictError.
+	Adopt bool
 }
 
 // Cluster is one API server. It may be used concurrently.
 type Cluster struct {
+	cfg        Config
 	log        *slog.Logger
 	owner      string
 	holder     string
 	present    sync.Map // names of namespaces that exist
 	takeOver   bool
+	adopt      bool
+	kinds      []schema.GroupKind
 	namespaces []string
-	writers    chan struct{}
+	writers    *gate
+	watcher    *atomic.Pointer[Watcher] // the running one, if any
 
 	releases *rest.RESTClient
+	clients          // davit's own identity
+	as       clients // whom objects are written as
+	user     string  // their name, for errors; empty when it is davit's own
+	mapper   *restmapper.DeferredDiscoveryRESTMapper
+}
+
+// clients speak to the API server as one user.
+type clients struct {
 	metadata metadata.Interface
 	dynamic  dynamic.Interface
 	typed    kubernetes.Interface
-	mapper   *restmapper.DeferredDiscoveryRESTMapper
 }
 
 // New connects to nothing yet and starts nothing.
@@ -73,39 +94,44 @@ func New(ctx context.Context, cfg Config) (*Cluster, error) {
 	if cfg.REST == nil {
 		return nil, errors.New("cluster: REST is required")
 	}
-	c := &Cluster{log: cfg.Log, owner: cfg.Owner, holder: cmp.Or(cfg.Holder, cfg.Owner), takeOver: cfg.TakeOver, namespaces: cfg.Namespaces}
+	c := &Cluster{cfg: cfg, log: cfg.Log, owner: cfg.Owner, holder: cmp.Or(cfg.Holder, cfg.Owner), takeOver: cfg.TakeOver, namespaces: cfg.Namespaces}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
-	c.writers = make(chan struct{}, max(cfg.Workers, 0))
-	if cfg.Workers <= 0 {
-		c.writers = make(chan struct{}, 8)
-	}
+	c.adopt, c.kinds, c.user = cfg.Adopt, slices.Clone(cfg.Kinds), cfg.Impersonate.UserName
+	c.writers, c.watcher = newGate(cmp.Or(max(cfg.Workers, 0), 8)), &atomic.Pointer[Watcher]{}
 	if len(c.namespaces) == 0 {
 		c.namespaces = []string{""}
 	}
-	if err := c.connect(rest.CopyConfig(cfg.REST)); err != nil {
+	own := rest.CopyConfig(cfg.REST)
+	// The limit is Workers. Warnings of the API server (deprecated versions) would otherwise go to stderr, once
+	// per request.
+	own.QPS, own.RateLimiter, own.WarningHandler = -1, nil, rest.NoWarnings{}
+	own.Wrap(c.writers.watch)
+	if err := c.connect(own, cfg.Impersonate); err != nil {
 		return nil, fmt.Errorf("setting up clients for %s: %w", cfg.REST.Host, err)
 	}
 	return c, nil
 }
 
-func (c *Cluster) connect(cfg *rest.Config) error {
-	cfg.QPS, cfg.RateLimiter = -1, nil
-	// Warnings of the API server (deprecated versions) would otherwise go to stderr, once per request.
-	cfg.WarningHandler = rest.NoWarnings{}
+func (c *Cluster) connect(cfg *rest.Config, user rest.ImpersonationConfig) error {
 	http, err := rest.HTTPClientFor(cfg)
 	if err != nil {
 		return err
 	}
-	if c.typed, err = kubernetes.NewForConfigAndClient(cfg, http); err != nil {
+	if c.clients, err = clientsFor(cfg, http); err != nil {
 		return err
 	}
-	if c.metadata, err = metadata.NewForConfigAndClient(metadata.ConfigFor(cfg), http); err != nil {
-		return err
-	}
-	if c.dynamic, err = dynamic.NewForConfigAndClient(dynamic.ConfigFor(cfg), http); err != nil {
-		return err
+	if c.as = c.clients; user.UserName != "" {
+		other := rest.CopyConfig(cfg)
+		other.Impersonate = user
+		client, err := rest.HTTPClientFor(other)
+		if err != nil {
+			return err
+		}
+		if c.as, err = clientsFor(other, client); err != nil {
+			return err
+		}
 	}
 	c.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(c.typed.Discovery()))
 
@@ -118,6 +144,17 @@ func (c *Cluster) connect(cfg *rest.Config) error {
 	cfg.ContentType = runtime.ContentTypeJSON
 	c.releases, err = rest.RESTClientForConfigAndClient(cfg, http)
 	return err
+}
+
+func clientsFor(cfg *rest.Config, http *http.Client) (cs clients, err error) {
+	if cs.typed, err = kubernetes.NewForConfigAndClient(cfg, http); err != nil {
+		return cs, err
+	}
+	if cs.metadata, err = metadata.NewForConfigAndClient(metadata.ConfigFor(cfg), http); err != nil {
+		return cs, err
+	}
+	cs.dynamic, err = dynamic.NewForConfigAndClient(dynamic.ConfigFor(cfg), http)
+	return cs, err
 }
 
 // mapping finds the resource of a kind, and asks the API server again about a kind it did not have: a CRD
@@ -139,16 +176,14 @@ func (c *Cluster) meta(namespace string, gvk schema.GroupVersionKind) (metadata.
 	if err != nil {
 		return nil, err
 	}
-	return c.metadata.Resource(m.Resource).Namespace(namespace), nil
+	return c.as.metadata.Resource(m.Resource).Namespace(namespace), nil
 }
 
 // write runs f when fewer than Workers others run.
 func (c *Cluster) write(ctx context.Context, f func() error) error {
-	select {
-	case c.writers <- struct{}{}:
-		defer func() { <-c.writers }()
-		return f()
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := c.writers.enter(ctx); err != nil {
+		return err
 	}
+	defer c.writers.leave()
+	return f()
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -13,32 +14,32 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// ownedFields is the hash of the fields davit owns of an object. Whoever changes one of them takes it away
-// from davit, so the hash tells a changed object without its values, which webhooks may fill differently
-// each time.
-func ownedFields(o *metav1.PartialObjectMetadata) string {
+// ownedFields is the hash of the fields davit owns of an object and of when davit last changed it. Whoever
+// changes one of the fields takes it away from davit, and whoever applies as davit moves the time, so the hash
+// tells a changed object without its values, which webhooks may fill differently each time.
+func ownedFields(o metav1.Object) string {
 	e := ownEntry(o)
 	if e == nil || e.FieldsV1 == nil {
 		return ""
 	}
-	sum := sha256.Sum256(e.FieldsV1.GetRawBytes())
-	return hex.EncodeToString(sum[:10])
+	h := sha256.New()
+	h.Write(e.FieldsV1.GetRawBytes())
+	if e.Time != nil {
+		_ = binary.Write(h, binary.BigEndian, e.Time.Unix())
+	}
+	return hex.EncodeToString(h.Sum(nil)[:10])
 }
 
-func ownEntry(o *metav1.PartialObjectMetadata) *metav1.ManagedFieldsEntry {
-	for i, e := range o.ManagedFields {
-		if e.Manager == Manager && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == "" {
-			return &o.ManagedFields[i]
+func ownEntry(o metav1.Object) *metav1.ManagedFieldsEntry { return applyEntry(o, Manager) }
+
+func applyEntry(o metav1.Object, manager string) *metav1.ManagedFieldsEntry {
+	entries := o.GetManagedFields()
+	for i, e := range entries {
+		if e.Manager == manager && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == "" {
+			return &entries[i]
 		}
 	}
 	return nil
-}
-
-// isNew says whether our apply created o: then the entry of our fields is as old as the object. A later apply
-// that changed something has moved the entry's time on.
-func isNew(o *metav1.PartialObjectMetadata) bool {
-	e := ownEntry(o)
-	return e != nil && e.Time != nil && e.Time.Equal(&o.CreationTimestamp)
 }
 
 // givesUpReplicas says whether the object is of a kind that has a default of one replica and says nothing of
@@ -52,31 +53,47 @@ func givesUpReplicas(o *unstructured.Unstructured) bool {
 	return !set
 }
 
-func ownsReplicas(o *metav1.PartialObjectMetadata) bool {
+func ownsReplicas(o metav1.Object) bool {
 	e := ownEntry(o)
 	return e != nil && e.FieldsV1 != nil && bytes.Contains(e.FieldsV1.GetRawBytes(), []byte(`"f:replicas"`))
 }
 
+// handover is the field manager that holds a number of replicas until an autoscaler writes one.
+const handover = Manager + "-handover"
+
 // handOver makes a second manager own the present number of replicas. Otherwise giving the field up would
 // remove it, and the API server's default of 1 would stop all replicas but one.
 func (c *Cluster) handOver(ctx context.Context, m *member) error {
-	client := c.dynamic.Resource(m.mapping.Resource).Namespace(m.object.GetNamespace())
+	client := c.as.dynamic.Resource(m.mapping.Resource).Namespace(m.object.GetNamespace())
 	live, err := client.Get(ctx, m.ref.Name, metav1.GetOptions{})
 	if err != nil {
 		return fmt.Errorf("reading replicas of %s: %w", m.ref, err)
 	}
 	replicas, _, _ := unstructured.NestedInt64(live.Object, "spec", "replicas")
-	body, err := json.Marshal(map[string]any{
-		"apiVersion": live.GetAPIVersion(), "kind": live.GetKind(),
-		"metadata": map[string]any{"name": m.ref.Name}, "spec": map[string]any{"replicas": replicas},
-	})
+	_, err = c.applyAsHandover(ctx, m, map[string]any{"spec": map[string]any{"replicas": replicas}})
 	if err != nil {
-		return fmt.Errorf("encoding replicas of %s: %w", m.ref, err)
-	}
-	opts := applyOptions()
-	opts.FieldManager = Manager + "-handover"
-	if _, err := m.client.Patch(ctx, m.ref.Name, types.ApplyPatchType, body, opts); err != nil {
 		return fmt.Errorf("handing over replicas of %s: %w", m.ref, err)
 	}
 	return nil
+}
+
+// endHandOver takes from that manager what it holds, after davit has the field again.
+func (c *Cluster) endHandOver(ctx context.Context, m *member) (*metav1.PartialObjectMetadata, error) {
+	got, err := c.applyAsHandover(ctx, m, map[string]any{})
+	if err != nil {
+		return nil, fmt.Errorf("taking back replicas of %s: %w", m.ref, err)
+	}
+	return got, nil
+}
+
+func (c *Cluster) applyAsHandover(ctx context.Context, m *member, object map[string]any) (*metav1.PartialObjectMetadata, error) {
+	object["apiVersion"], object["kind"] = m.object.GetAPIVersion(), m.object.GetKind()
+	object["metadata"] = map[string]any{"name": m.ref.Name}
+	body, err := json.Marshal(object)
+	if err != nil {
+		return nil, err
+	}
+	opts := applyOptions()
+	opts.FieldManager = handover
+	return m.client.Patch(ctx, m.ref.Name, types.ApplyPatchType, body, opts)
 }

@@ -194,7 +194,7 @@ func TestCurrentReplicaSet(t *testing.T) {
 	}
 	foreign := owned("foreign", "3")
 	foreign.OwnerReferences[0].UID = "other"
-	if rs := currentReplicaSet(d, []*appsv1.ReplicaSet{foreign, owned("old", "2"), owned("back", "3")}); rs == nil || rs.Name != "back" {
+	if rs := currentReplicaSet(d, []metav1.Object{foreign, owned("old", "2"), owned("back", "3")}); rs == nil || rs.GetName() != "back" {
 		t.Errorf("got %v", rs)
 	}
 }

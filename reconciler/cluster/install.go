@@ -22,19 +22,29 @@ var crdResource = schema.GroupVersionResource{
 	Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions",
 }
 
-// Install applies davit's CRDs and returns when the API server serves them.
-func (c *Cluster) Install(ctx context.Context) error {
-	crd := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal(crds.ModelReleases, &crd.Object); err != nil {
-		return fmt.Errorf("reading the ModelRelease CRD: %w", err)
+// Install applies davit's CRDs and returns their names when the API server serves them.
+func (c *Cluster) Install(ctx context.Context) (names []string, err error) {
+	for _, file := range [][]byte{crds.ModelReleases, crds.ModelRegistries} {
+		crd := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal(file, &crd.Object); err != nil {
+			return nil, fmt.Errorf("reading a CRD: %w", err)
+		}
+		if err := c.install(ctx, crd); err != nil {
+			return nil, fmt.Errorf("installing CRD %s: %w", crd.GetName(), err)
+		}
+		names = append(names, crd.GetName())
 	}
+	return names, nil
+}
+
+func (c *Cluster) install(ctx context.Context, crd *unstructured.Unstructured) error {
 	body, err := json.Marshal(crd.Object)
 	if err != nil {
-		return fmt.Errorf("encoding the ModelRelease CRD: %w", err)
+		return err
 	}
 	client := c.dynamic.Resource(crdResource)
 	if _, err := client.Patch(ctx, crd.GetName(), types.ApplyPatchType, body, applyOptions()); err != nil {
-		return fmt.Errorf("installing CRD %s: %w", crd.GetName(), err)
+		return err
 	}
 	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		live, err := client.Get(ctx, crd.GetName(), metav1.GetOptions{})
@@ -44,7 +54,7 @@ func (c *Cluster) Install(ctx context.Context) error {
 		return established(live), nil
 	})
 	if err != nil {
-		return fmt.Errorf("waiting for CRD %s to be established: %w", crd.GetName(), err)
+		return fmt.Errorf("waiting for it to be established: %w", err)
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ func (c *Cluster) LastLog(ctx context.Context, namespace, pod, container string,
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	lines, bytes := int64(5), int64(4<<10)
-	out, err := c.typed.CoreV1().Pods(namespace).GetLogs(pod, &corev1.PodLogOptions{
+	out, err := c.as.typed.CoreV1().Pods(namespace).GetLogs(pod, &corev1.PodLogOptions{
 		Container: container, Previous: previous, TailLines: &lines, LimitBytes: &bytes,
 	}).DoRaw(ctx)
 	if err != nil {

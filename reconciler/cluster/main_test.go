@@ -52,7 +52,7 @@ func run(m *testing.M) int {
 	if err == nil {
 		var c *cluster.Cluster
 		if c, err = cluster.New(ctx, cluster.Config{REST: restConfig, Owner: "test"}); err == nil {
-			err = c.Install(ctx)
+			_, err = c.Install(ctx)
 		}
 	}
 	if err != nil {
@@ -65,7 +65,7 @@ func run(m *testing.M) int {
 const owner = "https://git.example.com/models controller-1"
 
 // open makes a Cluster that knows one fresh namespace.
-func open(t *testing.T, edits ...func(*cluster.Config)) (*cluster.Cluster, string) {
+func open(t testing.TB, edits ...func(*cluster.Config)) (*cluster.Cluster, string) {
 	t.Helper()
 	ns, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}, metav1.CreateOptions{})
 	if err != nil {
@@ -77,7 +77,7 @@ func open(t *testing.T, edits ...func(*cluster.Config)) (*cluster.Cluster, strin
 	return reopen(t, ns.Name, edits...), ns.Name
 }
 
-func reopen(t *testing.T, namespace string, edits ...func(*cluster.Config)) *cluster.Cluster {
+func reopen(t testing.TB, namespace string, edits ...func(*cluster.Config)) *cluster.Cluster {
 	t.Helper()
 	cfg := cluster.Config{REST: restConfig, Owner: owner, Namespaces: []string{namespace}}
 	for _, edit := range edits {
@@ -91,7 +91,7 @@ func reopen(t *testing.T, namespace string, edits ...func(*cluster.Config)) *clu
 }
 
 // objects reads manifests separated by lines of dashes.
-func objects(t *testing.T, text string) (all []*unstructured.Unstructured) {
+func objects(t testing.TB, text string) (all []*unstructured.Unstructured) {
 	t.Helper()
 	for doc := range strings.SplitSeq(text, "\n---\n") {
 		o := &unstructured.Unstructured{}
@@ -125,7 +125,7 @@ spec:
 
 const all = config + "\n---\n" + deployment + "\n---\n" + service
 
-func claim(t *testing.T, c *cluster.Cluster, namespace, commit string, objects []*unstructured.Unstructured) *v1alpha1.ModelRelease {
+func claim(t testing.TB, c *cluster.Cluster, namespace, commit string, objects []*unstructured.Unstructured) *v1alpha1.ModelRelease {
 	t.Helper()
 	mr, err := c.Claim(t.Context(), cluster.Target{
 		Namespace: namespace, Environment: "production", Release: "iris", Commit: commit, Kinds: cluster.Kinds(objects),
@@ -141,11 +141,11 @@ func deploy(t *testing.T, c *cluster.Cluster, namespace, commit, text string) (*
 	t.Helper()
 	rendered := objects(t, text)
 	mr := claim(t, c, namespace, commit, rendered)
-	set, err := c.Apply(t.Context(), mr, rendered)
+	set, err := c.Apply(t.Context(), mr, rendered, cluster.ApplyOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	mr.Status.Applied.Commit = commit
+	mr.Status.Applied.Commit, mr.Status.Token = commit, mr.Spec.Claim.Token
 	mr.Status.Phase = v1alpha1.Healthy
 	mr.Status.Inventory = set.Inventory
 	if mr, err = c.WriteStatus(t.Context(), mr); err != nil {

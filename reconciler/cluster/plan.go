@@ -31,7 +31,7 @@ func (c *Cluster) Plan(ctx context.Context, mr *v1alpha1.ModelRelease, objects [
 	set := applied(mr, members)
 	for _, ref := range set.Inventory {
 		if ref.Stale && !neverPruned(ref.GroupKind()) {
-			set.Changes = append(set.Changes, Change{ref, Deleted})
+			set.Changes = append(set.Changes, Change{ref, Deleted, nil})
 		}
 	}
 	set.Inventory = nil
@@ -39,7 +39,7 @@ func (c *Cluster) Plan(ctx context.Context, mr *v1alpha1.ModelRelease, objects [
 }
 
 func (c *Cluster) planOne(ctx context.Context, m *member) error {
-	client := c.dynamic.Resource(m.mapping.Resource).Namespace(m.object.GetNamespace())
+	client := c.as.dynamic.Resource(m.mapping.Resource).Namespace(m.object.GetNamespace())
 	live, err := client.Get(ctx, m.ref.Name, metav1.GetOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("reading %s: %w", m.ref, err)
@@ -68,11 +68,12 @@ func (c *Cluster) planOne(ctx context.Context, m *member) error {
 	return nil
 }
 
-// settled is o without what a write changes by itself.
+// settled is o without what a write changes by itself, and what its controllers write of it meanwhile.
 func settled(o *unstructured.Unstructured) map[string]any {
 	o = o.DeepCopy()
 	o.SetManagedFields(nil)
 	o.SetResourceVersion("")
 	o.SetGeneration(0)
+	delete(o.Object, "status")
 	return o.Object
 }

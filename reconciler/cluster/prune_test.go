@@ -7,6 +7,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/davit-dev/davit/reconciler/cluster"
 )
 
 func configMap(name string) string { return strings.Replace(config, "name: iris", "name: "+name, 1) }
@@ -75,7 +77,7 @@ func TestAnInterruptedApplyLeavesNoOrphans(t *testing.T) {
 	c, ns := open(t)
 	interrupted := objects(t, all+"\n---\n"+configMap("orphan"))
 	mr := claim(t, c, ns, "c1", interrupted)
-	if _, err := c.Apply(t.Context(), mr, interrupted); err != nil {
+	if _, err := c.Apply(t.Context(), mr, interrupted, cluster.ApplyOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	// No status was written. Another controller of the same owner goes on.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
@@ -48,6 +49,22 @@ func (c *Cluster) Release(ctx context.Context, namespace, env, name string) (*v1
 		return nil, fmt.Errorf("reading ModelRelease %s/%s: %w", namespace, full, err)
 	}
 	return received(mr), nil
+}
+
+// Generation is that of mr's spec by the watch; zero while it has not shown mr.
+func (w *Watcher) Generation(mr *v1alpha1.ModelRelease) int64 {
+	k := w.kind(kindRelease)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	informer := k.of(mr.Namespace)
+	if informer == nil {
+		return 0
+	}
+	o, _, _ := informer.GetStore().GetByKey(mr.Namespace + "/" + mr.Name)
+	if m, ok := o.(metav1.Object); ok {
+		return m.GetGeneration()
+	}
+	return 0
 }
 
 // received drops what nobody reads.

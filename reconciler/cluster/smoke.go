@@ -74,7 +74,7 @@ func (c *Cluster) smokeRequest(ctx context.Context, s Smoke) (*rest.Request, err
 		return nil, err
 	}
 	if s.Port == 0 {
-		service, err := c.typed.CoreV1().Services(s.Namespace).Get(ctx, s.Service, metav1.GetOptions{})
+		service, err := c.as.typed.CoreV1().Services(s.Namespace).Get(ctx, s.Service, metav1.GetOptions{})
 		if err != nil {
 			return nil, err
 		}
@@ -82,9 +82,9 @@ func (c *Cluster) smokeRequest(ctx context.Context, s Smoke) (*rest.Request, err
 			s.Port = int(service.Spec.Ports[0].Port)
 		}
 	}
-	req := c.typed.CoreV1().RESTClient().Get()
+	req := c.as.typed.CoreV1().RESTClient().Get()
 	if s.Body != "" {
-		req = c.typed.CoreV1().RESTClient().Post().SetHeader("Content-Type", "application/json").Body([]byte(s.Body))
+		req = c.as.typed.CoreV1().RESTClient().Post().SetHeader("Content-Type", "application/json").Body([]byte(s.Body))
 	}
 	req = req.Namespace(s.Namespace).Resource("services").Name(fmt.Sprintf("%s:%d", s.Service, s.Port)).
 		SubResource("proxy").Suffix(u.Path).MaxRetries(0).SetHeader("Accept", "*/*")

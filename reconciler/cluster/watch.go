@@ -4,137 +4,144 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
-	appsv1 "k8s.io/api/apps/v1"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/informers"
-	"k8s.io/client-go/metadata/metadatainformer"
-	"k8s.io/client-go/tools/cache"
-
-	"github.com/davit-dev/davit/reconciler/v1alpha1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// Watcher keeps the workloads and pods of all releases in memory, without the parts nobody asks for. It only
-// reads, and no Secrets. It may be used concurrently.
+// Watcher keeps in memory what davit needs of the releases' objects and pods, kind by kind as releases come to
+// hold them. It only reads, as davit's own user, and never Secrets. It may be used concurrently.
 type Watcher struct {
-	c    *Cluster
-	sets map[string]*informerSet // by namespace; under "" for all
-	stop func()
-}
+	c       *Cluster
+	changed func(namespace, release string)
+	exprs   expressions
 
-type informerSet struct {
-	deployments, statefulSets, daemonSets, jobs, replicaSets, pods, releases cache.SharedIndexInformer
+	mu    sync.Mutex
+	kinds map[schema.GroupKind]*kindWatch
+	work  sync.WaitGroup
+	start func(func(context.Context)) // nil after Stop
+	stop  context.CancelFunc
 }
 
 // byRelease indexes objects by "<namespace>/<value of davit.dev/release>".
 const byRelease = "release"
 
-// Watch starts one watch per kind, waits until each has its first list, and calls changed whenever an object
-// of a release changes, or a person changes its ModelRelease's spec, until ctx ends. What the first lists
-// hold is not told. changed may be called concurrently and must return at once.
+// Watch starts the watches of pods and ModelReleases and waits for their first lists; the other kinds come by
+// Track. It calls changed whenever an object of a release changes or goes, or a person changes its
+// ModelRelease's spec, until ctx ends. What the first lists hold is not told. changed may be called
+// concurrently and must return at once. One Watcher runs per Cluster: Apply asks it before it asks the API
+// server.
 func (c *Cluster) Watch(ctx context.Context, changed func(namespace, release string)) (*Watcher, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	w := &Watcher{c: c, sets: map[string]*informerSet{}}
-	var stops []func()
-	w.stop = func() {
+	running, cancel := context.WithCancel(ctx)
+	w := &Watcher{c: c, changed: changed, kinds: map[schema.GroupKind]*kindWatch{}, stop: cancel}
+	w.start = func(f func(context.Context)) { w.work.Go(func() { f(running) }) }
+	if !c.watcher.CompareAndSwap(nil, w) {
 		cancel()
-		for _, stop := range stops {
-			stop()
-		}
+		return nil, errors.New("cluster: it is watched already")
 	}
-	for _, namespace := range c.namespaces {
-		labelled := func(o *metav1.ListOptions) { o.LabelSelector = LabelRelease }
-		typed := informers.NewSharedInformerFactoryWithOptions(c.typed, 0, informers.WithNamespace(namespace),
-			informers.WithTweakListOptions(labelled), informers.WithTransform(trim))
-		specs := metadatainformer.NewFilteredSharedInformerFactory(c.metadata, 0, namespace, labelled)
-		releases := specs.ForResource(v1alpha1.GroupVersion.WithResource(v1alpha1.Resource)).Informer()
-		set := &informerSet{
-			typed.Apps().V1().Deployments().Informer(), typed.Apps().V1().StatefulSets().Informer(),
-			typed.Apps().V1().DaemonSets().Informer(), typed.Batch().V1().Jobs().Informer(),
-			typed.Apps().V1().ReplicaSets().Informer(), typed.Core().V1().Pods().Informer(), releases,
-		}
-		w.sets[namespace] = set
-		err := errors.Join(set.handle(changed), releases.SetTransform(trim))
-		if err != nil {
-			w.stop()
-			return nil, fmt.Errorf("setting up watches: %w", err)
-		}
-		typed.Start(ctx.Done())
-		specs.Start(ctx.Done())
-		stops = append(stops, typed.Shutdown, specs.Shutdown)
-	}
-	for _, set := range w.sets {
-		for _, informer := range set.all() {
-			if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
-				w.stop()
-				return nil, fmt.Errorf("waiting for the first lists: %w", context.Cause(ctx))
-			}
-		}
+	w.Track(kindPod, kindRelease)
+	if err := w.Wait(ctx); err != nil {
+		w.Stop()
+		return nil, err
 	}
 	return w, nil
 }
 
 // Stop ends the watches and waits for their goroutines.
-func (w *Watcher) Stop() { w.stop() }
-
-func (w *Watcher) set(namespace string) *informerSet {
-	if set := w.sets[namespace]; set != nil {
-		return set
-	}
-	return w.sets[""]
+func (w *Watcher) Stop() {
+	w.mu.Lock()
+	w.start = nil
+	w.mu.Unlock()
+	w.stop()
+	w.work.Wait()
+	w.c.watcher.CompareAndSwap(w, nil)
 }
 
-func (s *informerSet) all() []cache.SharedIndexInformer {
-	return []cache.SharedIndexInformer{s.deployments, s.statefulSets, s.daemonSets, s.jobs, s.replicaSets, s.pods, s.releases}
-}
-
-func (s *informerSet) handle(changed func(namespace, release string)) error {
-	tell := func(o any) {
-		if m, err := meta.Accessor(o); err == nil {
-			changed(m.GetNamespace(), m.GetLabels()[LabelRelease])
+// Track starts the watches of kinds that are not watched yet, and returns at once. Apply calls it; call it with
+// the inventories' kinds at the start. A kind that was not to be found is looked for again at once. Secrets are
+// passed over.
+func (w *Watcher) Track(kinds ...schema.GroupKind) {
+	for _, kind := range kinds {
+		if k := w.ensure(kind); k != nil {
+			select {
+			case k.again <- struct{}{}:
+			default:
+			}
+		}
+		if kind == kindDeployment {
+			w.ensure(kindReplicaSet)
 		}
 	}
-	handler := cache.ResourceEventHandlerDetailedFuncs{
-		AddFunc: func(o any, first bool) {
-			if !first {
-				tell(o)
-			}
-		},
-		UpdateFunc: func(old, o any) {
-			if differs(old, o) {
-				tell(o)
-			}
-		},
-		DeleteFunc: func(o any) {
-			if lost, ok := o.(cache.DeletedFinalStateUnknown); ok {
-				o = lost.Obj
-			}
-			tell(o)
-		},
-	}
-	var errs []error
-	for _, informer := range s.all() {
-		_, err := informer.AddEventHandler(handler)
-		errs = append(errs, err)
-	}
-	for _, informer := range []cache.SharedIndexInformer{s.replicaSets, s.pods} {
-		errs = append(errs, informer.AddIndexers(cache.Indexers{byRelease: releaseOf}))
-	}
-	return errors.Join(errs...)
 }
 
-// differs is false for a relist and for davit's own writes of a ModelRelease, which leave its spec alone.
-func differs(old, o any) bool {
-	a, errA := meta.Accessor(old)
-	b, errB := meta.Accessor(o)
-	if errA != nil || errB != nil || a.GetResourceVersion() == b.GetResourceVersion() {
-		return false
+// ensure starts the watch of a kind unless there is one. It is nil for a kind that is never watched.
+func (w *Watcher) ensure(kind schema.GroupKind) *kindWatch {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	k := w.kinds[kind]
+	if k != nil || kind == kindSecret || w.start == nil {
+		return k
 	}
-	_, release := o.(*metav1.PartialObjectMetadata)
-	return !release || a.GetGeneration() != b.GetGeneration()
+	k = w.newKind(kind)
+	w.kinds[kind] = k
+	w.start(k.run)
+	return k
+}
+
+// Wait returns when each kind that is tracked has its first list, or could not be watched at the first try.
+func (w *Watcher) Wait(ctx context.Context) error {
+	w.mu.Lock()
+	var tried []chan struct{}
+	for _, k := range w.kinds {
+		tried = append(tried, k.tried)
+	}
+	w.mu.Unlock()
+	for _, done := range tried {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the first lists: %w", context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+func (w *Watcher) kind(kind schema.GroupKind) *kindWatch {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.kinds[kind]
+}
+
+func (w *Watcher) tell(o any) {
+	if t, ok := o.(*tracked); ok {
+		w.changed(t.namespace, t.release)
+	} else if m, err := meta.Accessor(o); err == nil {
+		w.changed(m.GetNamespace(), m.GetLabels()[LabelRelease])
+	}
+}
+
+// differs is false for a relist, for davit's own writes of a ModelRelease, which leave its spec alone, and for
+// what matters neither to drift nor to health.
+func differs(kind schema.GroupKind, old, o any) bool {
+	switch o := o.(type) {
+	case *tracked:
+		before, ok := old.(*tracked)
+		if !ok || before.version == o.version {
+			return !ok
+		}
+		return o.health != nil || before.uid != o.uid || before.fields != o.fields || before.ignore != o.ignore ||
+			before.deleting != o.deleting || before.part != o.part
+	case metav1.Object:
+		before, ok := old.(metav1.Object)
+		if !ok || before.GetResourceVersion() == o.GetResourceVersion() {
+			return !ok
+		}
+		return kind != kindRelease || before.GetGeneration() != o.GetGeneration()
+	}
+	return true
 }
 
 func releaseOf(o any) ([]string, error) {
@@ -145,33 +152,20 @@ func releaseOf(o any) ([]string, error) {
 	return []string{m.GetNamespace() + "/" + m.GetLabels()[LabelRelease]}, nil
 }
 
-// trim drops what health does not read: a pod takes 1 KiB instead of 8.
+// trim drops what health does not read of pods, ReplicaSets and ModelReleases: a pod takes 1 KiB instead of 8.
 func trim(o any) (any, error) {
 	m, err := meta.Accessor(o)
 	if err != nil {
 		return o, nil // a DeletedFinalStateUnknown, trimmed before
 	}
 	m.SetManagedFields(nil)
-	kept := map[string]string{}
-	for _, key := range []string{revisionAnnotation, appsv1.DeprecatedTemplateGeneration} {
-		if value, ok := m.GetAnnotations()[key]; ok {
-			kept[key] = value
-		}
+	revision, ok := m.GetAnnotations()[revisionAnnotation]
+	m.SetAnnotations(nil)
+	if ok {
+		m.SetAnnotations(map[string]string{revisionAnnotation: revision})
 	}
-	m.SetAnnotations(kept)
-	switch o := o.(type) {
-	case *appsv1.Deployment:
-		o.Spec = appsv1.DeploymentSpec{Replicas: o.Spec.Replicas}
-	case *appsv1.StatefulSet:
-		o.Spec = appsv1.StatefulSetSpec{Replicas: o.Spec.Replicas}
-	case *appsv1.DaemonSet:
-		o.Spec = appsv1.DaemonSetSpec{}
-	case *appsv1.ReplicaSet:
-		o.Spec, o.Status = appsv1.ReplicaSetSpec{}, appsv1.ReplicaSetStatus{}
-	case *batchv1.Job:
-		o.Spec = batchv1.JobSpec{}
-	case *corev1.Pod:
-		trimPod(o)
+	if pod, ok := o.(*corev1.Pod); ok {
+		trimPod(pod)
 	}
 	return o, nil
 }

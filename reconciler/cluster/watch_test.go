@@ -41,7 +41,7 @@ func TestADeploymentBecomesReady(t *testing.T) {
 	w, told := watch(t, c)
 	mr, _ := deploy(t, c, ns, "c1", all)
 	awaitState(t, w, c, ns, cluster.Ready, "")
-	if h := w.Health(t.Context(), mr, 0); h.Since.IsZero() {
+	if h := w.Health(t.Context(), mr, cluster.HealthOptions{}); h.Since.IsZero() {
 		t.Error("nobody knows since when it is ready")
 	}
 	want(t, "told", <-told, ns+"/iris")
@@ -80,7 +80,7 @@ func awaitState(t *testing.T, w *cluster.Watcher, c *cluster.Cluster, ns string,
 		t.Fatal(err)
 	}
 	eventually(t, func() error {
-		if h := w.Health(t.Context(), mr, 0); h.State != state || h.Reason != reason {
+		if h := w.Health(t.Context(), mr, cluster.HealthOptions{}); h.State != state || h.Reason != reason {
 			return fmt.Errorf("%s %s: %s", h.State, h.Reason, h.Message)
 		}
 		return nil

@@ -8,37 +8,40 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/cli-utils/pkg/kstatus/status"
 
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
-// Health tells how mr's objects fare: the workloads from memory, with the pods of their current revision
-// only; other kinds that report a status by kstatus, with one request each; the rest count as ready. It
-// counts from the generation recorded in mr's inventory. A container gets startupTimeout from its start to
-// be ready; none when zero. After three crashes the end of the log is read, if no termination message says it.
-func (w *Watcher) Health(ctx context.Context, mr *v1alpha1.ModelRelease, startupTimeout time.Duration) Health {
-	v := view{set: w.set(mr.Namespace), namespace: mr.Namespace, timeout: startupTimeout, now: time.Now()}
-	if v.set == nil {
-		return progressing("Unwatched", "namespace %s is not watched", mr.Namespace)
-	}
-	v.release = mr.Namespace + "/" + mr.Spec.Release
-	var parts []Health
+// HealthOptions say what a release's health is measured by.
+type HealthOptions struct {
+	// StartupTimeout is how long a container may take from its start to be ready; for ever when zero.
+	StartupTimeout time.Duration
+	// Exprs judge the objects of their kinds in place of what davit knows of them.
+	Exprs []HealthExpr
+}
+
+// Health tells from memory how mr's objects fare: workloads with the pods of their current revision only, other
+// kinds that report a status by their conditions; the rest count as ready. It counts from the generation
+// recorded in mr's inventory, and is Progressing ("Unobserved") where the watch has not shown that yet. After
+// three crashes the end of the log is read, if no termination message says it; nothing else is sent.
+func (w *Watcher) Health(ctx context.Context, mr *v1alpha1.ModelRelease, opts HealthOptions) Health {
+	v := view{w: w, namespace: mr.Namespace, release: mr.Namespace + "/" + mr.Spec.Release, timeout: opts.StartupTimeout, now: time.Now()}
+	var parts, claims []Health
 	for _, ref := range mr.Status.Inventory {
-		if ref.Stale {
-			continue
+		switch {
+		case ref.Stale:
+		case ref.GroupKind() == kindClaim:
+			claims = append(claims, v.object(ctx, ref, opts.Exprs))
+		default:
+			parts = append(parts, v.object(ctx, ref, opts.Exprs))
 		}
-		h, ok := v.workload(ref)
-		if !ok {
-			h = w.c.statusOf(ctx, mr.Namespace, ref)
-		}
-		parts = append(parts, h)
 	}
 	h := worst(parts...)
+	if h.State != Ready { // a volume that waits for its first pod is no fault, until a pod waits for it
+		h = worst(append(parts, claims...)...)
+	}
 	if c := h.crash; c != nil && h.LastLog == "" {
 		h.LastLog = w.c.LastLog(ctx, c.namespace, c.pod, c.container, c.previous)
 	}
@@ -47,48 +50,74 @@ func (w *Watcher) Health(ctx context.Context, mr *v1alpha1.ModelRelease, startup
 
 // view is one look at one release in the caches.
 type view struct {
-	set                *informerSet
+	w                  *Watcher
 	namespace, release string
 	timeout            time.Duration
 	now                time.Time
 }
 
-// workload judges ref if it is a kind that is watched.
-func (v view) workload(ref v1alpha1.ObjectRef) (Health, bool) {
-	switch ref.GroupKind() {
-	case schema.GroupKind{Group: "apps", Kind: "Deployment"}:
-		d, ok := get[*appsv1.Deployment](v, v.set.deployments, ref)
-		if !ok {
-			return absent(ref), true
-		}
-		rs := currentReplicaSet(d, list[*appsv1.ReplicaSet](v, v.set.replicaSets))
-		if rs == nil {
-			return v.judge(deploymentHealth(d), nil), true
-		}
-		return v.judge(deploymentHealth(d), controlled(v.pods(), rs, "", "")), true
-	case schema.GroupKind{Group: "apps", Kind: "StatefulSet"}:
-		s, ok := get[*appsv1.StatefulSet](v, v.set.statefulSets, ref)
-		if !ok {
-			return absent(ref), true
-		}
-		return v.judge(statefulSetHealth(s), controlled(v.pods(), s, appsv1.ControllerRevisionHashLabelKey, s.Status.UpdateRevision)), true
-	case schema.GroupKind{Group: "apps", Kind: "DaemonSet"}:
-		d, ok := get[*appsv1.DaemonSet](v, v.set.daemonSets, ref)
-		if !ok {
-			return absent(ref), true
-		}
-		return v.judge(daemonSetHealth(d), controlled(v.pods(), d, "pod-template-generation", d.Annotations[appsv1.DeprecatedTemplateGeneration])), true
-	case schema.GroupKind{Group: "batch", Kind: "Job"}:
-		j, ok := get[*batchv1.Job](v, v.set.jobs, ref)
-		if !ok {
-			return absent(ref), true
-		}
-		return v.judge(jobHealth(j), controlled(v.pods(), j, "", "")), true
+// object judges ref by its kind.
+func (v view) object(ctx context.Context, ref v1alpha1.ObjectRef, exprs []HealthExpr) Health {
+	kind := ref.GroupKind()
+	expr := exprFor(exprs, kind)
+	if statusless(kind) && expr == nil {
+		return Health{State: Ready}
 	}
-	return Health{}, false
+	k := v.w.ensure(kind)
+	t, known := k.look(v.namespace, ref.Name)
+	switch {
+	case t == nil && !known:
+		return v.unseen(ctx, k, ref)
+	case t == nil:
+		return progressing("Missing", "%s is not there", ref)
+	case t.generation < ref.Generation || ref.UID != "" && t.uid != ref.UID:
+		return absent(ref)
+	case t.deleting:
+		return progressing("Deleting", "%s is being deleted", ref)
+	}
+	if expr != nil {
+		return v.w.exprs.judge(ctx, ref, *expr, t)
+	}
+	if work, ok := t.health.(*workload); ok {
+		return v.workload(t, work)
+	}
+	return v.custom(kind, t)
 }
 
-func (v view) pods() []*corev1.Pod { return list[*corev1.Pod](v, v.set.pods) }
+// unseen tells a watch that is just starting from one that can't be had.
+func (v view) unseen(_ context.Context, k *kindWatch, ref v1alpha1.ObjectRef) Health {
+	if why := k.trouble(); why != nil {
+		return Health{State: Waiting, Reason: "Unwatched", Message: fmt.Sprintf("%s can't be watched: %v", ref, why)}
+	}
+	return absent(ref)
+}
+
+// workload puts together again what the functions of workloads.go read.
+func (v view) workload(t *tracked, work *workload) Health {
+	meta := metav1.ObjectMeta{Name: t.name, UID: t.uid, Generation: t.generation}
+	switch status := work.status.(type) {
+	case *appsv1.DeploymentStatus:
+		meta.Annotations = map[string]string{revisionAnnotation: work.revision}
+		d := &appsv1.Deployment{ObjectMeta: meta, Spec: appsv1.DeploymentSpec{Replicas: work.replicas}, Status: *status}
+		rs := currentReplicaSet(d, list[metav1.Object](v, kindReplicaSet))
+		if rs == nil {
+			return v.judge(deploymentHealth(d), nil)
+		}
+		return v.judge(deploymentHealth(d), controlled(v.pods(), rs, "", ""))
+	case *appsv1.StatefulSetStatus:
+		s := &appsv1.StatefulSet{ObjectMeta: meta, Spec: appsv1.StatefulSetSpec{Replicas: work.replicas}, Status: *status}
+		return v.judge(statefulSetHealth(s), controlled(v.pods(), s, appsv1.ControllerRevisionHashLabelKey, status.UpdateRevision))
+	case *appsv1.DaemonSetStatus:
+		d := &appsv1.DaemonSet{ObjectMeta: meta, Status: *status}
+		return v.judge(daemonSetHealth(d), controlled(v.pods(), d, "pod-template-generation", work.revision))
+	case *batchv1.JobStatus:
+		j := &batchv1.Job{ObjectMeta: meta, Status: *status}
+		return v.judge(jobHealth(j), controlled(v.pods(), j, "", ""))
+	}
+	return Health{State: Ready}
+}
+
+func (v view) pods() []*corev1.Pod { return list[*corev1.Pod](v, kindPod) }
 
 func (v view) judge(rollout Health, pods []*corev1.Pod) Health {
 	return judge(rollout, pods, v.timeout, v.now)
@@ -123,23 +152,19 @@ func readySince(pods []*corev1.Pod) (since time.Time) {
 	return since
 }
 
-// get finds ref in a cache, if the cache is as new as what was applied.
-func get[T metav1.Object](v view, informer cache.SharedIndexInformer, ref v1alpha1.ObjectRef) (T, bool) {
-	var none T
-	o, ok, _ := informer.GetStore().GetByKey(v.namespace + "/" + ref.Name)
-	if !ok {
-		return none, false
+// list is what a kind's informer has of the release.
+func list[T any](v view, kind schema.GroupKind) (ts []T) {
+	k := v.w.ensure(kind)
+	if k == nil {
+		return nil
 	}
-	t, ok := o.(T)
-	if !ok || t.GetGeneration() < ref.Generation || ref.UID != "" && t.GetUID() != ref.UID {
-		return none, false
+	k.mu.Lock()
+	informer := k.of(v.namespace)
+	k.mu.Unlock()
+	if informer == nil {
+		return nil
 	}
-	return t, true
-}
-
-func list[T any](v view, informer cache.SharedIndexInformer) []T {
 	objects, _ := informer.GetIndexer().ByIndex(byRelease, v.release)
-	var ts []T
 	for _, o := range objects {
 		if t, ok := o.(T); ok {
 			ts = append(ts, t)
@@ -150,41 +175,4 @@ func list[T any](v view, informer cache.SharedIndexInformer) []T {
 
 func absent(ref v1alpha1.ObjectRef) Health {
 	return progressing("Unobserved", "%s was just applied", ref)
-}
-
-// silent are groups whose kinds have no status that says whether they are ready, or none that a release waits
-// for: a volume claim may wait for its pod, and a load balancer's address says nothing of the model.
-var silent = map[string]bool{
-	"": true, "rbac.authorization.k8s.io": true, "networking.k8s.io": true, "policy": true, "autoscaling": true,
-	"scheduling.k8s.io": true, "resource.k8s.io": true,
-}
-
-func (c *Cluster) statusOf(ctx context.Context, namespace string, ref v1alpha1.ObjectRef) Health {
-	if silent[ref.Group] {
-		return Health{State: Ready}
-	}
-	m, err := c.mapping(ref.GroupVersionKind())
-	if err != nil {
-		return Health{State: Waiting, Reason: "Unreadable", Message: err.Error()}
-	}
-	o, err := c.dynamic.Resource(m.Resource).Namespace(namespace).Get(ctx, ref.Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return progressing("Missing", "%s is not there", ref)
-	}
-	if err != nil {
-		return Health{State: Waiting, Reason: "Unreadable", Message: fmt.Sprintf("%s: %v", ref, err)}
-	}
-	if o.GetGeneration() < ref.Generation {
-		return absent(ref)
-	}
-	result, err := status.Compute(o)
-	switch {
-	case err != nil:
-		return Health{State: Waiting, Reason: "Unreadable", Message: fmt.Sprintf("%s: %v", ref, err)}
-	case result.Status == status.CurrentStatus:
-		return Health{State: Ready}
-	case result.Status == status.FailedStatus:
-		return Health{State: Failed, Reason: "Stalled", Message: fmt.Sprintf("%s: %s", ref, result.Message)}
-	}
-	return progressing("NotReady", "%s: %s", ref, result.Message)
 }

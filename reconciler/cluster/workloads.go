@@ -107,9 +107,9 @@ const revisionAnnotation = "deployment.kubernetes.io/revision"
 
 // currentReplicaSet is the one the Deployment controller numbered as it numbered the Deployment. A rollback
 // to an earlier template numbers that template's ReplicaSet anew.
-func currentReplicaSet(d *appsv1.Deployment, sets []*appsv1.ReplicaSet) *appsv1.ReplicaSet {
+func currentReplicaSet(d *appsv1.Deployment, sets []metav1.Object) metav1.Object {
 	for _, rs := range sets {
-		if metav1.IsControlledBy(rs, d) && rs.Annotations[revisionAnnotation] == d.Annotations[revisionAnnotation] {
+		if metav1.IsControlledBy(rs, d) && rs.GetAnnotations()[revisionAnnotation] == d.Annotations[revisionAnnotation] {
 			return rs
 		}
 	}

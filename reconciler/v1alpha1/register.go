@@ -15,9 +15,15 @@ const (
 	Resource = "modelreleases"
 )
 
+// RegistryKind is the kind of a ModelRegistry; RegistryResource its plural in URLs.
+const (
+	RegistryKind     = "ModelRegistry"
+	RegistryResource = "modelregistries"
+)
+
 // AddToScheme registers the types of this package, so that typed clients can decode them.
 func AddToScheme(s *runtime.Scheme) error {
-	s.AddKnownTypes(GroupVersion, &ModelRelease{}, &ModelReleaseList{})
+	s.AddKnownTypes(GroupVersion, &ModelRelease{}, &ModelReleaseList{}, &ModelRegistry{}, &ModelRegistryList{})
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil
 }

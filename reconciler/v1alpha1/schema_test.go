@@ -15,23 +15,31 @@ import (
 
 // A field the schema lacks is dropped by the API server in silence.
 func TestEveryFieldIsInTheSchema(t *testing.T) {
-	var crd apiextensionsv1.CustomResourceDefinition
-	if err := yaml.UnmarshalStrict(crds.ModelReleases, &crd); err != nil {
+	release := load(t, crds.ModelReleases, v1alpha1.Resource)
+	root := release.Spec.Versions[0].Schema.OpenAPIV3Schema
+	compare(t, "spec", reflect.TypeFor[v1alpha1.ModelReleaseSpec](), root.Properties["spec"])
+	compare(t, "status", reflect.TypeFor[v1alpha1.ModelReleaseStatus](), root.Properties["status"])
+	if release.Labels["applyset.kubernetes.io/is-parent-type"] != "true" {
+		t.Error("not marked as ApplySet parent")
+	}
+	root = load(t, crds.ModelRegistries, v1alpha1.RegistryResource).Spec.Versions[0].Schema.OpenAPIV3Schema
+	compare(t, "spec", reflect.TypeFor[v1alpha1.ModelRegistrySpec](), root.Properties["spec"])
+	compare(t, "status", reflect.TypeFor[v1alpha1.ModelRegistryStatus](), root.Properties["status"])
+}
+
+func load(t *testing.T, file []byte, resource string) (crd apiextensionsv1.CustomResourceDefinition) {
+	t.Helper()
+	if err := yaml.UnmarshalStrict(file, &crd); err != nil {
 		t.Fatal(err)
 	}
 	version := crd.Spec.Versions[0]
-	if crd.Name != v1alpha1.Resource+"."+v1alpha1.GroupVersion.Group || version.Name != v1alpha1.GroupVersion.Version {
+	if crd.Name != resource+"."+v1alpha1.GroupVersion.Group || version.Name != v1alpha1.GroupVersion.Version {
 		t.Errorf("CRD is %s, version %s", crd.Name, version.Name)
 	}
 	if version.Subresources == nil || version.Subresources.Status == nil {
 		t.Error("no status subresource")
 	}
-	if crd.Labels["applyset.kubernetes.io/is-parent-type"] != "true" {
-		t.Error("not marked as ApplySet parent")
-	}
-	root := version.Schema.OpenAPIV3Schema
-	compare(t, "spec", reflect.TypeFor[v1alpha1.ModelReleaseSpec](), root.Properties["spec"])
-	compare(t, "status", reflect.TypeFor[v1alpha1.ModelReleaseStatus](), root.Properties["status"])
+	return crd
 }
 
 func compare(t *testing.T, path string, typ reflect.Type, schema apiextensionsv1.JSONSchemaProps) {
@@ -51,7 +59,7 @@ func compare(t *testing.T, path string, typ reflect.Type, schema apiextensionsv1
 	default:
 		return
 	}
-	if typ == reflect.TypeFor[metav1.Time]() {
+	if typ == reflect.TypeFor[metav1.Time]() || typ == reflect.TypeFor[metav1.MicroTime]() || typ == reflect.TypeFor[metav1.Duration]() {
 		return
 	}
 	for i := range typ.NumField() {

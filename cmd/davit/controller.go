@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
+
+	"github.com/davit-dev/davit/reconciler"
+	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/registry/image"
+)
+
+// namespaceFile holds the namespace of a pod's service account.
+const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+func controllerCommand(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "controller",
+		Short: "Follow every ModelRegistry of a namespace, with the rights it grants",
+		Long: "Runs in a cluster, or anywhere with a kubeconfig. Of several replicas one leads, by a Lease; the others\n" +
+			"take over within seconds. With --environments several controllers share one fleet: each has a Lease of\n" +
+			"its own and neither applies nor deletes what is another's.",
+	}
+	f := c.Flags()
+	namespace := f.String("namespace", "", "the namespace of the ModelRegistries (default: the pod's own)")
+	environments := f.StringSlice("environments", nil, "work on these environments only")
+	mirrors := f.String("mirrors", "", "folder for the mirrors of the repositories (default: in the user's cache)")
+	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
+		log := slog.New(slog.NewTextHandler(stderr, nil))
+		klog.SetSlogLogger(log)
+		if *namespace == "" {
+			own, err := os.ReadFile(namespaceFile)
+			if err != nil {
+				return usage{fmt.Errorf("not in a pod: pass --namespace")}
+			}
+			*namespace = strings.TrimSpace(string(own))
+		}
+		if *mirrors == "" {
+			cache, err := os.UserCacheDir()
+			if err != nil {
+				return fmt.Errorf("finding a folder for mirrors: %w; pass --mirrors", err)
+			}
+			*mirrors = filepath.Join(cache, "davit", "registries", *namespace)
+		}
+		config, err := a.rest()
+		if err != nil {
+			return err
+		}
+		host, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("finding a name for this process: %w", err)
+		}
+		own, err := cluster.New(ctx, cluster.Config{
+			REST: config, Log: log, Owner: "davit", Holder: fmt.Sprintf("%s_%d", host, os.Getpid()), Namespaces: []string{*namespace},
+		})
+		if err != nil {
+			return err
+		}
+		builder, err := image.New(image.Config{Progress: progress(stderr)})
+		if err != nil {
+			return err
+		}
+		out := &reporter{w: cmd.OutOrStdout()}
+		return uninstalled(own.Lead(ctx, *namespace, lease(*environments), func(ctx context.Context) error {
+			log.Info("leading", "namespace", *namespace, "lease", lease(*environments))
+			return reconciler.Control(ctx, reconciler.ControllerConfig{
+				Cluster: own, Namespace: *namespace, Mirrors: *mirrors, Images: builder, Only: *environments, Log: log, Report: out.report,
+			})
+		}))
+	}
+	return c
+}
+
+// lease is the name of the Lease that chooses among controllers of the same environments.
+func lease(environments []string) string {
+	return strings.Join(append([]string{"davit"}, slices.Sorted(slices.Values(environments))...), "-")
+}

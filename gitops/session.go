@@ -1,0 +1,111 @@
+package gitops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	"github.com/go-git/go-git/v5/plumbing/transport/client"
+)
+
+// maxHaves bounds the commits told to a server: the tip, and first parents 1, 2, 4, … below it, so that a
+// branch that was rewritten does not cost a clone.
+const maxHaves = 7
+
+// fetch brings the branch up to date in one session: what the server advertises is the ref check, and only a
+// branch that moved asks for objects. go-git's own Fetch opens two stores and walks up to 256 commits of every
+// ref for the same; it stays for servers whose answer this does not understand.
+func (m *mirror) fetch(ctx context.Context, branch string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	session, refs, err := m.advertised(ctx, cancel)
+	if err != nil {
+		return m.explain("listing refs of", err)
+	}
+	defer session.Close()
+	name := plumbing.NewBranchReferenceName(branch)
+	want, ok := refs.References[name.String()]
+	if !ok {
+		return fmt.Errorf("fetching %s: %w %s", m.shown, errNoBranch, branch)
+	}
+	if have, err := m.store.ref(name); err == nil && have == want {
+		return nil
+	}
+	if !m.store.has(want) {
+		if err := m.objects(ctx, session, refs, want, name); err != nil {
+			if ctx.Err() != nil {
+				return m.explain("fetching", err)
+			}
+			return m.porcelain(ctx, branch)
+		}
+	}
+	if err := m.store.setRef(name, want); err != nil {
+		return fmt.Errorf("fetching %s: %w", m.shown, err)
+	}
+	return nil
+}
+
+// advertised opens a session. A server that says nothing for listTimeout ends ctx.
+func (m *mirror) advertised(ctx context.Context, cancel func()) (transport.UploadPackSession, *packp.AdvRefs, error) {
+	defer time.AfterFunc(listTimeout, cancel).Stop()
+	endpoint, err := transport.NewEndpoint(m.url)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := client.NewClient(endpoint)
+	if err != nil {
+		return nil, nil, err
+	}
+	session, err := c.NewUploadPackSession(endpoint, m.auth)
+	if err != nil {
+		return nil, nil, err
+	}
+	refs, err := session.AdvertisedReferencesContext(ctx)
+	if err != nil {
+		session.Close()
+		return nil, nil, err
+	}
+	return session, refs, nil
+}
+
+// objects asks for want and what of its history is not below the branch as it is here.
+func (m *mirror) objects(ctx context.Context, session transport.UploadPackSession, refs *packp.AdvRefs, want Hash, branch plumbing.ReferenceName) error {
+	if len(refs.Shallows) > 0 {
+		return errors.New("the remote is shallow")
+	}
+	req := packp.NewUploadPackRequestFromCapabilities(refs.Capabilities)
+	req.Wants, req.Haves = []Hash{want}, m.store.haves(branch)
+	if refs.Capabilities.Supports(capability.NoProgress) {
+		if err := req.Capabilities.Set(capability.NoProgress); err != nil {
+			return err
+		}
+	}
+	answer, err := session.UploadPack(ctx, req)
+	if err != nil {
+		return err
+	}
+	defer answer.Close()
+	var pack io.Reader = answer
+	switch {
+	case req.Capabilities.Supports(capability.Sideband64k):
+		pack = sideband.NewDemuxer(sideband.Sideband64k, answer)
+	case req.Capabilities.Supports(capability.Sideband):
+		pack = sideband.NewDemuxer(sideband.Sideband, answer)
+	}
+	if err := m.store.writePack(pack); err != nil {
+		return err
+	}
+	if !m.store.has(want) {
+		return fmt.Errorf("the server sent a pack without %s", want)
+	}
+	return nil
+}

@@ -1,0 +1,68 @@
+package reconciler_test
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+)
+
+func (w *world) ask(change func(*v1alpha1.ModelReleaseSpec)) {
+	w.t.Helper()
+	if err := w.cluster.Ask(w.t.Context(), w.release("production"), change); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// TestSuspend leaves a suspended release alone, whatever is committed, edited or deleted, until it is resumed.
+func TestSuspend(t *testing.T) {
+	w := newWorld(t)
+	w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	w.ask(func(s *v1alpha1.ModelReleaseSpec) { s.Suspend = &v1alpha1.Suspend{By: "ada", Reason: "looking"} })
+	w.edit("releases/iris/production.yaml", "version: v1", "version: v2")
+	w.edit("releases/iris/staging.yaml", "version: v1", "version: v2")
+	w.commit("v2 everywhere")
+	w.until(staging, "v2", v1alpha1.Healthy)
+	w.scale("iris", 2)
+	if got := w.status("production"); got.Applied.Version != "v1" {
+		t.Errorf("a suspended release went to %s", got.Applied.Version)
+	}
+	w.ask(func(s *v1alpha1.ModelReleaseSpec) { s.Suspend = nil })
+	w.until(production, "v2", v1alpha1.Healthy)
+	w.eventually("scaled back", func() bool { return *w.deployment("iris").Spec.Replicas == 1 })
+
+	until := metav1.NewTime(time.Now().Add(2 * time.Second))
+	w.ask(func(s *v1alpha1.ModelReleaseSpec) { s.Suspend = &v1alpha1.Suspend{Until: &until} })
+	w.git("revert", "--no-edit", "HEAD")
+	w.until(production, "v1", v1alpha1.Healthy)
+	if time.Now().Before(until.Time) {
+		t.Error("applied before the suspension ended")
+	}
+}
+
+// TestRetry tries a held revision again when a person asks for it.
+func TestRetry(t *testing.T) {
+	w := newWorld(t)
+	w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	w.edit("releases/iris/production.yaml", "version: v1", "version: v3") // its simulated pods crash
+	w.commit("v3")
+	held := w.drain("production", "back at v1", func(s v1alpha1.ModelReleaseStatus) bool { return s.Phase == v1alpha1.RolledBack })
+	w.ask(func(s *v1alpha1.ModelReleaseSpec) {
+		s.Request = &v1alpha1.Request{Action: v1alpha1.Retry, At: metav1.NowMicro(), By: "ada"}
+	})
+	again := w.drain("production", "failed again", func(s v1alpha1.ModelReleaseStatus) bool {
+		return s.Phase == v1alpha1.RolledBack && s.Held != nil && s.Held.Time.After(held.Held.Time.Time)
+	})
+	if again.Answered.IsZero() || again.Applied.Version != "v1" {
+		t.Errorf("after the retry: %+v", again)
+	}
+	before := w.deployment("iris").Generation
+	w.ask(func(s *v1alpha1.ModelReleaseSpec) {
+		s.Request = &v1alpha1.Request{Action: v1alpha1.Resume, At: metav1.NowMicro(), By: "ada"}
+	})
+	w.eventually("applied again", func() bool { return w.deployment("iris").Generation > before })
+}

@@ -1,0 +1,289 @@
+package cluster_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/davit-dev/davit/reconciler/cluster"
+)
+
+func dynamicClient(t *testing.T, group, version, name, ns string) dynamic.ResourceInterface {
+	t.Helper()
+	d, err := dynamic.NewForConfig(restConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.Resource(schema.GroupVersionResource{Group: group, Version: version, Resource: name}).Namespace(ns)
+}
+
+// foreign creates an object as another tool does: client-side, or server-side when apply is set.
+func foreign(t *testing.T, ns, manager, text string, apply bool) {
+	t.Helper()
+	o := objects(t, text)[0]
+	maps := dynamicClient(t, "", "v1", "configmaps", ns)
+	if o.GetKind() == "Deployment" {
+		maps = dynamicClient(t, "apps", "v1", "deployments", ns)
+	}
+	var err error
+	if apply {
+		_, err = maps.Apply(t.Context(), o.GetName(), o, metav1.ApplyOptions{FieldManager: manager, Force: true})
+	} else {
+		_, err = maps.Create(t.Context(), o, metav1.CreateOptions{FieldManager: manager})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+const helmConfig = `apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: iris
+  labels: {app.kubernetes.io/managed-by: Helm, helm.sh/chart: iris-1, team: a}
+  annotations: {meta.helm.sh/release-name: iris, kubectl.kubernetes.io/last-applied-configuration: "{}"}
+data: {a: "0", old: "x"}`
+
+func TestAnObjectOfOthersIsNotTakenOver(t *testing.T) {
+	c, ns := open(t)
+	mr := claim(t, c, ns, "c1", objects(t, config))
+	foreign(t, ns, "argocd-controller", helmConfig, true)
+	_, err := c.Apply(t.Context(), mr, objects(t, config), cluster.ApplyOptions{})
+	var conflict *cluster.ConflictError
+	var refused *cluster.RefusedError
+	if !errors.As(err, &conflict) || errors.As(err, &refused) || !conflict.Adoptable {
+		t.Fatalf("got %v", err)
+	}
+	want(t, "conflict", fmt.Sprint(conflict, conflict.Managers, conflict.Fields),
+		"ConfigMap/iris is managed by argocd-controller; davit sync --adopt takes it over [argocd-controller] [.data.a]")
+	cm, err := client.CoreV1().ConfigMaps(ns).Get(t.Context(), "iris", metav1.GetOptions{})
+	if err != nil || cm.Data["a"] != "0" || len(cm.ManagedFields) != 1 {
+		t.Errorf("written: %v, %v", cm, err)
+	}
+
+	// What another release holds is not taken with Adopt either.
+	adopting := reopen(t, ns, func(cfg *cluster.Config) { cfg.Adopt = true })
+	mine := []byte(`{"metadata":{"labels":{"applyset.kubernetes.io/part-of":"applyset-other-v1"}}}`)
+	if _, err := client.CoreV1().ConfigMaps(ns).Patch(t.Context(), "iris", types.MergePatchType, mine, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = adopting.Apply(t.Context(), mr, objects(t, config), cluster.ApplyOptions{})
+	if !errors.As(err, &conflict) || conflict.Adoptable || !strings.Contains(err.Error(), "belongs to another release") {
+		t.Errorf("another release's: %v", err)
+	}
+}
+
+func TestAdopt(t *testing.T) {
+	for _, test := range []struct {
+		name, manager string
+		apply         bool
+	}{
+		{"client-side apply", "kubectl-client-side-apply", false},
+		{"helm 3", "helm", false},
+		{"argo", "argocd-controller", true},
+		{"flux", "kustomize-controller", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, ns := open(t, func(cfg *cluster.Config) { cfg.Adopt = true })
+			foreign(t, ns, test.manager, helmConfig, test.apply)
+			edit(t, ns, "ConfigMap", `{"data":{"note":"by hand"}}`)
+			mr := claim(t, c, ns, "c1", objects(t, config))
+			set, err := c.Apply(t.Context(), mr, objects(t, config), cluster.ApplyOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want(t, "adopted", actions(set), "configured ConfigMap/iris")
+			cm, err := client.CoreV1().ConfigMaps(ns).Get(t.Context(), "iris", metav1.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want(t, "data", fmt.Sprint(cm.Data), "map[a:1 note:by hand]")
+			delete(cm.Labels, "applyset.kubernetes.io/part-of")
+			want(t, "labels", fmt.Sprint(cm.Labels, len(cm.Annotations)), "map[davit.dev/release:iris] 0")
+			for _, e := range cm.ManagedFields {
+				if e.Manager == test.manager {
+					t.Errorf("%s still owns %s", e.Manager, e.FieldsV1)
+				}
+			}
+		})
+	}
+}
+
+func TestARefusedAdoptionChangesNothing(t *testing.T) {
+	for _, test := range []struct{ name, theirs, mine string }{
+		{"what davit adds", deployment, relabelled(deployment)},
+		{"what goes with the former manager", relabelled(deployment), deployment}, // no dry run shows that
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, ns := open(t, func(cfg *cluster.Config) { cfg.Adopt = true })
+			foreign(t, ns, "helm", strings.Replace(test.theirs, "labels: {", "labels: {helm.sh/chart: a, ", 1), false)
+			before := fieldsOf(t, ns)
+			mr := claim(t, c, ns, "c1", objects(t, test.mine))
+			_, err := c.Apply(t.Context(), mr, objects(t, test.mine), cluster.ApplyOptions{})
+			var refused *cluster.RefusedError
+			if !errors.As(err, &refused) || !strings.Contains(err.Error(), "spec.selector") {
+				t.Fatalf("got %v", err)
+			}
+			want(t, "managers and labels", fieldsOf(t, ns), before)
+		})
+	}
+}
+
+// fieldsOf is who owns what of the Deployment, and its labels.
+func fieldsOf(t *testing.T, ns string) string {
+	t.Helper()
+	o, err := dynamicClient(t, "apps", "v1", "deployments", ns).Get(t.Context(), "iris", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var managers []string
+	for _, e := range o.GetManagedFields() {
+		if e.Subresource == "" && e.Manager != "kube-controller-manager" {
+			managers = append(managers, e.Manager+" "+string(e.Operation)+" "+string(e.FieldsV1.GetRawBytes()))
+		}
+	}
+	return fmt.Sprint(managers, o.GetLabels())
+}
+
+const job = `apiVersion: batch/v1
+kind: Job
+metadata: {name: iris, labels: {davit.dev/release: iris}}
+spec:
+  suspend: true
+  template: {spec: {restartPolicy: Never, containers: [{name: a, image: "a:1"}]}}`
+
+const statefulSet = `apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: iris, labels: {davit.dev/release: iris}}
+spec:
+  replicas: 1
+  serviceName: iris
+  selector: {matchLabels: {davit.dev/release: iris}}
+  template:
+    metadata: {labels: {davit.dev/release: iris}}
+    spec: {containers: [{name: server, image: "registry.example.com/server:1"}]}`
+
+func relabelled(text string) string {
+	return strings.ReplaceAll(text, "abels: {davit.dev/release: iris}}\n  template:\n    metadata: {labels: {davit.dev/release: iris}}",
+		"abels: {davit.dev/release: iris, b: c}}\n  template:\n    metadata: {labels: {davit.dev/release: iris, b: c}}")
+}
+
+func TestImmutableFields(t *testing.T) {
+	for _, test := range []struct{ name, before, after, field, group, resource string }{
+		{"Deployment selector", deployment, relabelled(deployment), "spec.selector", "apps", "deployments"},
+		{"StatefulSet serviceName", statefulSet, strings.Replace(statefulSet, "serviceName: iris", "serviceName: other", 1), "spec", "apps", "statefulsets"},
+		{"Service clusterIP", service, strings.Replace(service, "spec: {", "spec: {clusterIP: None, ", 1), "spec.clusterIPs", "", "services"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, ns := open(t)
+			mr, _ := deploy(t, c, ns, "c1", test.before)
+			client := dynamicClient(t, test.group, "v1", test.resource, ns)
+			old, err := client.Get(t.Context(), "iris", metav1.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = c.Apply(t.Context(), mr, objects(t, test.after), cluster.ApplyOptions{})
+			var refused *cluster.RefusedError
+			if !errors.As(err, &refused) || !strings.Contains(err.Error(), test.field) || !strings.Contains(err.Error(), "rollout.onImmutable: recreate") {
+				t.Fatalf("by default: %v", err)
+			}
+			// What the API server would not take costs nothing.
+			bad := strings.Replace(test.after, "kind: ", "wrong: field\nkind: ", 1)
+			if _, err = c.Apply(t.Context(), mr, objects(t, bad), cluster.ApplyOptions{OnImmutable: cluster.Recreate}); !errors.As(err, &refused) {
+				t.Fatalf("unacceptable: %v", err)
+			}
+			if o, err := client.Get(t.Context(), "iris", metav1.GetOptions{}); err != nil || o.GetUID() != old.GetUID() {
+				t.Fatalf("deleted for what is not acceptable: %v", err)
+			}
+			eventually(t, func() error {
+				set, err := c.Apply(t.Context(), mr, objects(t, test.after), cluster.ApplyOptions{OnImmutable: cluster.Recreate})
+				var busy *cluster.BusyError
+				if err != nil && !errors.As(err, &busy) {
+					t.Fatal(err)
+				}
+				if err == nil && set.Inventory[0].UID == old.GetUID() {
+					t.Fatal("not made anew")
+				}
+				return err
+			})
+			o, err := client.Get(t.Context(), "iris", metav1.GetOptions{})
+			if err != nil || o.GetUID() == old.GetUID() || o.GetDeletionTimestamp() != nil {
+				t.Errorf("not made anew: %v", err)
+			}
+		})
+	}
+}
+
+func TestARunningJobIsNotReplaced(t *testing.T) {
+	c, ns := open(t)
+	mr, _ := deploy(t, c, ns, "c1", job)
+	next := strings.Replace(job, "a:1", "a:2", 1)
+	next = strings.Replace(next, "suspend: true\n", "suspend: false\n", 1)
+	running := []byte(`{"spec":{"suspend":false}}`)
+	jobs := client.BatchV1().Jobs(ns)
+	if _, err := jobs.Patch(t.Context(), "iris", types.MergePatchType, running, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error { // a Job that never started may change its template
+		j, err := jobs.Get(t.Context(), "iris", metav1.GetOptions{})
+		if err == nil && j.Status.StartTime == nil {
+			err = errors.New("not started")
+		}
+		return err
+	})
+	recreate := cluster.ApplyOptions{OnImmutable: cluster.Recreate}
+	_, err := c.Apply(t.Context(), mr, objects(t, next), recreate)
+	var busy *cluster.BusyError
+	if !errors.As(err, &busy) || busy.Ref.String() != "Job.batch/iris" {
+		t.Fatalf("a running Job: %v", err)
+	}
+	// The simulated node ends the Job's pod by itself, or a person does by the status.
+	finish(t.Context(), t, ns)
+	eventually(t, func() error {
+		_, err := c.Apply(t.Context(), mr, objects(t, next), recreate)
+		return err
+	})
+	j, err := jobs.Get(t.Context(), "iris", metav1.GetOptions{})
+	if err != nil || j.Spec.Template.Spec.Containers[0].Image != "a:2" {
+		t.Errorf("%v, %v", j, err)
+	}
+}
+
+// finish makes the Job's pods succeed.
+func finish(ctx context.Context, t *testing.T, ns string) {
+	t.Helper()
+	eventually(t, func() error {
+		pods, err := client.CoreV1().Pods(ns).List(ctx, metav1.ListOptions{LabelSelector: "job-name=iris"})
+		if err != nil {
+			return err
+		}
+		if len(pods.Items) == 0 {
+			return errors.New("no pod")
+		}
+		for _, pod := range pods.Items {
+			patch := []byte(`{"status":{"phase":"Succeeded"}}`)
+			if _, err := client.CoreV1().Pods(ns).Patch(ctx, pod.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil && !apierrors.IsNotFound(err) {
+				return err
+			}
+		}
+		j, err := client.BatchV1().Jobs(ns).Get(ctx, "iris", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		for _, c := range j.Status.Conditions {
+			if c.Type == "Complete" && c.Status == corev1.ConditionTrue {
+				return nil
+			}
+		}
+		return fmt.Errorf("not complete: %v", j.Status.Conditions)
+	})
+}

@@ -1,0 +1,84 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+)
+
+// WatchRegistries tells, one call at a time, of every ModelRegistry of a namespace, and again when its spec changed,
+// until ctx ends. One that is gone is told with a DeletionTimestamp.
+func (c *Cluster) WatchRegistries(ctx context.Context, namespace string, tell func(*v1alpha1.ModelRegistry)) error {
+	source := cache.NewListWatchFromClient(c.releases, v1alpha1.RegistryResource, namespace, fields.Everything())
+	_, informer := cache.NewInformerWithOptions(cache.InformerOptions{
+		ListerWatcher: source, ObjectType: &v1alpha1.ModelRegistry{},
+		Handler: cache.ResourceEventHandlerFuncs{
+			AddFunc: func(o any) { tell(o.(*v1alpha1.ModelRegistry).DeepCopy()) },
+			UpdateFunc: func(old, o any) {
+				if before, now := old.(*v1alpha1.ModelRegistry), o.(*v1alpha1.ModelRegistry); before.Generation != now.Generation || before.UID != now.UID {
+					tell(now.DeepCopy())
+				}
+			},
+			DeleteFunc: func(o any) {
+				if lost, ok := o.(cache.DeletedFinalStateUnknown); ok {
+					o = lost.Obj
+				}
+				gone := o.(*v1alpha1.ModelRegistry).DeepCopy()
+				now := metav1.Now()
+				gone.DeletionTimestamp = &now
+				tell(gone)
+			},
+		},
+	})
+	informer.RunWithContext(ctx)
+	return ctx.Err()
+}
+
+// WriteRegistryStatus writes what change makes of a ModelRegistry's status. A lost race is tried again; a
+// ModelRegistry that is gone is none of anybody's business.
+func (c *Cluster) WriteRegistryStatus(ctx context.Context, namespace, name string, change func(*v1alpha1.ModelRegistry)) error {
+	for range 5 {
+		mr := &v1alpha1.ModelRegistry{}
+		get := c.releases.Get().Namespace(namespace).Resource(v1alpha1.RegistryResource).Name(name)
+		if err := get.Do(ctx).Into(mr); err != nil {
+			return orGone(err)
+		}
+		change(mr)
+		mr.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(v1alpha1.RegistryKind))
+		err := c.write(ctx, func() error {
+			return c.releases.Put().Namespace(namespace).Resource(v1alpha1.RegistryResource).Name(name).SubResource("status").
+				Param("fieldManager", Manager).Body(mr).Do(ctx).Error()
+		})
+		if err == nil || !apierrors.IsConflict(err) {
+			return orGone(err)
+		}
+	}
+	return fmt.Errorf("writing the status of ModelRegistry %s/%s: %w", namespace, name, ErrConflict)
+}
+
+func orGone(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// Secret reads one key of a Secret. The error names both and holds no content.
+func (c *Cluster) Secret(ctx context.Context, namespace, name, key string) ([]byte, error) {
+	secret, err := c.typed.CoreV1().Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("reading Secret %s/%s: %w", namespace, name, err)
+	}
+	value, ok := secret.Data[key]
+	if !ok {
+		return nil, fmt.Errorf("reading Secret %s/%s: %w", namespace, name, errors.New("it has no key "+key))
+	}
+	return value, nil
+}

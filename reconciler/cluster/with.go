@@ -1,0 +1,32 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// With makes another Cluster with c's Config as edit changes it; of the cluster a kubeconfig names, if there is one.
+func (c *Cluster) With(ctx context.Context, kubeconfig []byte, edit func(*Config)) (*Cluster, error) {
+	cfg := c.cfg
+	if kubeconfig != nil {
+		other, err := clientcmd.RESTConfigFromKubeConfig(kubeconfig)
+		if err != nil {
+			return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+		}
+		other.UserAgent = cfg.REST.UserAgent
+		cfg.REST = other
+	}
+	edit(&cfg)
+	return New(ctx, cfg)
+}
+
+// ServiceAccount is Config.Impersonate for a service account, with the groups the API server gives it.
+func ServiceAccount(namespace, name string) rest.ImpersonationConfig {
+	return rest.ImpersonationConfig{
+		UserName: "system:serviceaccount:" + namespace + ":" + name,
+		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
+	}
+}

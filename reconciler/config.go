@@ -1,0 +1,166 @@
+package reconciler
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/davit-dev/davit/gitops"
+	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/registry"
+	"github.com/davit-dev/davit/registry/image"
+	"github.com/davit-dev/davit/render"
+)
+
+// Config is what a Reconciler works with. Source, Images, Owner, and Cluster or Grants are required.
+type Config struct {
+	Source *gitops.Source
+	Images *image.Builder
+	// Cluster is where every environment is, with the rights it has; for a reconciler with Grants nil.
+	Cluster *cluster.Cluster
+	// Grants say where each environment is and bound what the repository may ask for there; an environment
+	// without one is refused.
+	Grants map[string]Grant
+	// Only names the environments this controller works on; all when empty. The others are another's: they are
+	// neither applied nor deleted.
+	Only []string
+	// Owner names this registry and controller; a ModelRelease of another owner is not touched.
+	Owner string
+	// AcceptRewrite lets a commit older than the recorded one be applied, after a forced push or a reset.
+	AcceptRewrite bool
+	// Workers is how many releases are worked on at once in each cluster; 64 when zero. Most wait: for an image to
+	// be built, or for a turn among the cluster's writers.
+	Workers int
+	// Log receives one line per failure that is tried again; discarded when nil.
+	Log *slog.Logger
+	// Report receives each change of a release's phase. It may be called concurrently. May be nil.
+	Report func(Report)
+	// Followed receives each commit that was followed, or why it could not be; it is called by one goroutine. May
+	// be nil.
+	Followed func(commit gitops.Hash, err error)
+}
+
+// Grant is what one environment may do, whatever the repository says; environment.yaml can only narrow it.
+type Grant struct {
+	// Cluster is where the environment is. Its Config bounds identity and kinds.
+	Cluster *cluster.Cluster
+	// Namespaces are those the environment may be in; any when empty.
+	Namespaces []string
+	// Sources are the prefixes that URIs of model files may have; any when empty. Files of the repository are
+	// always allowed.
+	Sources []string
+	// MaxDeletions is how many releases one commit may remove at most; no bound of its own when zero.
+	MaxDeletions int
+	// MinBake is how long a release must stay ready at least.
+	MinBake time.Duration
+}
+
+// Reconciler brings every release of a registry to its cluster and keeps it there.
+type Reconciler struct {
+	cfg      Config
+	desired  atomic.Pointer[desired]
+	renderer render.Renderer
+	sites    []*site
+
+	following sync.Mutex // one commit at a time
+	mu        sync.Mutex
+	states    map[registry.Key]*state
+	// open holds the releases that are queued or not settled, with how often each was queued; idle is
+	// closed when it empties.
+	open map[registry.Key]int
+	idle chan struct{}
+	// leaving holds renamed releases that stay until their successor is healthy.
+	leaving map[registry.Key]registry.Key
+}
+
+// New checks cfg.
+func New(cfg Config) (*Reconciler, error) {
+	switch {
+	case cfg.Source == nil || cfg.Images == nil || cfg.Owner == "":
+		return nil, errors.New("reconciler needs a source, images and an owner")
+	case (cfg.Cluster == nil) == (len(cfg.Grants) == 0):
+		return nil, errors.New("reconciler needs a cluster or grants, and not both")
+	}
+	if cfg.Workers == 0 {
+		cfg.Workers = 64
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Followed == nil {
+		cfg.Followed = func(gitops.Hash, error) {}
+	}
+	if cfg.Report == nil {
+		cfg.Report = func(Report) {}
+	}
+	r := &Reconciler{cfg: cfg, states: map[registry.Key]*state{}, open: map[registry.Key]int{}, leaving: map[registry.Key]registry.Key{}, idle: make(chan struct{})}
+	if cfg.Cluster != nil {
+		r.sites = []*site{newSite(cfg.Cluster)}
+		return r, nil
+	}
+	for name, grant := range cfg.Grants {
+		if grant.Cluster == nil {
+			return nil, fmt.Errorf("grant of environment %q names no cluster", name)
+		}
+		at := slices.IndexFunc(r.sites, func(s *site) bool { return s.cluster == grant.Cluster })
+		if at < 0 {
+			at = len(r.sites)
+			r.sites = append(r.sites, newSite(grant.Cluster))
+		}
+		r.sites[at].environments = append(r.sites[at].environments, name)
+	}
+	return r, nil
+}
+
+// mine says whether this controller works on an environment.
+func (r *Reconciler) mine(environment string) bool {
+	return len(r.cfg.Only) == 0 || slices.Contains(r.cfg.Only, environment)
+}
+
+// site is where an environment's releases go; nil when nobody granted it a place.
+func (r *Reconciler) site(environment string) *site {
+	for _, s := range r.sites {
+		if len(s.environments) == 0 || slices.Contains(s.environments, environment) {
+			return s
+		}
+	}
+	return nil
+}
+
+// allowed says why a release asks for more than its environment was granted, or nothing.
+func (r *Reconciler) allowed(release *registry.Release) error {
+	grant, ok := r.cfg.Grants[release.Environment.Name]
+	if !ok {
+		return nil
+	}
+	env := release.Environment
+	if len(grant.Namespaces) > 0 && !slices.Contains(grant.Namespaces, env.Spec.Namespace) {
+		return fmt.Errorf("%s: namespace %q is not granted to environment %q (granted: %s)",
+			env.Path, env.Spec.Namespace, env.Name, strings.Join(grant.Namespaces, ", "))
+	}
+	for _, file := range release.ModelVersion.Spec.Files {
+		local := !strings.Contains(file.Source, "://")
+		if !local && len(grant.Sources) > 0 && !slices.ContainsFunc(grant.Sources, func(p string) bool { return within(file.Source, p) }) {
+			return fmt.Errorf("%s: source %q is not granted to environment %q (granted: %s)",
+				release.ModelVersion.Path, gitops.Redact(file.Source), env.Name, strings.Join(grant.Sources, ", "))
+		}
+	}
+	return nil
+}
+
+// within says whether a URI is at or below a prefix: "s3://models/iris" is below "s3://models", "s3://models-b" is
+// not, and neither is anything that climbs out.
+func within(uri, prefix string) bool {
+	rest, ok := strings.CutPrefix(uri, prefix)
+	return ok && (rest == "" || strings.HasSuffix(prefix, "/") || rest[0] == '/') && !strings.Contains(rest, "..")
+}
+
+// bake is how long a release must stay ready.
+func (r *Reconciler) bakeTime(release *registry.Release) time.Duration {
+	return max(release.Environment.Spec.Bake.Or(defaultBake), r.cfg.Grants[release.Environment.Name].MinBake)
+}

@@ -1,0 +1,194 @@
+package reconciler
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"path/filepath"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/davit-dev/davit/gitops"
+	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+	"github.com/davit-dev/davit/registry/image"
+)
+
+// ControllerConfig is what a controller works with. All but Only, Workers and Report are required.
+type ControllerConfig struct {
+	// Cluster is davit's own, where the ModelRegistries are.
+	Cluster *cluster.Cluster
+	// Namespace is the one they are in, with their Secrets.
+	Namespace string
+	// Mirrors is the folder for the mirrors of their repositories.
+	Mirrors string
+	Images  *image.Builder
+	// Only names the environments this controller works on; all when empty.
+	Only    []string
+	Workers int
+	Log     *slog.Logger
+	Report  func(Report)
+}
+
+// Control follows every ModelRegistry of the namespace as its spec says, until ctx ends. One that can't be followed is
+// told in its status and tried again; it does not concern the others.
+func Control(ctx context.Context, cfg ControllerConfig) error {
+	if cfg.Cluster == nil || cfg.Namespace == "" || cfg.Mirrors == "" || cfg.Images == nil || cfg.Log == nil {
+		return errors.New("controller needs a cluster, a namespace, a folder for mirrors, images and a log")
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var keepers sync.WaitGroup
+	defer keepers.Wait()
+	defer cancel()
+	specs := map[string]chan *v1alpha1.ModelRegistry{}
+	return cfg.Cluster.WatchRegistries(ctx, cfg.Namespace, func(mr *v1alpha1.ModelRegistry) {
+		spec := specs[mr.Name]
+		if spec == nil {
+			spec = make(chan *v1alpha1.ModelRegistry, 1)
+			specs[mr.Name] = spec
+			keepers.Go(func() { cfg.keep(ctx, spec) })
+		}
+		select { // the newest spec counts
+		case <-spec:
+		default:
+		}
+		spec <- mr
+	})
+}
+
+// keep follows one ModelRegistry, from the beginning again whenever its spec changes.
+func (cfg ControllerConfig) keep(ctx context.Context, specs <-chan *v1alpha1.ModelRegistry) {
+	var following sync.WaitGroup
+	stop := func() {}
+	for {
+		select {
+		case <-ctx.Done():
+			stop()
+			following.Wait()
+			return
+		case mr := <-specs:
+			stop()
+			following.Wait()
+			var run context.Context
+			run, stop = context.WithCancel(ctx)
+			if mr.DeletionTimestamp == nil {
+				following.Go(func() { cfg.follow(run, mr) })
+			}
+		}
+	}
+}
+
+// follow follows a ModelRegistry until ctx ends, and tries again what can't be begun.
+func (cfg ControllerConfig) follow(ctx context.Context, mr *v1alpha1.ModelRegistry) {
+	log := cfg.Log.With("registry", mr.Name)
+	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
+		err := cfg.run(ctx, mr, log)
+		if ctx.Err() != nil {
+			return
+		}
+		log.Error("registry not followed; it is tried again", "error", err)
+		cfg.tell(ctx, mr, log, "", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (cfg ControllerConfig) run(ctx context.Context, mr *v1alpha1.ModelRegistry, log *slog.Logger) error {
+	address, err := cfg.address(ctx, mr)
+	if err != nil {
+		return err
+	}
+	source, err := gitops.Open(ctx, gitops.Config{
+		URL: address, Branch: mr.Spec.Branch, Mirror: filepath.Join(cfg.Mirrors, mr.Name), Interval: mr.Spec.Interval.Duration, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	owner := mr.Namespace + "/" + mr.Name
+	grants := map[string]Grant{}
+	for _, granted := range mr.Spec.Environments {
+		if grants[granted.Name], err = cfg.grant(ctx, mr, granted, owner); err != nil {
+			return fmt.Errorf("environment %q: %w", granted.Name, err)
+		}
+	}
+	r, err := New(Config{
+		Source: source, Images: cfg.Images, Grants: grants, Only: cfg.Only, Owner: owner, Workers: cfg.Workers, Log: log, Report: cfg.Report,
+		Followed: func(commit gitops.Hash, err error) {
+			cfg.tell(ctx, mr, log, gitops.Commit{Hash: commit}.Revision(source.Branch()), err)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	return cmp.Or(r.Run(ctx), errors.New("following ended"))
+}
+
+// address is the URL with the credentials of the ModelRegistry's Secret.
+func (cfg ControllerConfig) address(ctx context.Context, mr *v1alpha1.ModelRegistry) (string, error) {
+	if mr.Spec.Credentials == "" {
+		return mr.Spec.URL, nil
+	}
+	u, err := url.Parse(mr.Spec.URL)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" {
+		return "", errors.New("spec.credentials are for http and https URLs")
+	}
+	var parts [2]string
+	for i, key := range []string{"username", "password"} {
+		value, err := cfg.Cluster.Secret(ctx, mr.Namespace, mr.Spec.Credentials, key)
+		if err != nil {
+			return "", err
+		}
+		parts[i] = string(value)
+	}
+	u.User = url.UserPassword(parts[0], parts[1])
+	return u.String(), nil
+}
+
+// grant turns an environment's authority into the clients that have it and no more.
+func (cfg ControllerConfig) grant(ctx context.Context, mr *v1alpha1.ModelRegistry, g v1alpha1.EnvironmentGrant, owner string) (Grant, error) {
+	var kubeconfig []byte
+	if g.Cluster != nil {
+		var err error
+		if kubeconfig, err = cfg.Cluster.Secret(ctx, mr.Namespace, g.Cluster.Secret, g.Cluster.Key); err != nil {
+			return Grant{}, err
+		}
+	}
+	target, err := cfg.Cluster.With(ctx, kubeconfig, func(c *cluster.Config) {
+		c.Owner, c.Namespaces = owner, g.Namespaces
+		for _, kind := range g.Kinds {
+			c.Kinds = append(c.Kinds, schema.ParseGroupKind(kind))
+		}
+		if sa := g.ServiceAccount; sa != nil {
+			c.Impersonate = cluster.ServiceAccount(sa.Namespace, sa.Name)
+		}
+	})
+	return Grant{Cluster: target, Namespaces: g.Namespaces, Sources: g.Sources, MaxDeletions: g.MaxDeletions, MinBake: g.MinBake.Duration}, err
+}
+
+// tell writes how following goes into the ModelRegistry's status, which nothing depends on.
+func (cfg ControllerConfig) tell(ctx context.Context, mr *v1alpha1.ModelRegistry, log *slog.Logger, revision string, err error) {
+	ready := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: "Followed", ObservedGeneration: mr.Generation}
+	if err != nil {
+		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, "NotFollowed", err.Error()
+	}
+	write := cfg.Cluster.WriteRegistryStatus(ctx, mr.Namespace, mr.Name, func(live *v1alpha1.ModelRegistry) {
+		if err == nil {
+			live.Status.Revision = revision
+		}
+		live.Status.ObservedGeneration = mr.Generation
+		setCondition(&live.Status.Conditions, ready)
+	})
+	if write != nil && ctx.Err() == nil {
+		log.Warn("status of the registry not written", "error", write)
+	}
+}

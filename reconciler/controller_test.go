@@ -1,0 +1,170 @@
+package reconciler_test
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/davit-dev/davit/reconciler"
+	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+	"github.com/davit-dev/davit/registry/image"
+)
+
+// control runs a controller as holder until it is stopped; leads receives its name when it leads.
+func (w *world) control(holder, namespace string, leads chan<- string) (stop func()) {
+	w.t.Helper()
+	own, err := cluster.New(w.t.Context(), cluster.Config{REST: restConfig(w.t), Owner: "davit", Holder: holder, Namespaces: []string{namespace}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	images, err := image.New(image.Config{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	mirrors := w.t.TempDir()
+	ctx, cancel := context.WithCancel(w.t.Context())
+	done := make(chan error)
+	go func() {
+		done <- own.Lead(ctx, namespace, "davit", func(ctx context.Context) error {
+			leads <- holder
+			return reconciler.Control(ctx, reconciler.ControllerConfig{
+				Cluster: own, Namespace: namespace, Mirrors: mirrors, Images: images, Log: slog.New(slog.DiscardHandler),
+				Report: func(p reconciler.Report) { w.reports <- p },
+			})
+		})
+	}()
+	return func() {
+		cancel()
+		if err := <-done; err != nil && ctx.Err() == nil {
+			w.t.Error(err)
+		}
+	}
+}
+
+// grantRegistry creates a ModelRegistry whose production environment is a service account's that may write
+// Deployments and Services there and nothing else.
+func (w *world) grantRegistry(namespace string) dynamic.ResourceInterface {
+	w.t.Helper()
+	ctx, client, production := w.t.Context(), w.kubectl(), w.namespace("production")
+	for _, name := range []string{namespace, production} {
+		if _, err := client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "models"}, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, Verbs: []string{"*"}},
+		{APIGroups: []string{""}, Resources: []string{"services"}, Verbs: []string{"*"}},
+	}}
+	if _, err := client.RbacV1().Roles(production).Create(ctx, role, metav1.CreateOptions{}); err != nil {
+		w.t.Fatal(err)
+	}
+	binding := &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "models"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "models"},
+		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: production, Name: "models"}},
+	}
+	if _, err := client.RbacV1().RoleBindings(production).Create(ctx, binding, metav1.CreateOptions{}); err != nil {
+		w.t.Fatal(err)
+	}
+	registry := v1alpha1.ModelRegistry{
+		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.RegistryKind},
+		ObjectMeta: metav1.ObjectMeta{Name: "models"},
+		Spec: v1alpha1.ModelRegistrySpec{URL: w.dir, Environments: []v1alpha1.EnvironmentGrant{{
+			Name: "production", Namespaces: []string{production}, Kinds: []string{"Deployment.apps", "Service"},
+			ServiceAccount: &v1alpha1.ServiceAccount{Namespace: production, Name: "models"},
+		}}},
+	}
+	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&registry)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	dyn, err := dynamic.NewForConfig(restConfig(w.t))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	resource := dyn.Resource(v1alpha1.GroupVersion.WithResource(v1alpha1.RegistryResource)).Namespace(namespace)
+	if _, err := resource.Create(ctx, &unstructured.Unstructured{Object: object}, metav1.CreateOptions{}); err != nil {
+		w.t.Fatal(err)
+	}
+	return resource
+}
+
+// TestController follows a ModelRegistry with the rights it grants; a standby takes over within seconds and
+// applies nothing that is applied.
+func TestController(t *testing.T) {
+	w := newWorld(t)
+	namespace := w.id + "-davit"
+	registries := w.grantRegistry(namespace)
+	leads := make(chan string, 10)
+	stopFirst := w.control("first", namespace, leads)
+	if leader := <-leads; leader != "first" {
+		t.Fatalf("%s leads", leader)
+	}
+	stopSecond := w.control("second", namespace, leads)
+	defer stopSecond()
+	w.until(production, "v1", v1alpha1.Healthy)
+	if mr, err := w.cluster.Release(t.Context(), w.namespace("staging"), "staging", "iris"); mr != nil || err != nil {
+		t.Errorf("an environment without a grant was touched: %v %v", mr, err)
+	}
+	mr := w.release("production")
+	if mr.Spec.Owner != namespace+"/models" || mr.Spec.Claim.Holder != "first" {
+		t.Errorf("claimed %+v", mr.Spec)
+	}
+	before := w.deployment("iris")
+
+	ended := time.Now()
+	stopFirst()
+	if leader := <-leads; leader != "second" {
+		t.Fatalf("%s leads", leader)
+	}
+	t.Logf("the standby led %s after the leader was told to end", time.Since(ended))
+	w.edit("releases/iris/production.yaml", "version: v1", "version: v2")
+	w.commit("v2")
+	w.until(production, "v2", v1alpha1.Healthy)
+	t.Logf("and had v2 healthy after %s", time.Since(ended))
+	if mr := w.release("production"); mr.Spec.Claim.Token != 2 || mr.Spec.Claim.Holder != "second" {
+		t.Errorf("claimed %+v", mr.Spec.Claim)
+	}
+	if after := w.deployment("iris"); after.Generation != before.Generation+1 {
+		t.Errorf("generation %d after one promotion from %d", after.Generation, before.Generation)
+	}
+	w.eventually("told in the ModelRegistry's status", func() bool {
+		live, err := registries.Get(t.Context(), "models", get)
+		if err != nil {
+			t.Fatal(err)
+		}
+		revision, _, _ := unstructured.NestedString(live.Object, "status", "revision")
+		return strings.HasSuffix(revision, w.git("rev-parse", "--short=12", "HEAD"))
+	})
+
+	// A kind that the grant does not have is refused, and told.
+	w.edit("runtimes/iris-server/0.1.0/kustomization.yaml", "  - service.yaml", "  - service.yaml\n  - config.yaml")
+	w.write("runtimes/iris-server/0.1.0/config.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: more}\n")
+	w.commit("a kind that was not granted")
+	held := w.drain("production", "held", func(s v1alpha1.ModelReleaseStatus) bool { return s.Held != nil })
+	if !strings.Contains(held.Held.Reason, "ConfigMap") {
+		t.Errorf("held: %s", held.Held.Reason)
+	}
+	// The spec may change while it runs.
+	patch := []byte(`{"spec":{"environments":[{"name":"production","namespaces":["elsewhere"]}]}}`)
+	if _, err := registries.Patch(t.Context(), "models", "application/merge-patch+json", patch, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("told of the new generation", func() bool {
+		live, err := registries.Get(t.Context(), "models", get)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen, _, _ := unstructured.NestedInt64(live.Object, "status", "observedGeneration")
+		return seen == live.GetGeneration()
+	})
+}

@@ -1,0 +1,56 @@
+package reconciler_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+)
+
+// TestDriftUndone takes back what a person changed, and slows down when somebody does it again and again.
+func TestDriftUndone(t *testing.T) {
+	w := newWorld(t)
+	w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	w.scale("iris", 3)
+	took := w.eventually("scaled back", func() bool { return *w.deployment("iris").Spec.Replicas == 1 })
+	t.Logf("undone after %s", took)
+	if err := w.kubectl().CoreV1().Services(w.namespace("production")).Delete(t.Context(), "iris", deleteNow); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("there again", func() bool {
+		_, err := w.kubectl().CoreV1().Services(w.namespace("production")).Get(t.Context(), "iris", get)
+		return err == nil
+	})
+
+	for range 2 { // with the two above, the fight has begun
+		w.eventually("scaled back", func() bool { return *w.deployment("iris").Spec.Replicas == 1 })
+		w.scale("iris", 2)
+	}
+	w.eventually("named as a fight", func() bool { return w.event("DriftFight", "somebody") })
+	if got := *w.deployment("iris").Spec.Replicas; got != 2 {
+		t.Errorf("corrected at once though it is a fight: %d replicas", got)
+	}
+	if got := w.status("production"); got.Phase != v1alpha1.Healthy || len(got.Outcomes) != 1 {
+		t.Errorf("a correction is no outcome: %+v", got)
+	}
+}
+
+// TestDriftReported leaves alone what a person changed where the environment says so, and tells of it.
+func TestDriftReported(t *testing.T) {
+	w := newWorld(t)
+	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 100ms\n  drift: report")
+	w.commit("report drift")
+	w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	w.scale("iris", 2)
+	status := w.drain("production", "reported", func(s v1alpha1.ModelReleaseStatus) bool { return len(s.Drift) > 0 })
+	if line := strings.Join(status.Drift, "\n"); !strings.Contains(line, "Deployment.apps/iris") || !strings.Contains(line, "replicas") || !strings.Contains(line, "somebody") {
+		t.Errorf("drift: %q", line)
+	}
+	if got := *w.deployment("iris").Spec.Replicas; got != 2 {
+		t.Errorf("corrected against the policy: %d replicas", got)
+	}
+	w.scale("iris", 1)
+	w.drain("production", "without drift", func(s v1alpha1.ModelReleaseStatus) bool { return len(s.Drift) == 0 })
+}

@@ -1,0 +1,223 @@
+package reconciler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/util/workqueue"
+
+	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+	"github.com/davit-dev/davit/registry"
+)
+
+// site is one cluster with a queue, workers and watches of its own, so that one out of reach delays no other.
+type site struct {
+	cluster      *cluster.Cluster
+	environments []string // all when empty
+	events       chan func(context.Context)
+	queue        workqueue.TypedRateLimitingInterface[registry.Key]
+	watcher      atomic.Pointer[cluster.Watcher] // nil while the cluster is out of reach
+}
+
+func newSite(c *cluster.Cluster) *site {
+	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[registry.Key](200*time.Millisecond, time.Minute)
+	return &site{cluster: c, events: make(chan func(context.Context), maxEvents), queue: workqueue.NewTypedRateLimitingQueue(limiter)}
+}
+
+// maxEvents are how many Events may wait to be written; the status says the same as those that find no room.
+const maxEvents = 1024
+
+// event has an Event written on a release, after whatever matters more.
+func (s *site) event(mr *v1alpha1.ModelRelease, typ, reason, message string) {
+	select {
+	case s.events <- func(ctx context.Context) { s.cluster.Event(ctx, mr, typ, reason, message) }:
+	default:
+	}
+}
+
+// record writes the Events until there are no more; also those that came before ctx ended.
+func (s *site) record(ctx context.Context) {
+	for write := range s.events {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		write(ctx)
+		cancel()
+	}
+}
+
+// start starts the site's workers, which end with ctx; stop waits for them. The one cluster of a reconciler without
+// grants must be reachable; others may come later.
+func (r *Reconciler) start(ctx context.Context, s *site) (stop func(), err error) {
+	var workers, recorder sync.WaitGroup
+	recorder.Go(func() { s.record(ctx) })
+	stop = func() {
+		s.queue.ShutDown()
+		workers.Wait()
+		close(s.events)
+		recorder.Wait()
+		if w := s.watcher.Load(); w != nil {
+			w.Stop()
+		}
+	}
+	if r.cfg.Cluster != nil {
+		err = r.connect(ctx, s)
+	} else {
+		workers.Go(func() { r.reach(ctx, s) })
+	}
+	for range r.cfg.Workers {
+		workers.Go(func() { r.work(ctx, s) })
+	}
+	return stop, err
+}
+
+// connect recalls what the site's cluster holds and starts its watches.
+func (r *Reconciler) connect(ctx context.Context, s *site) error {
+	if err := r.recall(ctx, s); err != nil {
+		return err
+	}
+	watcher, err := s.cluster.Watch(ctx, func(namespace, release string) { r.noticed(s, namespace, release) })
+	if err != nil {
+		return fmt.Errorf("watching the cluster: %w", err)
+	}
+	watcher.Track(r.held(s)...)
+	if err := watcher.Wait(ctx); err != nil {
+		watcher.Stop()
+		return err
+	}
+	s.watcher.Store(watcher)
+	return nil
+}
+
+// held lists the kinds of the objects that the site's releases hold.
+func (r *Reconciler) held(site *site) []schema.GroupKind {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	kinds := map[schema.GroupKind]bool{}
+	for key, s := range r.states {
+		if s.release == nil || r.site(key.Environment) != site {
+			continue
+		}
+		for _, ref := range s.release.Status.Inventory {
+			kinds[ref.GroupKind()] = true
+		}
+	}
+	return slices.Collect(maps.Keys(kinds))
+}
+
+// reach connects, however often it takes, and then queues what waited for it.
+func (r *Reconciler) reach(ctx context.Context, s *site) {
+	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
+		err := r.connect(ctx, s)
+		if err == nil {
+			break
+		}
+		r.cfg.Log.Error("cluster not reachable; it is tried again", "environments", s.environments, "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+	r.following.Lock()
+	defer r.following.Unlock()
+	want := r.desired.Load()
+	if want == nil {
+		return
+	}
+	next := *want
+	next.refused = r.guard(&next) // there are releases now that nobody knew of
+	r.desired.Store(&next)
+	for _, key := range append(r.changed(&next, nil), r.waiting(s)...) {
+		if r.site(key.Environment) == s {
+			r.enqueue(key)
+		}
+	}
+}
+
+// recall loads the releases this owner has in the site's cluster.
+func (r *Reconciler) recall(ctx context.Context, s *site) error {
+	releases, err := s.cluster.Releases(ctx)
+	if err != nil {
+		return err
+	}
+	for _, mr := range releases {
+		env := mr.Spec.Environment
+		if mr.Spec.Owner == r.cfg.Owner && r.mine(env) && r.site(env) == s {
+			state := r.state(registry.Key{Environment: env, Name: mr.Spec.Release})
+			state.work.Lock()
+			state.recall(mr)
+			state.work.Unlock()
+		}
+	}
+	return nil
+}
+
+// work takes releases off the site's queue until it shuts down.
+func (r *Reconciler) work(ctx context.Context, site *site) {
+	for {
+		key, down := site.queue.Get()
+		if down {
+			return
+		}
+		s, asked := r.state(key), r.asked(key)
+		s.work.Lock()
+		again, err := r.reconcile(ctx, site, s)
+		s.work.Unlock()
+		r.after(ctx, site, s, asked, again, err)
+		site.queue.Done(key)
+	}
+}
+
+// after decides when a release is looked at again.
+func (r *Reconciler) after(ctx context.Context, site *site, s *state, asked int, again time.Duration, err error) {
+	s.trouble.Store("")
+	var stuck *stuckError
+	var parked *parkedError
+	switch {
+	case ctx.Err() != nil:
+	case errors.Is(err, errNotItsTurn):
+		site.queue.Forget(s.key)
+		r.close(s.key, asked)
+	case errors.As(err, &parked):
+		s.trouble.Store(parked.why)
+		site.queue.Forget(s.key)
+	case errors.As(err, &stuck):
+		s.trouble.Store(err.Error())
+		r.cfg.Log.Warn("release stopped", "release", s.key.String(), "why", err)
+		site.queue.Forget(s.key)
+		r.close(s.key, asked)
+	case err != nil:
+		s.trouble.Store(err.Error())
+		r.cfg.Log.Warn("release not reconciled; it is tried again", "release", s.key.String(), "error", err)
+		site.queue.AddRateLimited(s.key)
+	case again > 0:
+		site.queue.Forget(s.key)
+		site.queue.AddAfter(s.key, again)
+	default:
+		site.queue.Forget(s.key)
+		r.close(s.key, asked)
+	}
+}
+
+// noticed is told by the watches that an object of a release changed, or its ModelRelease's spec.
+func (r *Reconciler) noticed(site *site, namespace, release string) {
+	want := r.desired.Load()
+	if want == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for environment := range want.models.Environments { // few; the releases may be thousands
+		key := registry.Key{Environment: environment, Name: release}
+		if s := r.states[key]; s != nil && s.place.Load() == namespace {
+			site.queue.Add(key)
+		}
+	}
+}

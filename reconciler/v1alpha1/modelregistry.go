@@ -1,0 +1,116 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// ModelRegistry names a repository to follow and what it may do where. It lives in davit's own namespace: the
+// repository is not trusted with its own limits, and environment.yaml can only narrow them.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=mreg,categories=davit
+// +kubebuilder:printcolumn:name="URL",type=string,JSONPath=`.spec.url`
+// +kubebuilder:printcolumn:name="Branch",type=string,JSONPath=`.spec.branch`
+// +kubebuilder:printcolumn:name="Revision",type=string,JSONPath=`.status.revision`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type ModelRegistry struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +required
+	Spec ModelRegistrySpec `json:"spec"`
+	// +optional
+	Status ModelRegistryStatus `json:"status,omitzero"`
+}
+
+// ModelRegistryList is a page of ModelRegistries.
+//
+// +kubebuilder:object:root=true
+type ModelRegistryList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []ModelRegistry `json:"items"`
+}
+
+// ModelRegistrySpec is what to follow, and its authority.
+type ModelRegistrySpec struct {
+	// URL of the Git repository, without credentials.
+	// +kubebuilder:validation:MinLength=1
+	URL string `json:"url"`
+	// Branch to follow; the one HEAD names when empty.
+	// +optional
+	Branch string `json:"branch,omitempty"`
+	// Interval between two looks at the repository; 10s when zero.
+	// +optional
+	Interval metav1.Duration `json:"interval,omitzero"`
+	// Credentials names a Secret beside the ModelRegistry with username and password for the URL.
+	// +optional
+	Credentials string `json:"credentials,omitempty"`
+	// Environments are the ones the registry may have; others are refused.
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	Environments []EnvironmentGrant `json:"environments"`
+}
+
+// EnvironmentGrant is the authority of one environment.
+type EnvironmentGrant struct {
+	// Name of the environment, as in the registry.
+	// +kubebuilder:validation:MinLength=1
+	Name string `json:"name"`
+	// Cluster names a key of a Secret beside the ModelRegistry that holds a kubeconfig; davit's own cluster when
+	// absent.
+	// +optional
+	Cluster *SecretKey `json:"cluster,omitempty"`
+	// Namespaces the environment may be in.
+	// +kubebuilder:validation:MinItems=1
+	// +listType=set
+	Namespaces []string `json:"namespaces"`
+	// ServiceAccount is impersonated for every write of objects and every read of logs; davit's own identity when
+	// absent.
+	// +optional
+	ServiceAccount *ServiceAccount `json:"serviceAccount,omitempty"`
+	// Kinds that releases may have, as "Kind" or "Kind.group"; every namespaced kind when empty.
+	// +optional
+	// +listType=set
+	Kinds []string `json:"kinds,omitempty"`
+	// Sources are prefixes of the URIs that model files may come from; any when empty. Files in the repository are
+	// always allowed.
+	// +optional
+	// +listType=set
+	Sources []string `json:"sources,omitempty"`
+	// MaxDeletions is how many releases one commit may remove at most; environment.yaml may say less.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	MaxDeletions int `json:"maxDeletions,omitempty"`
+	// MinBake is the shortest time a release must stay ready to count as healthy.
+	// +optional
+	MinBake metav1.Duration `json:"minBake,omitzero"`
+}
+
+// SecretKey is one key of a Secret.
+type SecretKey struct {
+	Secret string `json:"secret"`
+	Key    string `json:"key"`
+}
+
+// ServiceAccount names one.
+type ServiceAccount struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+}
+
+// ModelRegistryStatus is how following goes.
+type ModelRegistryStatus struct {
+	// Revision is the commit followed last, "branch@sha1:<12 hex>".
+	// +optional
+	Revision string `json:"revision,omitempty"`
+	// Conditions holds Ready: whether the repository is followed as the spec says.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+}

@@ -1,0 +1,161 @@
+package reconciler
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/davit-dev/davit/gitops"
+	"github.com/davit-dev/davit/registry"
+)
+
+// rollout takes a change that moves several releases of an environment through it in waves. The nil rollout lets
+// everything pass.
+type rollout struct {
+	environment string
+	commit      gitops.Hash
+	rank        map[registry.Key]int
+	order       []registry.Key
+	sizes       []int // how many releases have their turn by the end of each wave
+	soak        time.Duration
+	limit       int // failures that stop it
+
+	mu     sync.Mutex
+	wave   int
+	from   time.Time // when the present wave may begin
+	done   map[registry.Key]bool
+	failed map[registry.Key]bool
+}
+
+// plan makes a rollout for each environment with waves and each commit that moves more than one of its releases.
+// It begins where an earlier process left it: what is at its new inputs already counts.
+func (r *Reconciler) plan(next *desired, shared []registry.Key) {
+	type change struct {
+		environment string
+		commit      gitops.Hash
+	}
+	groups := map[change][]registry.Key{}
+	for _, key := range shared {
+		c := change{key.Environment, next.since[key]}
+		groups[c] = append(groups[c], key)
+	}
+	for c, keys := range groups {
+		policy := next.models.Environments[c.environment].Spec.Fleet
+		if len(policy.Waves) == 0 {
+			continue
+		}
+		if r.desired.Load() == nil {
+			keys = keys[:0:0]
+			for key, since := range next.since {
+				if key.Environment == c.environment && since == c.commit {
+					keys = append(keys, key)
+				}
+			}
+		}
+		if len(keys) < 2 {
+			continue
+		}
+		slices.SortFunc(keys, func(a, b registry.Key) int { return strings.Compare(a.Name, b.Name) })
+		w := &rollout{
+			environment: c.environment, commit: c.commit, order: keys, sizes: policy.Sizes(len(keys)),
+			soak: policy.Soak.Or(0), limit: max(policy.StopAfterFailed, 1),
+			rank: map[registry.Key]int{}, done: map[registry.Key]bool{}, failed: map[registry.Key]bool{},
+		}
+		for i, key := range keys {
+			w.rank[key], next.waves[key] = i, w
+			if recorded := r.state(key).recorded.Load(); recorded != nil && *recorded == next.keys[key] {
+				w.done[key] = true
+			}
+		}
+		for w.wave+1 < len(w.sizes) && w.complete() {
+			w.wave++
+		}
+		r.cfg.Log.Info("a shared change goes in waves", "environment", w.environment, "commit", w.commit.String(),
+			"releases", len(keys), "wave", w.wave+1, "of", len(w.sizes))
+	}
+}
+
+// open says whether a release has its turn.
+func (w *rollout) open(key registry.Key) bool {
+	if w == nil {
+		return true
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	rank := w.rank[key]
+	if w.done[key] || w.failed[key] || w.wave > 0 && rank < w.sizes[w.wave-1] {
+		return true // under way when the rollout stopped, it still comes to its end
+	}
+	return rank < w.sizes[w.wave] && len(w.failed) < w.limit && !time.Now().Before(w.from)
+}
+
+// left is how long a release of the present wave has to wait for the soak; zero when it waits for something else.
+func (w *rollout) left(key registry.Key) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.rank[key] >= w.sizes[w.wave] || len(w.failed) >= w.limit {
+		return 0
+	}
+	return max(time.Until(w.from), 0)
+}
+
+// complete says whether the present wave and those before it are healthy.
+func (w *rollout) complete() bool {
+	for _, key := range w.order[:w.sizes[w.wave]] {
+		if !w.done[key] {
+			return false
+		}
+	}
+	return true
+}
+
+// settle counts a release that became healthy or failed. It returns whose turn comes next and how long the soak
+// before it is, and whether this failure stopped the rollout.
+func (w *rollout) settle(key registry.Key, healthy bool) (next []registry.Key, soak time.Duration, stopped bool) {
+	if w == nil {
+		return nil, 0, false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !healthy {
+		first := !w.failed[key]
+		w.failed[key] = true
+		return nil, 0, first && len(w.failed) == w.limit
+	}
+	w.done[key] = true
+	delete(w.failed, key)
+	if w.wave+1 >= len(w.sizes) || len(w.failed) >= w.limit || !w.complete() {
+		return nil, 0, false
+	}
+	w.wave++
+	w.from = time.Now().Add(w.soak)
+	return w.order[w.sizes[w.wave-1]:w.sizes[w.wave]], w.soak, false
+}
+
+// outcome tells a release's rollout, and who depends on it, what came of it.
+func (r *Reconciler) outcome(want *desired, key registry.Key, healthy bool) {
+	w := want.waves[key]
+	next, soak, stopped := w.settle(key, healthy)
+	if stopped {
+		r.cfg.Log.Error("a shared change is stopped; git revert takes it back from all its releases at once",
+			"environment", w.environment, "commit", w.commit.String(), "failed", len(w.failed), "last", key.Name)
+	}
+	if len(next) > 0 {
+		r.cfg.Log.Info("the next wave begins", "environment", w.environment, "commit", w.commit.String(),
+			"releases", len(next), "after", soak.String())
+	}
+	for _, k := range next {
+		r.enqueueAfter(k, soak)
+	}
+	if healthy {
+		for _, old := range r.left(key) {
+			r.enqueue(old)
+		}
+		for _, user := range want.users[key] {
+			if recorded := r.state(user).recorded.Load(); recorded == nil || *recorded != want.keys[user] {
+				r.enqueue(user)
+			}
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package reconciler_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+)
+
+// TestWaves takes a change of a shared file through an environment in waves, and stops when one fails.
+func TestWaves(t *testing.T) {
+	w := newWorld(t)
+	names := []string{"a", "b", "c", "d"}
+	w.add(names...)
+	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 100ms\n  fleet: {waves: [1, 50%, 100%], soak: 1s, stopAfterFailed: 1}")
+	w.remove("releases/iris")
+	w.commit("four releases")
+	w.follow()
+	for _, name := range names {
+		w.until("production/"+name, "v1", v1alpha1.Healthy)
+	}
+	deployment := "runtimes/iris-server/0.1.0/deployment.yaml"
+	w.edit(deployment, "terminationGracePeriodSeconds: 10", "terminationGracePeriodSeconds: 11")
+	w.commit("a shared change")
+	var order []string
+	for len(order) < 4 {
+		r := w.any(v1alpha1.Healthy, v1alpha1.Progressing)
+		if r.Phase == v1alpha1.Progressing {
+			order = append(order, r.Key.Name)
+		} else if len(order) == 1 && r.Key.Name != "a" || len(order) == 2 && !slices.Contains([]string{"a", "b"}, r.Key.Name) {
+			t.Errorf("%s was healthy before its wave began: %v", r.Key, order)
+		}
+	}
+	if order[0] != "a" || order[1] != "b" {
+		t.Errorf("order %v, want a, then b, then c and d", order)
+	}
+	for _, name := range names[2:] {
+		w.until("production/"+name, "v1", v1alpha1.Healthy)
+	}
+
+	w.edit(deployment, "periodSeconds: 2", "periodSeconds: -2") // the API server refuses it
+	w.commit("a shared change that is wrong")
+	w.eventually("failed in the first wave", func() bool { return w.of("a").Held != nil })
+	for _, name := range names[1:] {
+		if status := w.of(name); status.Held != nil || status.Phase != v1alpha1.Healthy {
+			t.Errorf("%s was moved by a shared change that had failed: %+v", name, status)
+		}
+	}
+	w.git("revert", "--no-edit", "HEAD")
+	w.eventually("free of the hold", func() bool { status := w.of("a"); return status.Held == nil && status.Phase == v1alpha1.Healthy })
+}
+
+// TestDependsOn applies a release only when what it depends on is healthy at the same commit.
+func TestDependsOn(t *testing.T) {
+	w := newWorld(t)
+	w.add("ranker")
+	w.edit("releases/ranker/serving.yaml", "  replicas: 1\n", "  replicas: 1\n  dependsOn: [iris]\n")
+	w.commit("a ranker that needs iris")
+	w.follow()
+	healthy := map[string]bool{}
+	for !healthy["production/ranker"] {
+		r := w.any(v1alpha1.Healthy, v1alpha1.Progressing)
+		if r.Key.String() == "production/ranker" && !healthy[production] {
+			t.Fatalf("ranker is %s before iris is healthy", r.Phase)
+		}
+		healthy[r.Key.String()] = healthy[r.Key.String()] || r.Phase == v1alpha1.Healthy
+	}
+
+	w.edit("releases/iris/production.yaml", "version: v1", "version: v3") // crashes
+	w.edit("releases/ranker/production.yaml", "version: v1", "version: v2")
+	w.commit("both change, and iris fails")
+	w.drain("production", "back at v1", func(s v1alpha1.ModelReleaseStatus) bool { return s.Phase == v1alpha1.RolledBack })
+	w.eventually("waiting", func() bool { return w.of("ranker").Phase == v1alpha1.Waiting })
+	if status := w.of("ranker"); status.Applied.Version != "v1" || !strings.Contains(status.Message, "production/iris") {
+		t.Errorf("ranker: %+v", status)
+	}
+	w.edit("releases/iris/production.yaml", "version: v3", "version: v2")
+	w.commit("iris at v2")
+	w.until("production/ranker", "v2", v1alpha1.Healthy)
+}

@@ -1,0 +1,54 @@
+package render
+
+import (
+	"crypto/sha256"
+	"io/fs"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/davit-dev/davit/registry"
+)
+
+// Bounds of what a Renderer keeps, per generation of its caches (it has two of each): some 30 MiB in all at
+// the very most, and 2 MiB for a registry with a few runtimes.
+const (
+	maxKept      = 64 << 10 // bytes of one layer or output; larger ones are made each time
+	maxLayers    = 128
+	maxBases     = 64
+	maxTemplates = 128
+	maxSeen      = 4096
+)
+
+// Renderer renders many releases and keeps, by content, what they share: the checked layers, the builds of
+// bases, and templates of whole outputs. It gives the same as Release, byte for byte. The zero value is ready;
+// it may be used concurrently.
+type Renderer struct {
+	checked   cache[string, *content]
+	bases     cache[[sha256.Size]byte, []*unstructured.Unstructured]
+	seen      cache[[sha256.Size]byte, bool]
+	templates cache[[sha256.Size]byte, *template]
+}
+
+// Release is the package's Release.
+func (r *Renderer) Release(fsys fs.FS, rel *registry.Release, modelImage string) (*Output, error) {
+	o, err := r.overlay(fsys, rel, modelImage)
+	if err != nil {
+		return nil, err
+	}
+	f, err := o.form()
+	if err != nil {
+		return nil, err
+	}
+	if f == nil {
+		return o.build()
+	}
+	t, _ := r.templates.get(f.key)
+	if out := t.fill(f, o); out != nil {
+		return out, nil
+	}
+	out, err := o.build()
+	if err == nil {
+		r.learn(f, o, out)
+	}
+	return out, err
+}
