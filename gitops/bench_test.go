@@ -179,8 +179,7 @@ func BenchmarkNeighbours(b *testing.B) {
 
 func each(b *testing.B, f func(b *testing.B, dir string)) {
 	for name, teams := range map[string]bool{"teams": true, "flat": false} {
-		dir := fleet(b, teams)
-		b.Run(name, func(b *testing.B) { f(b, dir) })
+		b.Run(name, func(b *testing.B) { f(b, fleet(b, teams)) })
 	}
 }
 
@@ -227,7 +226,7 @@ func BenchmarkReadAll(b *testing.B) {
 							}
 						})
 					}
-					walkT(b, snap, func(name string) { names <- name })
+					walk(b, snap, func(name string) { names <- name })
 					close(names)
 					wg.Wait()
 				}
@@ -245,7 +244,7 @@ func BenchmarkReadAll(b *testing.B) {
 	})
 }
 
-func walkT(b testing.TB, snap *Snapshot, f func(name string)) {
+func walk(b testing.TB, snap *Snapshot, f func(name string)) {
 	err := fs.WalkDir(snap, ".", func(name string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
 			f(name)
@@ -284,28 +283,63 @@ func BenchmarkSnapshot(b *testing.B) {
 
 // BenchmarkWatch is the time from the end of `git update-ref` to Watch's call.
 func BenchmarkWatch(b *testing.B) {
-	dir := fleet(b, true)
-	s := opened(b, Config{URL: dir})
-	now, before := pairOf(b, s)
-	ctx, cancel := context.WithCancel(context.Background())
-	tips, done := make(chan Hash, 10), make(chan error)
-	go func() { done <- s.Watch(ctx, func(h Hash) { tips <- h }) }()
-	<-tips
-	next := before.Hash()
+	r := newRepo(b)
+	shas := []string{r.commit("one", "a", "1"), r.commit("two", "a", "2")}
+	tips := watch(b, r.open("main"))
+	await(b, tips, shas[1], 5*time.Second)
+	var took time.Duration
+	n := 0
 	for b.Loop() {
-		b.StopTimer()
-		run(b, dir, "update-ref", "refs/heads/main", next.String())
-		b.StartTimer()
-		for h := range tips {
-			if h == next {
-				break
-			}
-		}
-		if next = before.Hash(); len(tips) == 0 && b.Elapsed() >= 0 {
-			before, now = now, before
-			next = before.Hash()
+		r.git("update-ref", "refs/heads/main", shas[n%2])
+		took += await(b, tips, shas[n%2], 5*time.Second)
+		n++
+	}
+	b.ReportMetric(float64(took.Microseconds())/float64(n), "µs/seen")
+}
+
+// BenchmarkFetch is the ref check and the fetch of one commit through `git http-backend`: in a session of
+// davit's own, by go-git's Fetch, and by git itself.
+func BenchmarkFetch(b *testing.B) {
+	dir := fleet(b, true)
+	r := &repo{t: b, dir: dir}
+	srv := serve(b, r, "")
+	next := 10 * fleetCommits
+	promote := func() {
+		next++
+		cmd := exec.Command("git", "fast-import", "--quiet")
+		cmd.Dir = dir
+		text := release(next)
+		cmd.Stdin = strings.NewReader(fmt.Sprintf("commit refs/heads/main\ncommitter Ada <ada@example.com> %d +0000\ndata 7\ncommit\nfrom refs/heads/main^0\nM 644 inline %s/production.yaml\ndata %d\n%s\n",
+			1700000000+60*next, placeOf(next%fleetReleases, true), len(text), text))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			b.Fatal(err, string(out))
 		}
 	}
-	cancel()
-	<-done
+	measure := func(name string, fetch func() error) {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				b.StopTimer()
+				promote()
+				b.StartTimer()
+				if err := fetch(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	ctx := context.Background()
+	s := opened(b, Config{URL: srv.url(""), Mirror: b.TempDir()})
+	measure("davit", func() error { _, err := s.Fetch(ctx); return err })
+	b.Run("davit-unchanged", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := s.Fetch(ctx); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	p := opened(b, Config{URL: srv.url(""), Mirror: b.TempDir()})
+	measure("go-git", func() error { return p.mirror.porcelain(ctx, "main") })
+	plain := filepath.Join(b.TempDir(), "plain.git")
+	run(b, ".", "clone", "-q", "--bare", srv.url(""), plain)
+	measure("git", func() error { run(b, plain, "fetch", "-q", srv.url(""), "+main:main"); return nil })
 }

@@ -20,13 +20,13 @@ import (
 
 // repo is a real repository driven by the real git.
 type repo struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 	// commits are a minute apart, from a fixed date
 	clock time.Time
 }
 
-func newRepo(t *testing.T, args ...string) *repo {
+func newRepo(t testing.TB, args ...string) *repo {
 	t.Helper()
 	r := &repo{t: t, dir: t.TempDir(), clock: time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)}
 	r.git(append([]string{"init", "-q", "-b", "main"}, args...)...)
@@ -90,7 +90,7 @@ func (r *repo) open(branch string) *Source {
 	return open(r.t, Config{URL: r.dir, Branch: branch})
 }
 
-func open(t *testing.T, cfg Config) *Source {
+func open(t testing.TB, cfg Config) *Source {
 	t.Helper()
 	s, err := Open(t.Context(), cfg)
 	if err != nil {
@@ -100,7 +100,7 @@ func open(t *testing.T, cfg Config) *Source {
 	return s
 }
 
-func snapshot(t *testing.T, s *Source, rev string) *Snapshot {
+func snapshot(t testing.TB, s *Source, rev string) *Snapshot {
 	t.Helper()
 	h, err := s.Resolve(t.Context(), rev)
 	if err != nil {
@@ -113,14 +113,14 @@ func snapshot(t *testing.T, s *Source, rev string) *Snapshot {
 	return snap
 }
 
-func wantTip(t *testing.T, s *Source, want string) {
+func wantTip(t testing.TB, s *Source, want string) {
 	t.Helper()
 	if got, err := s.Tip(t.Context()); err != nil || got.String() != want {
 		t.Fatalf("tip %s, %v; want %s", got, err, want)
 	}
 }
 
-func wantPaths(t *testing.T, got, want []string) {
+func wantPaths(t testing.TB, got, want []string) {
 	t.Helper()
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
@@ -135,7 +135,7 @@ type server struct {
 	posts int
 }
 
-func serve(t *testing.T, r *repo, token string) *server {
+func serve(t testing.TB, r *repo, token string) *server {
 	t.Helper()
 	backend, err := exec.Command("git", "--exec-path").Output()
 	if err != nil {
@@ -190,7 +190,7 @@ func (s *server) setDown(down bool) {
 }
 
 // watch collects what Watch reports, and fails when fn runs twice at once.
-func watch(t *testing.T, s *Source) chan Hash {
+func watch(t testing.TB, s *Source) chan Hash {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	tips := make(chan Hash, 100)
@@ -216,7 +216,7 @@ func watch(t *testing.T, s *Source) chan Hash {
 }
 
 // await takes tips until want comes, and returns how long that took.
-func await(t *testing.T, tips chan Hash, want string, limit time.Duration) time.Duration {
+func await(t testing.TB, tips chan Hash, want string, limit time.Duration) time.Duration {
 	t.Helper()
 	start := time.Now()
 	deadline := time.After(limit)

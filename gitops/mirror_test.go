@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/transport"
 )
@@ -32,6 +33,9 @@ func TestMirror(t *testing.T) {
 		t.Errorf("the second fetch was not incremental: packs of %v bytes", packs)
 	}
 	posts := srv.requests()
+	if posts != 2 { // one for the clone and one for the commit: no fetch fell back on go-git's
+		t.Errorf("%d requests for objects, want 2", posts)
+	}
 	fetch(t, s, next)
 	if srv.requests() != posts {
 		t.Error("a fetch with nothing new asked for objects")
@@ -52,6 +56,14 @@ func TestMirror(t *testing.T) {
 	if _, err := snapshot(t, s, last).ReadFile("last"); err != nil {
 		t.Error(err)
 	}
+
+	// And fetches from where the second one was.
+	fetch(t, other, r.commit("second's", "last", "2"))
+	fetch(t, s, r.commit("first's", "last", "3"))
+	if packs := sizes(t, dir); packs[len(packs)-1] > 2000 {
+		t.Errorf("the fetch after another process's was not incremental: packs of %v bytes", packs)
+	}
+	last = r.git("rev-parse", "HEAD")
 
 	srv.setDown(true)
 	wantTip(t, open(t, cfg), last) // restarted during an outage
@@ -158,5 +170,58 @@ func TestMirrorRefuses(t *testing.T) {
 	})
 	if found {
 		t.Error("the mirror holds the credential")
+	}
+}
+
+// TestSweep leaves what a fetch that was cut short leaves.
+func TestSweep(t *testing.T) {
+	r := newRepo(t)
+	first := r.commit("one", "a", "1")
+	srv := serve(t, r, "")
+	dir := t.TempDir()
+	wantTip(t, open(t, Config{URL: srv.url(""), Mirror: dir}), first)
+	packs := filepath.Join(dir, "objects/pack")
+	kept, err := os.ReadDir(packs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := time.Now().Add(-2 * fetchTimeout)
+	for name, at := range map[string]time.Time{"tmp_pack_1": old, "pack-1.idx": old, "tmp_pack_2": time.Now()} {
+		file := filepath.Join(packs, name)
+		if err := os.WriteFile(file, []byte("half"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(file, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, e := range kept {
+		if err := os.Chtimes(filepath.Join(packs, e.Name()), old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantTip(t, open(t, Config{URL: srv.url(""), Mirror: dir}), first)
+	left, err := os.ReadDir(packs)
+	if err != nil || len(left) != len(kept)+1 {
+		t.Errorf("left %v of %v and tmp_pack_2, %v", left, kept, err)
+	}
+}
+
+// TestShallowRemote is left to go-git's own Fetch.
+func TestShallowRemote(t *testing.T) {
+	r := newRepo(t)
+	r.commit("one", "a", "1")
+	r.commit("two", "a", "2")
+	shallow := &repo{t: t, dir: t.TempDir(), clock: r.clock}
+	shallow.git("clone", "-q", "--depth=1", "file://"+r.dir, ".")
+	srv := serve(t, shallow, "")
+	s, err := Open(t.Context(), Config{URL: srv.url(""), Mirror: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	wantTip(t, s, r.git("rev-parse", "HEAD"))
+	if data, err := snapshot(t, s, "HEAD").ReadFile("a"); string(data) != "2" {
+		t.Error(string(data), err)
 	}
 }

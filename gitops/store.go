@@ -24,6 +24,8 @@ const (
 	maxOpenPacks = 16
 	// A registry holds text. Weights live elsewhere, and a blob is read whole into memory.
 	maxBlob = 64 << 20
+	// A length takes some 50 bytes.
+	maxSizes = 100_000
 )
 
 // store reads objects and refs. go-git's storage is not safe for concurrent use and answers "not found"
@@ -34,6 +36,8 @@ type store struct {
 
 	mu sync.Mutex
 	st *filesystem.Storage
+	// sizes are lengths of blobs that were asked for or read: a blob's never changes.
+	sizes map[Hash]int64
 }
 
 func newStore(gitdir, common string) *store {
@@ -84,7 +88,9 @@ func (s *store) with(f func(*filesystem.Storage) error) error {
 
 func (s *store) read(t plumbing.ObjectType, h Hash) (data []byte, err error) {
 	err = s.with(func(st *filesystem.Storage) error {
-		data, err = readObject(st, t, h)
+		if data, err = readObject(st, t, h); err == nil && t == plumbing.BlobObject {
+			s.sized(h, int64(len(data)))
+		}
 		return err
 	})
 	if err != nil {
@@ -113,23 +119,38 @@ func readObject(st *filesystem.Storage, t plumbing.ObjectType, h Hash) ([]byte, 
 	return data, nil
 }
 
-// size is a blob's length, from its header where the store has it.
+// size is a blob's length, from its header where the store has it. go-git reads the pack for it each time,
+// which takes 26 µs, and who lists folders asks again and again.
 func (s *store) size(h Hash) (n int64, err error) {
+	s.mu.Lock()
+	n, ok := s.sizes[h]
+	s.mu.Unlock()
+	if ok {
+		return n, nil
+	}
 	err = s.with(func(st *filesystem.Storage) error {
-		if n, err = st.EncodedObjectSize(h); err == nil {
-			return nil
+		if n, err = st.EncodedObjectSize(h); err != nil {
+			obj, err := st.EncodedObject(plumbing.BlobObject, h) // looks into alternates too
+			if err != nil {
+				return err
+			}
+			n = obj.Size()
 		}
-		obj, err := st.EncodedObject(plumbing.BlobObject, h) // looks into alternates too
-		if err != nil {
-			return err
-		}
-		n = obj.Size()
+		s.sized(h, n)
 		return nil
 	})
 	if err != nil {
 		return 0, fmt.Errorf("reading blob %s: %w", h, err)
 	}
 	return n, nil
+}
+
+// sized remembers a length; s.mu is held.
+func (s *store) sized(h Hash, n int64) {
+	if s.sizes == nil || len(s.sizes) >= maxSizes {
+		s.sizes = map[Hash]int64{}
+	}
+	s.sizes[h] = n
 }
 
 func (s *store) typ(h Hash) (t plumbing.ObjectType, err error) {

@@ -34,7 +34,7 @@ func (u *update) depends(keys map[Key]bool) edited[Key, []Fault] {
 			}
 			others := slices.DeleteFunc(slices.Clone(u.hints.releases()), func(name string) bool { return name == d.name })
 			out.m[e.key] = append(out.m[e.key], Fault{d.path, d.line, fmt.Sprintf("release %q does not exist in environment %q%s",
-				d.name, e.key.Environment, nearest(d.name, others))})
+				d.name, e.key.Environment, closest(d.name, others))})
 		}
 	}
 	g := graph{edges: map[Key][]edge{}, seen: map[Key]*mark{}}

@@ -36,6 +36,17 @@ const (
 
 // nearest is " (did you mean …?)" for the known word closest to word, or the list of the known ones.
 func nearest(word string, known []string) string {
+	if best := closest(word, known); best != "" {
+		return best
+	}
+	if len(known) == 0 {
+		return ""
+	}
+	return " (have " + some(known) + ")"
+}
+
+// closest is nearest without the list.
+func closest(word string, known []string) string {
 	best, dist := "", len(word)/2+1
 	if len(known) > manyWords {
 		dist = min(dist, 3)
@@ -48,13 +59,10 @@ func nearest(word string, known []string) string {
 			best, dist = k, d
 		}
 	}
-	if best != "" {
-		return fmt.Sprintf("; did you mean %q?", best)
-	}
-	if len(known) == 0 {
+	if best == "" {
 		return ""
 	}
-	return " (have " + some(known) + ")"
+	return fmt.Sprintf("; did you mean %q?", best)
 }
 
 // some writes the first names of a list out.

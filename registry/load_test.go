@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -148,7 +149,13 @@ func TestInputKeyFollowsWhatRenderingOpens(t *testing.T) {
 		}
 		return key
 	}
-	was := keyOf(base(t))
+	sound := func() fstest.MapFS {
+		fsys := base(t)
+		serving := string(fsys["releases/iris/serving.yaml"].Data) + "  accelerator: gpu\n"
+		fsys["releases/iris/serving.yaml"] = &fstest.MapFile{Data: []byte(serving)}
+		return fsys
+	}
+	was := keyOf(sound())
 	for name, moves := range map[string]bool{
 		"davit.yaml": true,
 		"environments/production/environment.yaml":    true,
@@ -163,9 +170,17 @@ func TestInputKeyFollowsWhatRenderingOpens(t *testing.T) {
 		"releases/iris/kustomization.yaml":            true,
 		"releases/iris/production/kustomization.yaml": true,
 		"releases/iris/staging/kustomization.yaml":    false,
-		"README.md": false,
+		"releases/iris/README.md":                     false,
+		"runtimes/custom/1.0/nested/patch.yaml":       true,
+		"runtimes/custom/2.0/deployment.yaml":         false,
+		"accelerators/gpu/patch.yaml":                 true,
+		"accelerators/tpu/patch.yaml":                 false,
+		"environments/production/kustomization.yaml":  true,
+		"environments/staging/kustomization.yaml":     false,
+		"environments/production/README.md":           false, // no Component yet
+		"README.md":                                   false,
 	} {
-		fsys := base(t)
+		fsys := sound()
 		var was2 []byte
 		if f := fsys[name]; f != nil {
 			was2 = f.Data
@@ -175,19 +190,51 @@ func TestInputKeyFollowsWhatRenderingOpens(t *testing.T) {
 			t.Errorf("%s: key moved: %v, want %v", name, got != was, moves)
 		}
 	}
+
+	// With Components, any file of theirs may be read, but never another environment's.
+	layered := sound()
+	for _, dir := range []string{"environments/production", "releases/iris", "releases/iris/production"} {
+		layered[dir+"/kustomization.yaml"] = &fstest.MapFile{Data: []byte("kind: Component\n")}
+	}
+	was = keyOf(layered)
+	for name, moves := range map[string]bool{
+		"environments/production/README.md":      true,
+		"environments/staging/patch.yaml":        false,
+		"releases/iris/notes.txt":                true,
+		"releases/iris/production/a/b.yaml":      true,
+		"releases/iris/staging/a/b.yaml":         false,
+		"releases/iris/staging.yaml":             false,
+		"releases/other/production/a/b.yaml":     false,
+		"models/iris/files/v1/model.safetensors": false,
+	} {
+		fsys := maps.Clone(layered)
+		fsys[name] = &fstest.MapFile{Data: []byte("apiVersion: davit.dev/v1alpha1\nkind: Release\nspec: {version: v1}\n")}
+		if got := keyOf(fsys); (got != was) != moves {
+			t.Errorf("with components, %s: key moved: %v, want %v", name, got != was, moves)
+		}
+	}
 }
 
 func FuzzLoad(f *testing.F) {
-	for _, name := range []string{"releases/iris/production.yaml", "models/iris/versions/v1.yaml"} {
+	for _, name := range []string{"releases/iris/production.yaml", "releases/iris/serving.yaml", "models/iris/versions/v1.yaml", "environments/production/environment.yaml", "davit.yaml"} {
 		f.Add(base(f)[name].Data)
 	}
 	f.Add([]byte("a: &x [*x]"))
+	f.Add([]byte("apiVersion: davit.dev/v1alpha1\nkind: Environment\nspec: {fleet: {waves: [1, 10%]}, healthCheckExprs: [{apiVersion: v1, kind: A, current: object.a}]}"))
+	f.Add([]byte("apiVersion: davit.dev/v1alpha1\nkind: Release\nspec: {version: v1, dependsOn: [iris, [a], null]}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, name := range []string{"releases/iris/production.yaml", "models/iris/versions/v1.yaml", "davit.yaml", "runtimes/custom/1.0/runtime.yaml"} {
-			fsys := base(t)
+		sound := base(t)
+		reg := load(t, sound)
+		for _, name := range []string{"releases/iris/production.yaml", "releases/iris/serving.yaml", "models/iris/versions/v1.yaml",
+			"environments/production/environment.yaml", "davit.yaml", "runtimes/custom/1.0/runtime.yaml", "teams/a/team.yaml"} {
+			fsys := maps.Clone(sound)
 			fsys[name] = &fstest.MapFile{Data: data}
-			if _, err := registry.Load(fsys); err != nil {
+			updated, err := reg.Update(fsys, []string{name})
+			if err != nil {
 				t.Fatal(err)
+			}
+			if d := difference(updated, load(t, fsys)); d != "" {
+				t.Fatalf("%s: Update and Load differ in %s", name, d)
 			}
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 )
 
 // reader reads files of one tree. It keeps what decoding can share, so each goroutine has its own.
@@ -63,7 +64,7 @@ func (rd *reader) list(dir string) listing {
 	if err == nil {
 		return entries
 	}
-	if info, statErr := fs.Lstat(rd.fsys, dir); !errors.Is(err, fs.ErrNotExist) && (statErr != nil || info.IsDir()) {
+	if info, statErr := fs.Lstat(rd.fsys, dir); !absent(err) && (statErr != nil || info.IsDir()) {
 		rd.fail(fmt.Errorf("reading %s: %w", dir, err))
 	}
 	return nil
@@ -72,10 +73,15 @@ func (rd *reader) list(dir string) listing {
 // isDir tells a folder from all else; a symlink to one is not read.
 func (rd *reader) isDir(dir string) bool {
 	info, err := fs.Lstat(rd.fsys, dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil && !absent(err) {
 		rd.fail(fmt.Errorf("reading %s: %w", dir, err))
 	}
 	return err == nil && info.IsDir()
+}
+
+// absent is said by a folder on disk with ENOTDIR too, where a file stands in a parent's place.
+func absent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
 func (l listing) find(name string) fs.DirEntry {

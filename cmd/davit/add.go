@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path"
@@ -23,9 +24,9 @@ func addCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "add MODEL VERSION FILE|URI...",
 		Short: "Write a new version of a model: hash and inspect its files",
-		Long: "Reads each file once, from the repository or over http(s), and writes models/MODEL/versions/VERSION.yaml\n" +
-			"with its sha256, size and format. A file outside the repository is copied into models/MODEL/files/VERSION.\n" +
-			"Makes the model when there is none. A version that exists is never written over.",
+		Long: "Reads each file once, from the repository or over http(s), and writes versions/VERSION.yaml in the model's\n" +
+			"folder, at the root or in a team's, with its sha256, size and format. A file outside the repository is copied\n" +
+			"into files/VERSION there. Makes the model, as models/MODEL, when there is none. A version that exists is never written over.",
 		Args: cobra.MinimumNArgs(3),
 	}
 	metrics := c.Flags().StringToString("metric", nil, "a metric, NAME=VALUE; may be repeated")
@@ -58,13 +59,14 @@ func addCommand(a *app) *cobra.Command {
 // newVersion is a ModelVersion being put together.
 type newVersion struct {
 	root, model, version string
+	dir                  string // the model's folder
 	format               string
 	files                []registry.File
 	copies               map[string]string // place in the repository -> file it comes from
 }
 
 func (v *newVersion) file() string {
-	return path.Join("models", v.model, "versions", v.version+".yaml")
+	return path.Join(v.dir, "versions", v.version+".yaml")
 }
 
 func (v *newVersion) check() error {
@@ -73,8 +75,37 @@ func (v *newVersion) check() error {
 			return usage{fmt.Errorf("%s %q is not a name", what, name)}
 		}
 	}
+	if err := v.find(); err != nil {
+		return err
+	}
 	if _, err := os.Stat(filepath.Join(v.root, filepath.FromSlash(v.file()))); err == nil {
 		return fmt.Errorf("%s exists, and a version never changes; choose another name", v.file())
+	}
+	return nil
+}
+
+// find sets the model's folder: where it is, or models/MODEL for a new one.
+func (v *newVersion) find() error {
+	fsys := os.DirFS(v.root)
+	teams, err := fs.ReadDir(fsys, "teams")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	places := []string{path.Join("models", v.model)}
+	for _, team := range teams {
+		places = append(places, path.Join("teams", team.Name(), "models", v.model))
+	}
+	for _, dir := range places {
+		switch info, err := fs.Stat(fsys, dir); {
+		case err != nil || !info.IsDir():
+		case v.dir != "":
+			return fmt.Errorf("model %q is in %s and in %s; remove one of them", v.model, v.dir, dir)
+		default:
+			v.dir = dir
+		}
+	}
+	if v.dir == "" {
+		v.dir = places[0]
 	}
 	return nil
 }
@@ -133,7 +164,7 @@ func (v *newVersion) placeOf(file string) (string, error) {
 	if rel, err := filepath.Rel(v.root, abs); err == nil && filepath.IsLocal(rel) {
 		return filepath.ToSlash(rel), nil
 	}
-	place := path.Join("models", v.model, "files", v.version, filepath.Base(file))
+	place := path.Join(v.dir, "files", v.version, filepath.Base(file))
 	if v.copies == nil {
 		v.copies = map[string]string{}
 	}
@@ -165,7 +196,7 @@ func (v *newVersion) write(metrics map[string]string) (written []string, err err
 			return written, err
 		}
 	}
-	model := path.Join("models", v.model, "model.yaml")
+	model := path.Join(v.dir, "model.yaml")
 	if _, err := os.Stat(filepath.Join(v.root, filepath.FromSlash(model))); errors.Is(err, os.ErrNotExist) {
 		if err := put(model, []byte("apiVersion: "+registry.APIVersion+"\nkind: Model\nspec:\n  description: \"\"\n  owners: []\n")); err != nil {
 			return written, err

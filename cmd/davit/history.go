@@ -152,7 +152,7 @@ func (w *walk) step(c gitops.Commit, older, newer map[registry.Key]at) {
 // ofRegistry says whether a path can change a release.
 func ofRegistry(path string) bool {
 	top, _, _ := strings.Cut(path, "/")
-	return slices.Contains([]string{"davit.yaml", "environments", "runtimes", "accelerators", "models", "releases"}, top)
+	return slices.Contains([]string{"davit.yaml", "environments", "runtimes", "accelerators", "models", "releases", "teams"}, top)
 }
 
 // at is a release at a commit; of a broken one nothing is known.

@@ -71,8 +71,9 @@ func validateCommand(a *app) *cobra.Command {
 			return err
 		}
 		faults := append(models.Faults, sources(fsys, models)...)
+		var renderer render.Renderer
 		for _, r := range models.Releases {
-			if _, err := render.Release(fsys, r, image.Placeholder(r.Repository())); err != nil {
+			if _, err := renderer.Release(fsys, r, image.Placeholder(r.Repository())); err != nil {
 				if fault := placed(r, err); !slices.Contains(faults, fault) { // a shared layer's is told once
 					faults = append(faults, fault)
 				}

@@ -86,7 +86,7 @@ func (b *bench) scale(ctx context.Context, n int) (err error) {
 		say("%d releases: %s", n, step.what)
 		began := w.load()
 		if err := step.do(ctx); err != nil {
-			return fmt.Errorf("%s: %w", step.what, err)
+			return fmt.Errorf("%s: %w%s", step.what, err, w.logTail())
 		}
 		b.disturbed(fmt.Sprintf("%d releases, %s", n, step.what), w.others(began))
 	}

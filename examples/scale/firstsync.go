@@ -21,7 +21,7 @@ func (m *measure) firstSync(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	limit := time.Minute + time.Duration(m.n)*200*time.Millisecond
+	limit := 2*time.Minute + time.Duration(m.n)*500*time.Millisecond
 	applied, healthy, next := time.Time{}, time.Time{}, time.Now()
 	err = m.davit.await(ctx, "all releases to be healthy", limit, func() bool {
 		if time.Now().Before(next) { // looking at all of them costs
@@ -38,7 +38,7 @@ func (m *measure) firstSync(ctx context.Context) error {
 		return done == m.n
 	})
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: phases of those reported: %v", err, m.davit.phases())
 	}
 	u, err := m.davit.usage()
 	if err != nil {

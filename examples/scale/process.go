@@ -124,6 +124,17 @@ func (p *process) at(release, commit string) progress {
 	return progress{}
 }
 
+// phases counts the releases by phase.
+func (p *process) phases() map[string]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	count := map[string]int{}
+	for _, s := range p.seen {
+		count[s.phase]++
+	}
+	return count
+}
+
 // followedAt is when a commit had been compared and its work, if there was any, was queued.
 func (p *process) followedAt(commit string) time.Time {
 	p.mu.Lock()

@@ -100,8 +100,19 @@ func (w *world) start(once bool) (err error) {
 	if w.profiles != "" {
 		cfg.Profile = filepath.Join(w.profiles, fmt.Sprintf("%d-%s.pprof", len(w.repo.releases), time.Now().Format("150405")))
 	}
-	w.davit, err = startProcess(cfg, filepath.Join(w.dir, "controller.log"))
+	w.davit, err = startProcess(cfg, w.logFile())
 	return err
+}
+
+func (w *world) logFile() string { return filepath.Join(w.dir, "controller.log") }
+
+// logTail is the end of the controller's log, for an error: the file goes with the world.
+func (w *world) logTail() string {
+	data, err := os.ReadFile(w.logFile())
+	if err != nil || len(data) == 0 {
+		return ""
+	}
+	return "\nthe controller's log ends with\n" + string(data[max(0, len(data)-4000):])
 }
 
 // stop ends the controller.

@@ -14,6 +14,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/metadata"
 
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
@@ -74,7 +75,8 @@ type member struct {
 	object   *unstructured.Unstructured
 	mapping  *meta.RESTMapping
 	client   metadata.ResourceInterface
-	set      string // the release's ApplySet
+	set      string    // the release's ApplySet
+	owned    types.UID // of the object that is davit's; empty: there should be none
 	opts     ApplyOptions
 	action   Action   // empty: not tried
 	from     []string // managers that lost fields
@@ -104,9 +106,12 @@ func (c *Cluster) members(mr *v1alpha1.ModelRelease, objects []*unstructured.Uns
 		if len(c.kinds) > 0 && !slices.Contains(c.kinds, gvk.GroupKind()) {
 			return nil, &RefusedError{m.ref, fmt.Sprintf("kind %s is not allowed here; the kinds this environment allows are %s in its ModelRegistry", gvk.GroupKind(), joinKinds(c.kinds))}
 		}
-		m.object = o.DeepCopy()
+		m.object = &unstructured.Unstructured{Object: shallow(o.Object)} // the given one is not changed
+		if gvk.GroupKind() == kindSecret {
+			m.object = o.DeepCopy()
+		}
 		m.object.SetNamespace(mr.Namespace)
-		labels := m.object.GetLabels()
+		labels := m.object.GetLabels() // a copy
 		if labels == nil {
 			labels = map[string]string{}
 		}
@@ -123,6 +128,7 @@ func (c *Cluster) members(mr *v1alpha1.ModelRelease, objects []*unstructured.Uns
 			return nil, fmt.Errorf("hashing %s: %w", m.ref, err)
 		}
 		m.recorded, _ = find(mr.Status.Inventory, m.ref)
+		m.owned = m.recorded.UID
 		members = append(members, m)
 	}
 	return members, nil

@@ -78,8 +78,8 @@ type Cluster struct {
 	releases *rest.RESTClient
 	clients          // davit's own identity
 	as       clients // whom objects are written as
-	user     string  // their name, for errors; empty when it is davit's own
 	mapper   *restmapper.DeferredDiscoveryRESTMapper
+	mappings sync.Map // by kind and version
 }
 
 // clients speak to the API server as one user.
@@ -98,7 +98,7 @@ func New(ctx context.Context, cfg Config) (*Cluster, error) {
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
-	c.adopt, c.kinds, c.user = cfg.Adopt, slices.Clone(cfg.Kinds), cfg.Impersonate.UserName
+	c.adopt, c.kinds = cfg.Adopt, slices.Clone(cfg.Kinds)
 	c.writers, c.watcher = newGate(cmp.Or(max(cfg.Workers, 0), 8)), &atomic.Pointer[Watcher]{}
 	if len(c.namespaces) == 0 {
 		c.namespaces = []string{""}
@@ -158,8 +158,11 @@ func clientsFor(cfg *rest.Config, http *http.Client) (cs clients, err error) {
 }
 
 // mapping finds the resource of a kind, and asks the API server again about a kind it did not have: a CRD
-// may have come since.
+// may have come since. What was found is kept: the mapper's search was a large part of an apply that sends nothing.
 func (c *Cluster) mapping(gvk schema.GroupVersionKind) (*meta.RESTMapping, error) {
+	if m, ok := c.mappings.Load(gvk); ok {
+		return m.(*meta.RESTMapping), nil
+	}
 	m, err := c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
 	if meta.IsNoMatchError(err) {
 		c.mapper.Reset()
@@ -168,6 +171,7 @@ func (c *Cluster) mapping(gvk schema.GroupVersionKind) (*meta.RESTMapping, error
 	if err != nil {
 		return nil, fmt.Errorf("looking up kind %s: %w", gvk, err)
 	}
+	c.mappings.Store(gvk, m)
 	return m, nil
 }
 

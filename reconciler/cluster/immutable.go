@@ -42,14 +42,8 @@ func immutable(err error) bool { return len(immutableFields(err)) > 0 }
 
 // replace meets a change of an immutable field by the policy.
 func (c *Cluster) replace(ctx context.Context, m *member, refusedBy error) error {
-	fields := strings.Join(immutableFields(refusedBy), ", ")
-	kind := m.ref.GroupKind()
-	if m.opts.OnImmutable != Recreate || !replaceable(kind) {
-		way := "set rollout.onImmutable: recreate to have it deleted and made anew, or give it a new name"
-		if !replaceable(kind) {
-			way = "give it a new name"
-		}
-		return &RefusedError{m.ref, fmt.Sprintf("%s can't be changed (%s); %s", fields, reason(refusedBy), way)}
+	if m.opts.OnImmutable != Recreate || !replaceable(m.ref.GroupKind()) {
+		return m.unchangeable(refusedBy)
 	}
 	if err := c.acceptable(ctx, m); err != nil {
 		return err
@@ -65,6 +59,15 @@ func (c *Cluster) replace(ctx context.Context, m *member, refusedBy error) error
 		return &BusyError{m.ref, "is being deleted, to be made anew"}
 	}
 	return refusal(m.ref, err)
+}
+
+// unchangeable names the fields and the way out.
+func (m *member) unchangeable(err error) error {
+	way := "set rollout.onImmutable: recreate to have it deleted and made anew, or give it a new name"
+	if !replaceable(m.ref.GroupKind()) {
+		way = "give it a new name"
+	}
+	return &RefusedError{m.ref, fmt.Sprintf("%s can't be changed (%s); %s", strings.Join(immutableFields(err), ", "), reason(err), way)}
 }
 
 // clear deletes the object that is in the way, unless it is busy.

@@ -16,7 +16,7 @@ import (
 )
 
 // Plan tells what Apply and Prune would do, by a dry run on the API server, defaults and webhooks included.
-// Nothing is written. Of mr only namespace, name and inventory count; it need not exist. The ChangeSet's
+// Nothing is written. Its errors are Apply's. Of mr only namespace, name and inventory count; it need not exist. The ChangeSet's
 // Inventory is empty.
 func (c *Cluster) Plan(ctx context.Context, mr *v1alpha1.ModelRelease, objects []*unstructured.Unstructured) (ChangeSet, error) {
 	members, err := c.members(mr, objects)
@@ -45,6 +45,11 @@ func (c *Cluster) planOne(ctx context.Context, m *member) error {
 		return fmt.Errorf("reading %s: %w", m.ref, err)
 	}
 	exists := err == nil
+	if exists && live.GetUID() != m.recorded.UID {
+		if conflict := m.foreign(live); conflict != nil && !(conflict.Adoptable && c.adopt) {
+			return conflict
+		}
+	}
 	body, err := json.Marshal(m.object.Object)
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", m.ref, err)
@@ -56,6 +61,8 @@ func (c *Cluster) planOne(ctx context.Context, m *member) error {
 	case apierrors.IsNotFound(err): // the namespace is still to be created
 		m.action = Created
 		return nil
+	case immutable(err):
+		return m.unchangeable(err)
 	case err != nil:
 		return refusal(m.ref, err)
 	case !exists:

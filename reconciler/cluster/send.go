@@ -22,7 +22,7 @@ func (c *Cluster) applyOne(ctx context.Context, m *member) error {
 		return nil
 	}
 	if known && seen == nil {
-		m.recorded.UID = "" // it is gone
+		m.owned = "" // it is gone
 	}
 	return c.write(ctx, func() error {
 		if !known && m.recorded.UID != "" && (m.recorded.Hash == m.ref.Hash || givesUpReplicas(m.object)) {
@@ -73,7 +73,7 @@ const bringTries = 4
 func (c *Cluster) bring(ctx context.Context, m *member, seen *tracked) error {
 	var last error
 	absorbed := false
-	owned := m.recorded.UID // of the object that is davit's; empty: there should be none
+	owned := m.owned
 	for range bringTries {
 		if seen != nil && seen.deleting && seen.uid == owned {
 			return &BusyError{m.ref, "is being deleted"}
@@ -212,29 +212,43 @@ func (c *Cluster) done(ctx context.Context, m *member, seen *tracked, got *metav
 	return nil
 }
 
-// mine takes an object that was not known to be davit's: one that an apply left which was never recorded, one
-// that is adopted, or none, with the reason.
+// mine takes an object that was not known to be davit's: one that an apply left which was never recorded, or one
+// that is adopted. Any other is an error.
 func (c *Cluster) mine(ctx context.Context, m *member, live *metav1.PartialObjectMetadata) error {
-	part := live.Labels[applySetPartOf]
-	switch {
-	case live.DeletionTimestamp != nil:
+	if live.DeletionTimestamp != nil {
 		return &BusyError{m.ref, "is being deleted"}
-	case part == m.set || part == "" && ownEntry(live) != nil:
+	}
+	conflict := m.foreign(live)
+	switch {
+	case conflict == nil:
 		return nil
-	case part != "":
-		return &ConflictError{Ref: m.ref, Managers: managers(live), Why: "belongs to another release (ApplySet " + part + ")"}
-	case metav1.GetControllerOfNoCopy(live) != nil:
-		owner := metav1.GetControllerOfNoCopy(live)
-		return &ConflictError{Ref: m.ref, Managers: managers(live), Why: fmt.Sprintf("is controlled by %s %s", owner.Kind, owner.Name)}
+	case !conflict.Adoptable:
+		return conflict
 	case !c.adopt:
-		return c.conflict(ctx, m, live)
+		return c.contest(ctx, m, conflict)
 	}
 	return c.adoptOne(ctx, m)
 }
 
-// conflict asks, without writing, which fields are contested.
-func (c *Cluster) conflict(ctx context.Context, m *member, live *metav1.PartialObjectMetadata) error {
-	conflict := &ConflictError{Ref: m.ref, Managers: managers(live), Adoptable: true}
+// foreign says whose an object is that the inventory does not have; nil when it is the release's.
+func (m *member) foreign(live metav1.Object) *ConflictError {
+	part, owner := live.GetLabels()[applySetPartOf], metav1.GetControllerOfNoCopy(live)
+	conflict := &ConflictError{Ref: m.ref, Managers: managers(live)}
+	switch {
+	case part == m.set || part == "" && ownEntry(live) != nil:
+		return nil
+	case part != "":
+		conflict.Why = "belongs to another release (ApplySet " + part + ")"
+	case owner != nil:
+		conflict.Why = fmt.Sprintf("is controlled by %s %s", owner.Kind, owner.Name)
+	default:
+		conflict.Adoptable = true
+	}
+	return conflict
+}
+
+// contest asks, without writing, on which fields davit disagrees with the managers.
+func (c *Cluster) contest(ctx context.Context, m *member, conflict *ConflictError) error {
 	body, err := json.Marshal(m.object.Object)
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", m.ref, err)
