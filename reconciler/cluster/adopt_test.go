@@ -119,29 +119,34 @@ func TestAdopt(t *testing.T) {
 }
 
 func TestARefusedAdoptionChangesNothing(t *testing.T) {
-	for _, test := range []struct{ name, theirs, mine string }{
-		{"what davit adds", deployment, relabelled(deployment)},
-		{"what goes with the former manager", relabelled(deployment), deployment}, // no dry run shows that
+	for _, test := range []struct{ name, plural, theirs, mine, field string }{
+		{"for what davit sets", "deployments", deployment, relabelled(deployment), "spec.selector"},
+		// No dry run shows that the former manager's field can't go.
+		{"for what goes with the former manager", "configmaps", strings.Replace(config, "data:", "immutable: true\ndata:", 1), config, "immutable"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c, ns := open(t, func(cfg *cluster.Config) { cfg.Adopt = true })
 			foreign(t, ns, "helm", strings.Replace(test.theirs, "labels: {", "labels: {helm.sh/chart: a, ", 1), false)
-			before := fieldsOf(t, ns)
+			before := fieldsOf(t, ns, test.plural)
 			mr := claim(t, c, ns, "c1", objects(t, test.mine))
 			_, err := c.Apply(t.Context(), mr, objects(t, test.mine), cluster.ApplyOptions{})
 			var refused *cluster.RefusedError
-			if !errors.As(err, &refused) || !strings.Contains(err.Error(), "spec.selector") {
+			if !errors.As(err, &refused) || !strings.Contains(err.Error(), test.field) {
 				t.Fatalf("got %v", err)
 			}
-			want(t, "managers and labels", fieldsOf(t, ns), before)
+			want(t, "managers and labels", fieldsOf(t, ns, test.plural), before)
 		})
 	}
 }
 
-// fieldsOf is who owns what of the Deployment, and its labels.
-func fieldsOf(t *testing.T, ns string) string {
+// fieldsOf is who owns what of an object, and its labels.
+func fieldsOf(t *testing.T, ns, plural string) string {
 	t.Helper()
-	o, err := dynamicClient(t, "apps", "v1", "deployments", ns).Get(t.Context(), "iris", metav1.GetOptions{})
+	group := ""
+	if plural == "deployments" {
+		group = "apps"
+	}
+	o, err := dynamicClient(t, group, "v1", plural, ns).Get(t.Context(), "iris", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,11 +202,11 @@ func TestImmutableFields(t *testing.T) {
 				t.Fatalf("by default: %v", err)
 			}
 			// What the API server would not take costs nothing.
-			bad := strings.Replace(test.after, "kind: ", "wrong: field\nkind: ", 1)
+			bad := strings.NewReplacer("replicas: 2", "replicas: -1", "replicas: 1", "replicas: -1", "port: 80", "port: 0").Replace(test.after)
 			if _, err = c.Apply(t.Context(), mr, objects(t, bad), cluster.ApplyOptions{OnImmutable: cluster.Recreate}); !errors.As(err, &refused) {
 				t.Fatalf("unacceptable: %v", err)
 			}
-			if o, err := client.Get(t.Context(), "iris", metav1.GetOptions{}); err != nil || o.GetUID() != old.GetUID() {
+			if o, err := client.Get(t.Context(), "iris", metav1.GetOptions{}); err != nil || o.GetUID() != old.GetUID() || o.GetDeletionTimestamp() != nil {
 				t.Fatalf("deleted for what is not acceptable: %v", err)
 			}
 			eventually(t, func() error {

@@ -138,4 +138,7 @@ func TestReplicasGoToTheAutoscalerAndBack(t *testing.T) {
 	deploy(t, c, ns, "c5", given) // handed over, and never scaled
 	deploy(t, c, ns, "c6", strings.Replace(deployment, "replicas: 2", "replicas: 3", 1))
 	want(t, "the rendered number wins", state(), "3 davit")
+	deploy(t, c, ns, "c7", given)
+	deploy(t, c, ns, "c8", strings.Replace(deployment, "replicas: 2", "replicas: 3", 1))
+	want(t, "the same number, and nobody else left", state(), "3 davit")
 }

@@ -180,12 +180,12 @@ func TestALaggingWatchIsNotBelieved(t *testing.T) {
 	release := line.hold()
 	defer release()
 	second := first.DeepCopy()
-	second.Status.Inventory = apply(t, c, first, strings.Replace(config, `"1"`, `"2"`, 1), cluster.ApplyOptions{}).Inventory
+	second.Status.Inventory = apply(t, c, first, strings.Replace(config, `"1"`, `"2", b: "3"`, 1), cluster.ApplyOptions{}).Inventory
 	if drifted := w.Drifted(second); len(drifted) > 0 {
 		t.Errorf("davit's own write is taken for drift: %v", drifted)
 	}
 	// The status of the second apply was lost: the inventory and the cache agree on what is no more.
-	apply(t, c, first, config, cluster.ApplyOptions{})
+	first.Status.Inventory = apply(t, c, first, config, cluster.ApplyOptions{}).Inventory
 	cm, err := client.CoreV1().ConfigMaps(ns).Get(t.Context(), "iris", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
