@@ -24,11 +24,14 @@ func objectLabels(r *registry.Release) map[string]string {
 	return map[string]string{
 		releaseLabel:                   r.Name,
 		"davit.dev/model":              r.Model.Name,
-		"davit.dev/version":            r.ModelVersion.Name,
 		"davit.dev/environment":        r.Environment.Name,
 		"app.kubernetes.io/managed-by": "davit",
 	}
 }
+
+// versionLabel is on the workload and its pods alone: elsewhere a promotion would have to write every object of
+// the release.
+const versionLabel = "davit.dev/version"
 
 // namespace receives every object of the release.
 func namespace(r *registry.Release) string {

@@ -75,7 +75,6 @@ func same(t *testing.T, renderer *render.Renderer, fsys fs.FS, r *registry.Relea
 func TestRendererGivesTheSameBytes(t *testing.T) {
 	for name, a := range cases(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
-			t.Parallel()
 			over, _ := split(t, a)
 			fsys := iris(t, over)
 			var renderer render.Renderer
@@ -122,7 +121,6 @@ func TestTemplatesThatWouldBeWrong(t *testing.T) {
 		"many objects": {"resources: [a.yaml]\n", files{"a.yaml": strings.Repeat("---\napiVersion: v1\nkind: Secret\nmetadata: {name: NAME}\n", 3)}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			over := files{"releases/iris/kustomization.yaml": head + c.component}
 			for file, text := range c.files {
 				for i := range 3 {

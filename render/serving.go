@@ -185,8 +185,10 @@ func resourcesOf(r *registry.Release) object {
 // identity is the last patch on the workload: what the pods are labelled with, and which images they run and
 // mount, by digest.
 func identity(r *registry.Release, modelImage string) object {
+	podLabels := objectLabels(r)
+	podLabels[versionLabel] = r.ModelVersion.Name
 	template := object{
-		"metadata": object{"labels": objectLabels(r)},
+		"metadata": object{"labels": podLabels},
 		"spec": object{
 			"containers": []any{object{
 				"name":         r.Runtime.Spec.Container,
@@ -196,7 +198,9 @@ func identity(r *registry.Release, modelImage string) object {
 			"volumes": []any{modelVolume(modelImage)},
 		},
 	}
-	return workloadPatch(r, prefixed(r, r.Runtime.Spec.Workload.Name), object{"template": template})
+	workload := workloadPatch(r, prefixed(r, r.Runtime.Spec.Workload.Name), object{"template": template})
+	workload["metadata"].(object)["labels"] = object{versionLabel: r.ModelVersion.Name}
+	return workload
 }
 
 func modelMount() object {

@@ -26,8 +26,7 @@ var tools = []string{
 
 // adoptOne makes davit the manager of an object in place of the tools that applied it, and takes away their
 // marks, so that they do not delete it as theirs. Whether davit's object is acceptable is asked first by a dry
-// run; if the tools' fields turn out not to be removable when the object is applied, their marks and fields
-// are put back: nothing is changed.
+// run; if the tools' fields turn out not to be removable, they are given back: nothing is changed.
 func (c *Cluster) adoptOne(ctx context.Context, m *member) error {
 	client := c.as.dynamic.Resource(m.mapping.Resource).Namespace(m.object.GetNamespace())
 	live, err := client.Get(ctx, m.ref.Name, metav1.GetOptions{})
@@ -66,10 +65,16 @@ func (c *Cluster) adoptOne(ctx context.Context, m *member) error {
 		}
 		return errors.Join(refusal(m.ref, err), back)
 	}
+	if unmark(written) {
+		if _, err := client.Update(ctx, written, metav1.UpdateOptions{FieldManager: Manager}); err != nil {
+			return refusal(m.ref, err)
+		}
+	}
 	return nil
 }
 
-// giveBack undoes an adoption, if nobody wrote the object meanwhile.
+// giveBack undoes an adoption, if nobody wrote the object meanwhile. Nothing but the managers was changed: a label
+// put back would be davit's.
 func (c *Cluster) giveBack(ctx context.Context, client dynamic.ResourceInterface, live, written *unstructured.Unstructured) error {
 	live = live.DeepCopy()
 	live.SetResourceVersion(written.GetResourceVersion())
@@ -80,7 +85,7 @@ func (c *Cluster) giveBack(ctx context.Context, client dynamic.ResourceInterface
 	return nil
 }
 
-// migrated is live with those managers' fields under davit's name and without the tools' marks.
+// migrated is live with those managers' fields under davit's name.
 func migrated(live *unstructured.Unstructured, from []string) (*unstructured.Unstructured, error) {
 	o := live.DeepCopy()
 	theirs := sets.New(from...)
@@ -95,11 +100,20 @@ func migrated(live *unstructured.Unstructured, from []string) (*unstructured.Uns
 	if err := csaupgrade.UpgradeManagedFields(o, theirs, Manager); err != nil {
 		return nil, err
 	}
-	o.SetLabels(without(o.GetLabels(), func(key, value string) bool {
-		return marked(key) || key == "app.kubernetes.io/managed-by" && value == "Helm"
-	}))
-	o.SetAnnotations(without(o.GetAnnotations(), func(key, _ string) bool { return marked(key) }))
 	return o, nil
+}
+
+// unmark takes the tools' labels and annotations off o and says whether there were any.
+func unmark(o *unstructured.Unstructured) bool {
+	labels, annotations := o.GetLabels(), o.GetAnnotations()
+	before := len(labels) + len(annotations)
+	labels = without(labels, func(key, value string) bool {
+		return marked(key) || key == "app.kubernetes.io/managed-by" && value == "Helm"
+	})
+	annotations = without(annotations, func(key, _ string) bool { return marked(key) })
+	o.SetLabels(labels)
+	o.SetAnnotations(annotations)
+	return len(labels)+len(annotations) < before
 }
 
 // marked says that a label or annotation tells a tool that the object is its own.

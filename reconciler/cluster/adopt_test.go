@@ -95,7 +95,7 @@ func TestAdopt(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			c, ns := open(t, func(cfg *cluster.Config) { cfg.Adopt = true })
 			foreign(t, ns, test.manager, helmConfig, test.apply)
-			edit(t, ns, "ConfigMap", `{"data":{"note":"by hand"}}`)
+			edit(t, ns, "ConfigMap", `{"metadata":{"annotations":{"argocd.argoproj.io/tracking-id":"a"}},"data":{"note":"by hand"}}`)
 			mr := claim(t, c, ns, "c1", objects(t, config))
 			set, err := c.Apply(t.Context(), mr, objects(t, config), cluster.ApplyOptions{})
 			if err != nil {
@@ -122,7 +122,7 @@ func TestARefusedAdoptionChangesNothing(t *testing.T) {
 	for _, test := range []struct{ name, plural, theirs, mine, field string }{
 		{"for what davit sets", "deployments", deployment, relabelled(deployment), "spec.selector"},
 		// No dry run shows that the former manager's field can't go.
-		{"for what goes with the former manager", "configmaps", strings.Replace(config, "data:", "immutable: true\ndata:", 1), config, "immutable"},
+		{"for what goes with the former manager", "configmaps", strings.Replace(config, "\ndata:", "\nimmutable: true\ndata:", 1), config, "immutable"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c, ns := open(t, func(cfg *cluster.Config) { cfg.Adopt = true })
