@@ -36,6 +36,17 @@ func TestDriftUndone(t *testing.T) {
 	}
 }
 
+// TestDriftMissed takes back what was changed while no controller ran.
+func TestDriftMissed(t *testing.T) {
+	w := newWorld(t)
+	stop := w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	stop()
+	w.scale("iris", 3)
+	w.follow()
+	w.eventually("scaled back", func() bool { return *w.deployment("iris").Spec.Replicas == 1 })
+}
+
 // TestDriftReported leaves alone what a person changed where the environment says so, and tells of it.
 func TestDriftReported(t *testing.T) {
 	w := newWorld(t)

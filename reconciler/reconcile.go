@@ -22,6 +22,7 @@ func (r *Reconciler) follow(ctx context.Context, tip gitops.Hash) error {
 	if err != nil {
 		return fmt.Errorf("reading the registry at %s: %w", tip, err)
 	}
+	first := r.desired.Load() == nil
 	next, err := r.desire(ctx, snapshot, models)
 	if err != nil {
 		return err
@@ -30,6 +31,9 @@ func (r *Reconciler) follow(ctx context.Context, tip gitops.Hash) error {
 	r.supersede(next)
 	for _, key := range r.changed(next, models.Touched()) {
 		r.enqueue(key)
+	}
+	if first {
+		r.missed()
 	}
 	return nil
 }

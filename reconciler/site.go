@@ -111,6 +111,26 @@ func (r *Reconciler) held(site *site) []schema.GroupKind {
 	return slices.Collect(maps.Keys(kinds))
 }
 
+// missed queues the releases whose objects somebody changed while no controller watched: the watches tell of what
+// comes after their first lists only.
+func (r *Reconciler) missed() {
+	r.mu.Lock()
+	states := slices.Collect(maps.Values(r.states))
+	r.mu.Unlock()
+	for _, s := range states {
+		site := r.site(s.key.Environment)
+		if site == nil || site.watcher.Load() == nil {
+			continue
+		}
+		s.work.Lock()
+		drifted := s.release != nil && len(site.watcher.Load().Drifted(s.release)) > 0
+		s.work.Unlock()
+		if drifted {
+			site.queue.Add(s.key)
+		}
+	}
+}
+
 // reach connects, however often it takes, and then queues what waited for it.
 func (r *Reconciler) reach(ctx context.Context, s *site) {
 	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
@@ -139,6 +159,7 @@ func (r *Reconciler) reach(ctx context.Context, s *site) {
 			r.enqueue(key)
 		}
 	}
+	r.missed()
 }
 
 // recall loads the releases this owner has in the site's cluster.

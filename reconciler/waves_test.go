@@ -17,9 +17,7 @@ func TestWaves(t *testing.T) {
 	w.remove("releases/iris")
 	w.commit("four releases")
 	w.follow()
-	for _, name := range names {
-		w.until("production/"+name, "v1", v1alpha1.Healthy)
-	}
+	w.all(names...)
 	deployment := "runtimes/iris-server/0.1.0/deployment.yaml"
 	w.edit(deployment, "terminationGracePeriodSeconds: 10", "terminationGracePeriodSeconds: 11")
 	w.commit("a shared change")
@@ -35,8 +33,9 @@ func TestWaves(t *testing.T) {
 	if order[0] != "a" || order[1] != "b" {
 		t.Errorf("order %v, want a, then b, then c and d", order)
 	}
-	for _, name := range names[2:] {
-		w.until("production/"+name, "v1", v1alpha1.Healthy)
+	head := w.git("rev-parse", "HEAD")
+	for _, name := range names {
+		w.eventually(name+" healthy at the shared change", func() bool { return w.of(name).Healthy.Commit == head })
 	}
 
 	w.edit(deployment, "periodSeconds: 2", "periodSeconds: -2") // the API server refuses it

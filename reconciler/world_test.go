@@ -343,6 +343,15 @@ func (w *world) any(phases ...v1alpha1.Phase) reconciler.Report {
 	}
 }
 
+// all waits until production releases are healthy, in whatever order.
+func (w *world) all(names ...string) {
+	w.t.Helper()
+	for left := slices.Clone(names); len(left) > 0; {
+		r := w.any(v1alpha1.Healthy)
+		left = slices.DeleteFunc(left, func(name string) bool { return r.Key.String() == "production/"+name })
+	}
+}
+
 // of is the status of a production release.
 func (w *world) of(name string) v1alpha1.ModelReleaseStatus {
 	w.t.Helper()
