@@ -34,7 +34,7 @@ func TestSuspend(t *testing.T) {
 	w.until(production, "v2", v1alpha1.Healthy)
 	w.eventually("scaled back", func() bool { return *w.deployment("iris").Spec.Replicas == 1 })
 
-	until := metav1.NewTime(time.Now().Add(2 * time.Second))
+	until := metav1.NewTime(time.Now().Add(3 * time.Second).Truncate(time.Second)) // the API keeps whole seconds
 	w.ask(func(s *v1alpha1.ModelReleaseSpec) { s.Suspend = &v1alpha1.Suspend{Until: &until} })
 	w.git("revert", "--no-edit", "HEAD")
 	w.until(production, "v1", v1alpha1.Healthy)
