@@ -40,6 +40,6 @@ deps: ## what a real node needs of Debian: headers for runc, ip and iptables
 demo: deps ## the main story on real parts (as root on Linux with a real node)
 	go run ./examples/iris/demo
 
-bench: ## how long a rendering and a load take
-	go test -run '^$$' -bench . ./registry ./render
-
+bench: devcluster ## every number the README claims, with a peer or a physical limit beside it; about 40 minutes
+	go test -run '^$$' -bench . ./registry ./render ./gitops
+	go run ./examples/scale

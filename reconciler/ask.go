@@ -9,19 +9,19 @@ import (
 )
 
 // heed reads the ModelRelease again when a person changed its spec, and takes up what was asked. A suspended
-// release is left alone, until the time returned if it has an end.
-func (r *Reconciler) heed(ctx context.Context, site *site, s *state) (suspended bool, again time.Duration, err error) {
+// release is left alone, and looked at again when the suspension ends.
+func (r *Reconciler) heed(ctx context.Context, site *site, s *state) (suspended bool, err error) {
 	if s.release == nil {
-		return false, 0, nil
+		return false, nil
 	}
 	if site.watcher.Load().Generation(s.release) > s.release.Generation {
 		fresh, err := r.read(ctx, s)
 		if err != nil {
-			return false, 0, fmt.Errorf("reading %s again: %w", s.key, err)
+			return false, fmt.Errorf("reading %s again: %w", s.key, err)
 		}
 		if fresh == nil || fresh.Spec.Claim != s.release.Spec.Claim {
 			s.unsure = true
-			return false, 0, r.reread(ctx, s)
+			return false, r.reread(ctx, s)
 		}
 		fresh.Status = s.release.Status // what is known here and not written yet
 		s.release = fresh
@@ -29,15 +29,18 @@ func (r *Reconciler) heed(ctx context.Context, site *site, s *state) (suspended 
 	if asked := s.release.Spec.Request; asked != nil && !asked.At.Equal(&s.release.Status.Answered) {
 		r.answer(s, asked)
 	}
-	if stop := s.release.Spec.Suspend; stop != nil {
+	stop := s.release.Spec.Suspend
+	s.still.Store(s.release.Status.Held != nil || stop != nil)
+	if stop != nil {
 		if stop.Until == nil {
-			return true, 0, nil
+			return true, nil
 		}
 		if left := time.Until(stop.Until.Time); left > 0 {
-			return true, left, nil
+			site.queue.AddAfter(s.key, left)
+			return true, nil
 		}
 	}
-	return false, 0, nil
+	return false, nil
 }
 
 // answer takes up a request: the next status write says so. Either one ends a hold, and a retry applies again

@@ -21,6 +21,7 @@ type desired struct {
 	keys     map[registry.Key]string         // inputKey per sound release
 	since    map[registry.Key]gitops.Hash    // the newest commit that may have changed the release
 	waves    map[registry.Key]*rollout       // of releases that a shared change moves
+	dropped  []registry.Key                  // those that left the waves of the commit before
 	users    map[registry.Key][]registry.Key // who depends on a release
 	refused  map[string]string               // environment -> why nothing of it is deleted
 	seen     time.Time                       // when the commit was seen
@@ -52,6 +53,9 @@ func (r *Reconciler) desire(ctx context.Context, snapshot *gitops.Snapshot, mode
 	moved := map[registry.Key]*registry.Release{}
 	for _, key := range models.Touched() {
 		release := models.Release(key)
+		if w := next.waves[key]; w != nil && (release == nil || !r.mine(key.Environment)) {
+			next.dropped = append(next.dropped, key)
+		}
 		if release == nil || !r.mine(key.Environment) {
 			delete(next.keys, key)
 			delete(next.since, key)
@@ -73,6 +77,9 @@ func (r *Reconciler) desire(ctx context.Context, snapshot *gitops.Snapshot, mode
 			next.since[key] = snapshot.Hash()
 		}
 		next.keys[key] = input
+		if next.waves[key] != nil {
+			next.dropped = append(next.dropped, key)
+		}
 		delete(next.waves, key)
 	}
 	shared, err := r.attribute(ctx, next, moved)

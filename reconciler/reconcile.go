@@ -22,7 +22,7 @@ func (r *Reconciler) follow(ctx context.Context, tip gitops.Hash) error {
 	if err != nil {
 		return fmt.Errorf("reading the registry at %s: %w", tip, err)
 	}
-	first := r.desired.Load() == nil
+	before := r.desired.Load()
 	next, err := r.desire(ctx, snapshot, models)
 	if err != nil {
 		return err
@@ -32,8 +32,12 @@ func (r *Reconciler) follow(ctx context.Context, tip gitops.Hash) error {
 	for _, key := range r.changed(next, models.Touched()) {
 		r.enqueue(key)
 	}
-	if first {
+	if before == nil {
 		r.missed()
+		return nil
+	}
+	for _, key := range next.dropped {
+		r.advance(before.waves[key], key, true)
 	}
 	return nil
 }
@@ -48,8 +52,8 @@ func (r *Reconciler) reconcile(ctx context.Context, site *site, s *state) (time.
 	if err := r.reread(ctx, s); err != nil {
 		return 0, err
 	}
-	if suspended, again, err := r.heed(ctx, site, s); suspended || err != nil {
-		return again, err
+	if suspended, err := r.heed(ctx, site, s); suspended || err != nil {
+		return 0, err
 	}
 	target, err := r.target(ctx, want, s)
 	switch {

@@ -175,6 +175,7 @@ func (r *Reconciler) wait(ctx context.Context, s *state, t *target, reason, mess
 // record remembers that the target's inputs need no more work, unless a hold must be looked at with each tip.
 func (r *Reconciler) record(s *state, t *target) {
 	s.held.Store(s.release.Status.Held != nil)
+	s.still.Store(s.release.Status.Held != nil)
 	s.served.Store(true)
 	if s.release.Status.Held != nil {
 		return

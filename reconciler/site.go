@@ -126,7 +126,7 @@ func (r *Reconciler) missed() {
 		drifted := s.release != nil && len(site.watcher.Load().Drifted(s.release)) > 0
 		s.work.Unlock()
 		if drifted {
-			site.queue.Add(s.key)
+			r.enqueue(s.key)
 		}
 	}
 }

@@ -37,6 +37,7 @@ type state struct {
 	trouble   atomicString // why the last try came to nothing
 	build     atomic.Pointer[building]
 	served    atomic.Bool            // it was healthy once
+	still     atomic.Bool            // held or suspended: no commit of others moves it
 	held      atomic.Bool            // a revision of it is held back
 	recorded  atomic.Pointer[string] // the input key that is settled; nil when it is not
 	place     atomicString           // the namespace
@@ -95,6 +96,7 @@ func (s *state) recall(mr *v1alpha1.ModelRelease) {
 	s.release = mr
 	s.place.Store(mr.Namespace)
 	s.held.Store(mr.Status.Held != nil)
+	s.still.Store(mr.Status.Held != nil || mr.Spec.Suspend != nil)
 	s.served.Store(mr.Status.Healthy.Commit != "")
 	if len(s.moved) == 0 && !mr.Pending() && mr.Status.Phase == v1alpha1.Healthy && mr.Status.Held == nil {
 		key := mr.Status.Applied.InputKey

@@ -53,6 +53,8 @@ func (r *Reconciler) plan(next *desired, shared []registry.Key) {
 				}
 			}
 		}
+		// What is held or suspended goes nowhere, and would hold up all the others.
+		keys = slices.DeleteFunc(keys, func(key registry.Key) bool { return r.state(key).still.Load() })
 		if len(keys) < 2 {
 			continue
 		}
@@ -135,7 +137,23 @@ func (w *rollout) settle(key registry.Key, healthy bool) (next []registry.Key, s
 
 // outcome tells a release's rollout, and who depends on it, what came of it.
 func (r *Reconciler) outcome(want *desired, key registry.Key, healthy bool) {
-	w := want.waves[key]
+	r.advance(want.waves[key], key, healthy)
+	if !healthy {
+		return
+	}
+	for _, old := range r.left(key) {
+		r.enqueue(old)
+	}
+	for _, user := range want.users[key] {
+		if recorded := r.state(user).recorded.Load(); recorded == nil || *recorded != want.keys[user] {
+			r.enqueue(user)
+		}
+	}
+}
+
+// advance counts a release's outcome in a rollout and begins the wave that may come after it. A release that a newer
+// commit takes out of the rollout counts as healthy.
+func (r *Reconciler) advance(w *rollout, key registry.Key, healthy bool) {
 	next, soak, stopped := w.settle(key, healthy)
 	if stopped {
 		r.cfg.Log.Error("a shared change is stopped; git revert takes it back from all its releases at once",
@@ -147,15 +165,5 @@ func (r *Reconciler) outcome(want *desired, key registry.Key, healthy bool) {
 	}
 	for _, k := range next {
 		r.enqueueAfter(k, soak)
-	}
-	if healthy {
-		for _, old := range r.left(key) {
-			r.enqueue(old)
-		}
-		for _, user := range want.users[key] {
-			if recorded := r.state(user).recorded.Load(); recorded == nil || *recorded != want.keys[user] {
-				r.enqueue(user)
-			}
-		}
 	}
 }

@@ -38,10 +38,27 @@ func TestWaves(t *testing.T) {
 		w.eventually(name+" healthy at the shared change", func() bool { return w.of(name).Healthy.Commit == head })
 	}
 
+	// A release that is held, and one that a newer commit of its own takes along, hold up nobody.
+	w.edit("releases/b/production.yaml", "version: v1", "version: v3") // its simulated pods crash
+	w.commit("b breaks")
+	w.eventually("held", func() bool { return w.of("b").Phase == v1alpha1.RolledBack })
+	w.edit(deployment, "terminationGracePeriodSeconds: 11", "terminationGracePeriodSeconds: 12")
+	w.commit("another shared change")
+	head = w.git("rev-parse", "HEAD")
+	w.edit("releases/a/production.yaml", "version: v1", "version: v2")
+	w.commit("a at v2, while its wave is under way or not")
+	for _, name := range []string{"c", "d"} {
+		w.eventually(name+" healthy at the second shared change", func() bool { return w.of(name).Healthy.Commit == head })
+	}
+	if status := w.of("b"); status.Held == nil || status.Applied.Version != "v1" {
+		t.Errorf("b: %+v", status)
+	}
+	w.eventually("a at v2", func() bool { return w.of("a").Healthy.Version == "v2" })
+
 	w.edit(deployment, "periodSeconds: 2", "periodSeconds: -2") // the API server refuses it
 	w.commit("a shared change that is wrong")
 	w.eventually("failed in the first wave", func() bool { return w.of("a").Held != nil })
-	for _, name := range names[1:] {
+	for _, name := range names[2:] {
 		if status := w.of(name); status.Held != nil || status.Phase != v1alpha1.Healthy {
 			t.Errorf("%s was moved by a shared change that had failed: %+v", name, status)
 		}

@@ -164,8 +164,12 @@ func trim(o any) (any, error) {
 	if ok {
 		m.SetAnnotations(map[string]string{revisionAnnotation: revision})
 	}
+	m.SetFinalizers(nil)
+	m.SetGenerateName("")
 	if pod, ok := o.(*corev1.Pod); ok {
 		trimPod(pod)
+	} else { // a pod's labels tell its revision
+		m.SetLabels(map[string]string{LabelRelease: m.GetLabels()[LabelRelease]})
 	}
 	return o, nil
 }

@@ -13,6 +13,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -57,6 +58,7 @@ type Line struct {
 
 // Main follows cfg until in ends or ctx does.
 func Main(ctx context.Context, cfg Config, in io.Reader, out io.Writer) error {
+	debug.SetGCPercent(30) // as davit does
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop, err := profile(cfg.Profile)

@@ -6,7 +6,8 @@ import (
 	"runtime/pprof"
 )
 
-// profile writes a CPU profile to file until the returned function is called; nothing when file is empty.
+// profile writes a CPU profile to file until the returned function is called, and then one of the heap beside it;
+// nothing when file is empty.
 func profile(file string) (stop func(), err error) {
 	if file == "" {
 		return func() {}, nil
@@ -22,5 +23,9 @@ func profile(file string) (stop func(), err error) {
 	return func() {
 		pprof.StopCPUProfile()
 		out.Close()
+		if heap, err := os.Create(file + ".heap"); err == nil {
+			_ = pprof.Lookup("heap").WriteTo(heap, 0)
+			heap.Close()
+		}
 	}, nil
 }

@@ -41,6 +41,7 @@ kind: Service
 metadata:
   name: runtime
 spec:
+  clusterIP: None
   selector:
     app.kubernetes.io/name: runtime
   ports:
