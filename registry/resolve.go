@@ -96,16 +96,16 @@ func (c *check) runtime(ref string, env *Environment) *Runtime {
 		c.fault([]string{"runtime"}, "spec.runtime is missing (have %s)", some(c.hint(c.n.hints.runtimes)))
 		return nil
 	}
-	name, version, pinned := strings.Cut(ref, "@")
-	if !pinned {
+	if !strings.Contains(ref, "@") {
 		if env == nil {
 			return nil
 		}
-		if version = env.Spec.Runtimes[name]; version == "" {
-			c.fault([]string{"runtime"}, "runtime %q has no version here; write %q, or give it one under runtimes in %s", name, name+"@VERSION", env.Path)
+		version := env.Spec.Runtimes[ref]
+		if version == "" {
+			c.fault([]string{"runtime"}, "runtime %q has no version here; write %q, or give it one under runtimes in %s", ref, ref+"@VERSION", env.Path)
 			return nil
 		}
-		ref = name + "@" + version
+		ref += "@" + version
 	}
 	c.entry.names.runtime = ref
 	units := c.n.runtimes.named(ref)

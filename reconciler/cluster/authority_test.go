@@ -34,9 +34,8 @@ func TestKindsThatAreNotAllowed(t *testing.T) {
 }
 
 func TestObjectsAreWrittenAsTheServiceAccount(t *testing.T) {
-	var account string
-	c, ns := open(t)
-	account = "system:serviceaccount:" + ns + ":writer"
+	_, ns := open(t)
+	account := "system:serviceaccount:" + ns + ":writer"
 	rules := []rbacv1.PolicyRule{{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, Verbs: []string{"get", "create", "patch"}}}
 	if _, err := client.RbacV1().Roles(ns).Create(t.Context(), &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "writer"}, Rules: rules}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -46,7 +45,7 @@ func TestObjectsAreWrittenAsTheServiceAccount(t *testing.T) {
 	if _, err := client.RbacV1().RoleBindings(ns).Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	c = reopen(t, ns, func(cfg *cluster.Config) { cfg.Impersonate = rest.ImpersonationConfig{UserName: account} })
+	c := reopen(t, ns, func(cfg *cluster.Config) { cfg.Impersonate = rest.ImpersonationConfig{UserName: account} })
 	watch(t, c) // as davit itself: the account may not list anything
 	mr := claim(t, c, ns, "c1", nil)
 	eventually(t, func() error { // RBAC is cached for a moment
