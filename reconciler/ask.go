@@ -33,14 +33,25 @@ func (r *Reconciler) heed(ctx context.Context, site *site, s *state) (suspended 
 	s.still.Store(s.release.Status.Held != nil || stop != nil)
 	if stop != nil {
 		if stop.Until == nil {
-			return true, nil
+			return true, r.observe(ctx, s)
 		}
 		if left := time.Until(stop.Until.Time); left > 0 {
 			site.queue.AddAfter(s.key, left)
-			return true, nil
+			return true, r.observe(ctx, s)
 		}
 	}
 	return false, nil
+}
+
+// observe answers a spec that a person changed when nothing else writes the status: otherwise kstatus would wait for
+// an answer, and the next controller take the request up again.
+func (r *Reconciler) observe(ctx context.Context, s *state) error {
+	st := s.release.Status
+	if s.release.Pending() || st.ObservedGeneration == s.release.Generation {
+		return nil
+	}
+	s.phase(st.Phase, st.Reason, st.Message)
+	return r.write(ctx, s)
 }
 
 // answer takes up a request: the next status write says so. Either one ends a hold, and a retry applies again

@@ -27,6 +27,10 @@ func TestSuspend(t *testing.T) {
 	w.commit("v2 everywhere")
 	w.until(staging, "v2", v1alpha1.Healthy)
 	w.scale("iris", 2)
+	w.eventually("answered", func() bool {
+		mr := w.release("production")
+		return mr.Status.ObservedGeneration == mr.Generation
+	})
 	if got := w.status("production"); got.Applied.Version != "v1" {
 		t.Errorf("a suspended release went to %s", got.Applied.Version)
 	}
@@ -34,7 +38,13 @@ func TestSuspend(t *testing.T) {
 	w.until(production, "v2", v1alpha1.Healthy)
 	w.eventually("scaled back", func() bool { return *w.deployment("iris").Spec.Replicas == 1 })
 
-	until := metav1.NewTime(time.Now().Add(3 * time.Second).Truncate(time.Second)) // the API keeps whole seconds
+	until := metav1.NewTime(time.Now().Add(5 * time.Second).Truncate(time.Second)) // the API keeps whole seconds
+	asked := metav1.NowMicro()
+	w.ask(func(s *v1alpha1.ModelReleaseSpec) { s.Request = &v1alpha1.Request{Action: v1alpha1.Resume, At: asked} })
+	w.eventually("answered", func() bool {
+		at := w.status("production").Answered
+		return at.Time.Equal(asked.Time.Truncate(time.Microsecond))
+	})
 	w.ask(func(s *v1alpha1.ModelReleaseSpec) { s.Suspend = &v1alpha1.Suspend{Until: &until} })
 	w.git("revert", "--no-edit", "HEAD")
 	w.until(production, "v1", v1alpha1.Healthy)

@@ -30,6 +30,9 @@ func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Dura
 	switch s.release.Status.Phase {
 	case v1alpha1.Healthy:
 		r.record(s, t)
+		if err := r.observe(ctx, s); err != nil {
+			return 0, err
+		}
 		if again, err := r.drift(ctx, s, t); err != nil || again > 0 {
 			return again, err
 		}
