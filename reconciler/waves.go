@@ -102,10 +102,10 @@ func (w *rollout) left(key registry.Key) time.Duration {
 	return max(time.Until(w.from), 0)
 }
 
-// complete says whether the present wave and those before it are healthy.
+// complete says whether the present wave and those before it are settled.
 func (w *rollout) complete() bool {
 	for _, key := range w.order[:w.sizes[w.wave]] {
-		if !w.done[key] {
+		if !w.done[key] && !w.failed[key] {
 			return false
 		}
 	}
@@ -113,20 +113,23 @@ func (w *rollout) complete() bool {
 }
 
 // settle counts a release that became healthy or failed. It returns whose turn comes next and how long the soak
-// before it is, and whether this failure stopped the rollout.
+// before it is, and whether this failure stopped the rollout. Fewer failures than that hold up nobody.
 func (w *rollout) settle(key registry.Key, healthy bool) (next []registry.Key, soak time.Duration, stopped bool) {
 	if w == nil {
 		return nil, 0, false
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !healthy {
-		first := !w.failed[key]
+	if healthy {
+		w.done[key] = true
+		delete(w.failed, key)
+	} else if !w.failed[key] {
 		w.failed[key] = true
-		return nil, 0, first && len(w.failed) == w.limit
+		delete(w.done, key)
+		if len(w.failed) == w.limit {
+			return nil, 0, true
+		}
 	}
-	w.done[key] = true
-	delete(w.failed, key)
 	if w.wave+1 >= len(w.sizes) || len(w.failed) >= w.limit || !w.complete() {
 		return nil, 0, false
 	}
@@ -157,7 +160,7 @@ func (r *Reconciler) advance(w *rollout, key registry.Key, healthy bool) {
 	next, soak, stopped := w.settle(key, healthy)
 	if stopped {
 		r.cfg.Log.Error("a shared change is stopped; git revert takes it back from all its releases at once",
-			"environment", w.environment, "commit", w.commit.String(), "failed", len(w.failed), "last", key.Name)
+			"environment", w.environment, "commit", w.commit.String(), "last", key.Name)
 	}
 	if len(next) > 0 {
 		r.cfg.Log.Info("the next wave begins", "environment", w.environment, "commit", w.commit.String(),
