@@ -12,6 +12,7 @@ import (
 
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry"
 	"github.com/davit-dev/davit/registry/image"
 	"github.com/davit-dev/davit/render"
@@ -43,6 +44,8 @@ type Config struct {
 	// Followed receives each commit that was followed, or why it could not be; it is called by one goroutine. May
 	// be nil.
 	Followed func(commit gitops.Hash, err error)
+	// Rollouts receives the shared changes under way or stopped whenever they change, one call at a time. May be nil.
+	Rollouts func([]v1alpha1.Rollout)
 }
 
 // Grant is what one environment may do, whatever the repository says; environment.yaml can only narrow it.
@@ -74,6 +77,8 @@ type Reconciler struct {
 	// closed when it empties.
 	open map[registry.Key]int
 	idle chan struct{}
+	showing sync.Mutex
+	shown   []v1alpha1.Rollout // as told last
 	// leaving holds renamed releases that stay until their successor is healthy.
 	leaving map[registry.Key]registry.Key
 }
@@ -94,6 +99,9 @@ func New(cfg Config) (*Reconciler, error) {
 	}
 	if cfg.Followed == nil {
 		cfg.Followed = func(gitops.Hash, error) {}
+	}
+	if cfg.Rollouts == nil {
+		cfg.Rollouts = func([]v1alpha1.Rollout) {}
 	}
 	if cfg.Report == nil {
 		cfg.Report = func(Report) {}

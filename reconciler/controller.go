@@ -126,6 +126,9 @@ func (cfg ControllerConfig) run(ctx context.Context, mr *v1alpha1.ModelRegistry,
 		Followed: func(commit gitops.Hash, err error) {
 			cfg.tell(ctx, mr, log, gitops.Commit{Hash: commit}.Revision(source.Branch()), err)
 		},
+		Rollouts: func(rollouts []v1alpha1.Rollout) {
+			cfg.status(ctx, mr, log, func(st *v1alpha1.ModelRegistryStatus) { st.Rollouts = rollouts })
+		},
 	})
 	if err != nil {
 		return err
@@ -181,14 +184,18 @@ func (cfg ControllerConfig) tell(ctx context.Context, mr *v1alpha1.ModelRegistry
 	if err != nil {
 		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, "NotFollowed", err.Error()
 	}
-	write := cfg.Cluster.WriteRegistryStatus(ctx, mr.Namespace, mr.Name, func(live *v1alpha1.ModelRegistry) {
+	cfg.status(ctx, mr, log, func(st *v1alpha1.ModelRegistryStatus) {
 		if err == nil {
-			live.Status.Revision = revision
+			st.Revision = revision
 		}
-		live.Status.ObservedGeneration = mr.Generation
-		setCondition(&live.Status.Conditions, ready)
+		st.ObservedGeneration = mr.Generation
+		setCondition(&st.Conditions, ready)
 	})
-	if write != nil && ctx.Err() == nil {
-		log.Warn("status of the registry not written", "error", write)
+}
+
+func (cfg ControllerConfig) status(ctx context.Context, mr *v1alpha1.ModelRegistry, log *slog.Logger, change func(*v1alpha1.ModelRegistryStatus)) {
+	err := cfg.Cluster.WriteRegistryStatus(ctx, mr.Namespace, mr.Name, func(live *v1alpha1.ModelRegistry) { change(&live.Status) })
+	if err != nil && ctx.Err() == nil {
+		log.Warn("status of the registry not written", "error", err)
 	}
 }

@@ -27,13 +27,13 @@ func (r *Reconciler) lacks(want *desired, t *target) (why string, hopeless bool)
 	for _, name := range t.release.Serving.DependsOn {
 		on := registry.Key{Environment: t.release.Environment.Name, Name: name}
 		s := r.state(on)
-		input, recorded := want.keys[on], s.recorded.Load()
+		input := want.keys[on]
 		switch {
 		case input == "":
 			return fmt.Sprintf("depends on %s, which has a fault", on), true
 		case s.held.Load():
 			return fmt.Sprintf("depends on %s, which is held", on), true
-		case recorded == nil || *recorded != input:
+		case !s.at(input):
 			return fmt.Sprintf("depends on %s, which is not healthy at %.12s yet", on, want.since[on].String()), false
 		}
 	}

@@ -108,15 +108,14 @@ func (r *Reconciler) changed(next *desired, touched []registry.Key) (keys []regi
 		}
 	}
 	for key, s := range r.states {
-		input, recorded := next.keys[key], s.recorded.Load()
-		if input != "" {
-			if (recorded == nil || *recorded != input) && next.waves[key].open(key) {
+		if input := next.keys[key]; input != "" {
+			if !s.at(input) && next.waves[key].open(key) {
 				keys = append(keys, key)
 			}
 			continue
 		}
 		// A broken release may have a rollout or a rollback under way.
-		if _, broken := next.models.Broken[key]; !broken || recorded == nil {
+		if _, broken := next.models.Broken[key]; !broken || s.recorded.Load() == nil {
 			keys = append(keys, key)
 		}
 	}

@@ -32,6 +32,7 @@ func (r *Reconciler) follow(ctx context.Context, tip gitops.Hash) error {
 	for _, key := range r.changed(next, models.Touched()) {
 		r.enqueue(key)
 	}
+	r.showRollouts()
 	if before == nil {
 		r.missed()
 		return nil

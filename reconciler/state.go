@@ -40,7 +40,8 @@ type state struct {
 	still     atomic.Bool            // held or suspended: no commit of others moves it
 	held      atomic.Bool            // a revision of it is held back
 	recorded  atomic.Pointer[string] // the input key that is settled; nil when it is not
-	place     atomicString           // the namespace
+	past      atomic.Pointer[[]string] // input keys at which it was healthy
+	place     atomicString             // the namespace
 	inCluster atomic.Bool
 }
 
@@ -98,18 +99,24 @@ func (s *state) recall(mr *v1alpha1.ModelRelease) {
 	s.held.Store(mr.Status.Held != nil)
 	s.still.Store(mr.Status.Held != nil || mr.Spec.Suspend != nil)
 	s.served.Store(mr.Status.Healthy.Commit != "")
+	s.remember()
 	if len(s.moved) == 0 && !mr.Pending() && mr.Status.Phase == v1alpha1.Healthy && mr.Status.Held == nil {
 		key := mr.Status.Applied.InputKey
 		s.recorded.Store(&key)
 	}
 }
 
+// at says that the release is settled with these very inputs.
+func (s *state) at(input string) bool {
+	recorded := s.recorded.Load()
+	return recorded != nil && *recorded == input
+}
+
 // settledAt is the commit a release was healthy at with these very inputs.
 func (s *state) settledAt(input string) (commit gitops.Hash, ok bool) {
 	s.work.Lock()
 	defer s.work.Unlock()
-	recorded := s.recorded.Load()
-	if recorded == nil || *recorded != input || s.release == nil {
+	if !s.at(input) || s.release == nil {
 		return gitops.Hash{}, false
 	}
 	return gitops.ParseHash(s.release.Status.Applied.Commit), true
@@ -193,8 +200,29 @@ func (s *state) outcome(what v1alpha1.Phase, of v1alpha1.Revision, reason string
 		from = st.Healthy.Version
 	}
 	o := v1alpha1.Outcome{Commit: of.Commit, Version: of.Version, Image: of.Image, Outcome: what, Reason: reason, From: from, At: metav1.Now()}
+	if what == v1alpha1.Healthy {
+		o.InputKey = of.InputKey
+	}
 	st.Outcomes = append([]v1alpha1.Outcome{o}, st.Outcomes...)
 	st.Outcomes = st.Outcomes[:min(len(st.Outcomes), outcomesKept)]
+	s.remember()
+}
+
+// remember keeps the inputs of the outcomes where they are read while the release is worked on.
+func (s *state) remember() {
+	var past []string
+	for _, o := range s.release.Status.Outcomes {
+		if o.InputKey != "" {
+			past = append(past, o.InputKey)
+		}
+	}
+	s.past.Store(&past)
+}
+
+// wasHealthyAt says that the release was healthy with these very inputs, as far back as its outcomes tell.
+func (s *state) wasHealthyAt(input string) bool {
+	past := s.past.Load()
+	return past != nil && slices.Contains(*past, input)
 }
 
 // phase sets the phase with its reason and the conditions that say the same to kstatus and kubectl wait.

@@ -1,12 +1,17 @@
 package reconciler
 
 import (
+	"cmp"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/davit-dev/davit/gitops"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry"
 )
 
@@ -53,8 +58,11 @@ func (r *Reconciler) plan(next *desired, shared []registry.Key) {
 				}
 			}
 		}
-		// What is held or suspended goes nowhere, and would hold up all the others.
-		keys = slices.DeleteFunc(keys, func(key registry.Key) bool { return r.state(key).still.Load() })
+		// What is held or suspended goes nowhere, and would hold up all the others; a way back waits for nobody.
+		keys = slices.DeleteFunc(keys, func(key registry.Key) bool {
+			s := r.state(key)
+			return s.still.Load() || s.wasHealthyAt(next.keys[key]) && !s.at(next.keys[key])
+		})
 		if len(keys) < 2 {
 			continue
 		}
@@ -66,7 +74,7 @@ func (r *Reconciler) plan(next *desired, shared []registry.Key) {
 		}
 		for i, key := range keys {
 			w.rank[key], next.waves[key] = i, w
-			if recorded := r.state(key).recorded.Load(); recorded != nil && *recorded == next.keys[key] {
+			if r.state(key).at(next.keys[key]) {
 				w.done[key] = true
 			}
 		}
@@ -148,7 +156,7 @@ func (r *Reconciler) outcome(want *desired, key registry.Key, healthy bool) {
 		r.enqueue(old)
 	}
 	for _, user := range want.users[key] {
-		if recorded := r.state(user).recorded.Load(); recorded == nil || *recorded != want.keys[user] {
+		if !r.state(user).at(want.keys[user]) {
 			r.enqueue(user)
 		}
 	}
@@ -169,4 +177,54 @@ func (r *Reconciler) advance(w *rollout, key registry.Key, healthy bool) {
 	for _, k := range next {
 		r.enqueueAfter(k, soak)
 	}
+	if w != nil {
+		r.showRollouts()
+	}
+}
+
+// showRollouts tells of the rollouts under way or stopped when they are others than those told last.
+func (r *Reconciler) showRollouts() {
+	want := r.desired.Load()
+	if want == nil {
+		return
+	}
+	r.showing.Lock()
+	defer r.showing.Unlock()
+	shown := []v1alpha1.Rollout{} // not nil: also that there are none is told once
+	seen := map[*rollout]bool{}
+	for _, w := range want.waves {
+		if seen[w] {
+			continue
+		}
+		seen[w] = true
+		if status, under := w.status(); under {
+			shown = append(shown, status)
+		}
+	}
+	slices.SortFunc(shown, func(a, b v1alpha1.Rollout) int {
+		return cmp.Or(strings.Compare(a.Environment, b.Environment), strings.Compare(a.Commit, b.Commit))
+	})
+	if !reflect.DeepEqual(shown, r.shown) {
+		r.shown = shown
+		r.cfg.Rollouts(shown)
+	}
+}
+
+// status is what people see of a rollout, and whether there is anything left to see.
+func (w *rollout) status() (v1alpha1.Rollout, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := v1alpha1.Rollout{
+		Environment: w.environment, Commit: w.commit.String(), Wave: w.wave + 1, Waves: len(w.sizes),
+		Begun: w.sizes[w.wave], Releases: len(w.order), Stopped: len(w.failed) >= w.limit,
+	}
+	for key := range w.failed {
+		s.Failed = append(s.Failed, key.Name)
+	}
+	slices.Sort(s.Failed)
+	if time.Now().Before(w.from) {
+		s.Begun = w.sizes[w.wave-1]
+		s.NotBefore = &metav1.Time{Time: w.from.Truncate(time.Second)}
+	}
+	return s, s.Stopped || !w.complete() || w.wave+1 < len(w.sizes)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/davit-dev/davit/reconciler"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
@@ -65,6 +66,39 @@ func TestWaves(t *testing.T) {
 	}
 	w.git("revert", "--no-edit", "HEAD")
 	w.eventually("free of the hold", func() bool { status := w.of("a"); return status.Held == nil && status.Phase == v1alpha1.Healthy })
+}
+
+// TestWayBack: what takes a shared change back goes through no waves, and the rollout under way is told meanwhile.
+func TestWayBack(t *testing.T) {
+	w := newWorld(t)
+	names := []string{"a", "b", "c", "d"}
+	w.add(names...)
+	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 100ms\n  fleet: {waves: [50%, 100%], soak: 1h}")
+	w.remove("releases/iris")
+	w.commit("four releases")
+	told := make(chan []v1alpha1.Rollout, 100)
+	w.follow(func(c *reconciler.Config) { c.Rollouts = func(r []v1alpha1.Rollout) { told <- r } })
+	w.all(names...)
+	first := w.of("c").Healthy.Commit
+	w.edit("runtimes/iris-server/0.1.0/deployment.yaml", "terminationGracePeriodSeconds: 10", "terminationGracePeriodSeconds: 11")
+	w.commit("a shared change")
+	head := w.git("rev-parse", "HEAD")
+	for _, name := range names[:2] {
+		w.eventually(name+" healthy at the shared change", func() bool { return w.of(name).Healthy.Commit == head })
+	}
+	w.eventually("soaking", func() bool {
+		r := <-told
+		return len(r) == 1 && r[0].Commit == head && r[0].Wave == 2 && r[0].Begun == 2 && r[0].Releases == 4 && r[0].NotBefore != nil
+	})
+	w.git("revert", "--no-edit", "HEAD")
+	back := w.git("rev-parse", "HEAD")
+	for _, name := range names[:2] {
+		w.eventually(name+" back", func() bool { return w.of(name).Healthy.Commit == back })
+	}
+	w.eventually("no rollout left", func() bool { return len(<-told) == 0 })
+	if got := w.of("c").Applied.Commit; got != first {
+		t.Errorf("c was moved from %s to %s", first, got)
+	}
 }
 
 // TestDependsOn applies a release only when what it depends on is healthy at the same commit.

@@ -11,7 +11,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/davit-dev/davit/gitops"
-	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry"
 )
@@ -49,9 +48,48 @@ func statusCommand(a *app) *cobra.Command {
 			fmt.Fprintln(cmd.ErrOrStderr(), "davit: no releases in the cluster; davit sync brings them there")
 			return nil
 		}
-		return printData(cmd.OutOrStdout(), *format, releases, header, rows)
+		if err := printData(cmd.OutOrStdout(), *format, releases, header, rows); err != nil || *format != "table" {
+			return err
+		}
+		return a.printRollouts(cmd, args)
 	}
 	return c
+}
+
+// printRollouts tells of the shared changes that ModelRegistries say are under way; who may not read those has none.
+func (a *app) printRollouts(cmd *cobra.Command, args []string) error {
+	target, err := a.cluster(cmd.Context())
+	if err != nil {
+		return err
+	}
+	registries, err := target.Registries(cmd.Context())
+	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	for _, mr := range registries {
+		for _, r := range mr.Status.Rollouts {
+			if len(args) == 0 || strings.HasPrefix(args[0]+"/", r.Environment+"/") {
+				fmt.Fprintln(cmd.OutOrStdout(), rollout(r))
+			}
+		}
+	}
+	return nil
+}
+
+func rollout(r v1alpha1.Rollout) string {
+	text := fmt.Sprintf("%s: shared change %s, wave %d of %d, %d of %s begun", r.Environment, short(r.Commit), r.Wave, r.Waves, r.Begun, counted(r.Releases, "release"))
+	if len(r.Failed) > 0 {
+		text += "; failed: " + strings.Join(r.Failed, ", ")
+	}
+	switch {
+	case r.Stopped:
+		text += "; stopped: git revert " + short(r.Commit) + " takes it back from all at once"
+	case r.NotBefore != nil:
+		text += "; this wave begins " + r.NotBefore.Local().Format(time.DateTime)
+	}
+	return text
 }
 
 // versions is the applied version and, while a claim has no outcome, the one on its way.
@@ -134,11 +172,7 @@ func (a *app) clusterReleases(ctx context.Context, args []string) ([]*v1alpha1.M
 	if err != nil {
 		return nil, err
 	}
-	config, err := a.rest()
-	if err != nil {
-		return nil, err
-	}
-	target, err := cluster.New(ctx, cluster.Config{REST: config})
+	target, err := a.cluster(ctx)
 	if err != nil {
 		return nil, err
 	}

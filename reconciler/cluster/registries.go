@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -41,6 +42,19 @@ func (c *Cluster) WatchRegistries(ctx context.Context, namespace string, tell fu
 	return ctx.Err()
 }
 
+// Registries lists the ModelRegistries of the Config's namespaces.
+func (c *Cluster) Registries(ctx context.Context) (all []v1alpha1.ModelRegistry, err error) {
+	for _, namespace := range c.namespaces {
+		list := &v1alpha1.ModelRegistryList{}
+		err := c.releases.Get().NamespaceIfScoped(namespace, namespace != "").Resource(v1alpha1.RegistryResource).Do(ctx).Into(list)
+		if err != nil {
+			return nil, fmt.Errorf("listing ModelRegistries: %w", err)
+		}
+		all = append(all, list.Items...)
+	}
+	return all, nil
+}
+
 // WriteRegistryStatus writes what change makes of a ModelRegistry's status. A lost race is tried again; a
 // ModelRegistry that is gone is none of anybody's business.
 func (c *Cluster) WriteRegistryStatus(ctx context.Context, namespace, name string, change func(*v1alpha1.ModelRegistry)) error {
@@ -50,7 +64,11 @@ func (c *Cluster) WriteRegistryStatus(ctx context.Context, namespace, name strin
 		if err := get.Do(ctx).Into(mr); err != nil {
 			return orGone(err)
 		}
+		before := mr.Status.DeepCopy()
 		change(mr)
+		if equality.Semantic.DeepEqual(before, &mr.Status) {
+			return nil
+		}
 		mr.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(v1alpha1.RegistryKind))
 		err := c.write(ctx, func() error {
 			return c.releases.Put().Namespace(namespace).Resource(v1alpha1.RegistryResource).Name(name).SubResource("status").

@@ -106,6 +106,10 @@ type ModelRegistryStatus struct {
 	// Revision is the commit followed last, "branch@sha1:<12 hex>".
 	// +optional
 	Revision string `json:"revision,omitempty"`
+	// Rollouts are the shared changes that go through an environment in waves and are not at their end.
+	// +optional
+	// +listType=atomic
+	Rollouts []Rollout `json:"rollouts,omitempty"`
 	// Conditions holds Ready: whether the repository is followed as the spec says.
 	// +optional
 	// +listType=map
@@ -113,4 +117,28 @@ type ModelRegistryStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+}
+
+// Rollout is a commit whose change of a shared file goes through an environment's releases in waves.
+type Rollout struct {
+	Environment string `json:"environment"`
+	// Commit is the full hash.
+	Commit string `json:"commit"`
+	// Wave is the present one of Waves, from 1.
+	Wave  int `json:"wave"`
+	Waves int `json:"waves"`
+	// Begun is how many of Releases have had their turn.
+	Begun    int `json:"begun"`
+	Releases int `json:"releases"`
+	// NotBefore is when the present wave begins, while the soak before it lasts.
+	// +optional
+	NotBefore *metav1.Time `json:"notBefore,omitempty"`
+	// Failed names the releases that failed.
+	// +optional
+	// +listType=atomic
+	Failed []string `json:"failed,omitempty"`
+	// Stopped says that as many failed as the environment bears: git revert takes the commit back from all its
+	// releases at once.
+	// +optional
+	Stopped bool `json:"stopped,omitempty"`
 }

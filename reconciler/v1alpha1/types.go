@@ -230,6 +230,9 @@ type Outcome struct {
 	Outcome Phase  `json:"outcome"`
 	// +optional
 	Reason string `json:"reason,omitempty"`
+	// InputKey is that of a revision that was healthy: what asks for the same again is a way back.
+	// +optional
+	InputKey string `json:"inputKey,omitempty"`
 	// From is the version or commit that was replaced.
 	// +optional
 	From string `json:"from,omitempty"`
