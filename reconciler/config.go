@@ -27,6 +27,8 @@ type Config struct {
 	// Grants say where each environment is and bound what the repository may ask for there; an environment
 	// without one is refused.
 	Grants map[string]Grant
+	// Former are places that environments moved away from.
+	Former []Former
 	// Only names the environments this controller works on; all when empty. The others are another's: they are
 	// neither applied nor deleted.
 	Only []string
@@ -75,8 +77,8 @@ type Reconciler struct {
 	states    map[registry.Key]*state
 	// open holds the releases that are queued or not settled, with how often each was queued; idle is
 	// closed when it empties.
-	open map[registry.Key]int
-	idle chan struct{}
+	open    map[registry.Key]int
+	idle    chan struct{}
 	showing sync.Mutex
 	shown   []v1alpha1.Rollout // as told last
 	// leaving holds renamed releases that stay until their successor is healthy.

@@ -114,15 +114,18 @@ func (cfg ControllerConfig) run(ctx context.Context, mr *v1alpha1.ModelRegistry,
 		return err
 	}
 	defer source.Close()
-	owner := mr.Namespace + "/" + mr.Name
 	grants := map[string]Grant{}
 	for _, granted := range mr.Spec.Environments {
-		if grants[granted.Name], err = cfg.grant(ctx, mr, granted, owner); err != nil {
+		if grants[granted.Name], err = cfg.grant(ctx, mr, granted, owner(mr)); err != nil {
 			return fmt.Errorf("environment %q: %w", granted.Name, err)
 		}
 	}
+	left, err := cfg.place(ctx, mr)
+	if err != nil {
+		return err
+	}
 	r, err := New(Config{
-		Source: source, Images: cfg.Images, Grants: grants, Only: cfg.Only, Owner: owner, Workers: cfg.Workers, Log: log, Report: cfg.Report,
+		Source: source, Images: cfg.Images, Grants: grants, Former: cfg.former(ctx, mr, log, left), Only: cfg.Only, Owner: owner(mr), Workers: cfg.Workers, Log: log, Report: cfg.Report,
 		Followed: func(commit gitops.Hash, err error) {
 			cfg.tell(ctx, mr, log, gitops.Commit{Hash: commit}.Revision(source.Branch()), err)
 		},
@@ -135,6 +138,8 @@ func (cfg ControllerConfig) run(ctx context.Context, mr *v1alpha1.ModelRegistry,
 	}
 	return cmp.Or(r.Run(ctx), errors.New("following ended"))
 }
+
+func owner(mr *v1alpha1.ModelRegistry) string { return mr.Namespace + "/" + mr.Name }
 
 // address is the URL with the credentials of the ModelRegistry's Secret.
 func (cfg ControllerConfig) address(ctx context.Context, mr *v1alpha1.ModelRegistry) (string, error) {

@@ -2,21 +2,18 @@ package reconciler
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path"
 	"strings"
 	"time"
 
-	"github.com/davit-dev/davit/reconciler/cluster"
-	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry"
 )
 
 // removeIfGone deletes a release the registry no longer has, unless a guard stops it. One that was renamed goes when
 // its successor is healthy.
 func (r *Reconciler) removeIfGone(ctx context.Context, want *desired, s *state) error {
-	if s.release == nil {
+	if s.release == nil && len(s.moved) == 0 {
 		r.forget(s)
 		return nil
 	}
@@ -27,13 +24,15 @@ func (r *Reconciler) removeIfGone(ctx context.Context, want *desired, s *state) 
 		r.leave(s.key, next)
 		return &parkedError{fmt.Sprintf("goes when %s is healthy, which serves the same model", next)}
 	}
-	for _, mr := range append(s.moved, s.release) {
-		if err := r.delete(ctx, mr); err != nil {
-			return fmt.Errorf("deleting %s: %w", s.key, err)
-		}
+	if s.release != nil {
+		s.moved = append(s.moved, elsewhere{ModelRelease: s.release})
 	}
-	r.cfg.Report(Report{Key: s.key, Version: s.release.Status.Applied.Version, Phase: Removed, Took: time.Since(want.seen)})
-	s.release, s.moved = nil, nil
+	version := s.moved[len(s.moved)-1].Status.Applied.Version
+	s.release = nil
+	if err := r.leaveFormer(ctx, s); err != nil {
+		return fmt.Errorf("deleting %s: %w", s.key, err)
+	}
+	r.cfg.Report(Report{Key: s.key, Version: version, Phase: Removed, Took: time.Since(want.seen)})
 	s.inCluster.Store(false)
 	r.forget(s)
 	return nil
@@ -42,6 +41,9 @@ func (r *Reconciler) removeIfGone(ctx context.Context, want *desired, s *state) 
 // successor is a release of the same model in the same environment that has never been healthy: what a rename looks
 // like.
 func (r *Reconciler) successor(want *desired, s *state) (registry.Key, bool) {
+	if s.release == nil {
+		return registry.Key{}, false
+	}
 	repository, _, _ := strings.Cut(s.release.Status.Applied.Image, "@")
 	for _, release := range want.models.Releases {
 		key := release.Key()
@@ -79,17 +81,4 @@ func (r *Reconciler) forget(s *state) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.states, s.key)
-}
-
-// delete deletes a release from the cluster, also when somebody labelled its ModelRelease meanwhile.
-func (r *Reconciler) delete(ctx context.Context, mr *v1alpha1.ModelRelease) error {
-	err := r.site(mr.Spec.Environment).cluster.Delete(ctx, mr)
-	if !errors.Is(err, cluster.ErrConflict) {
-		return err
-	}
-	fresh, readErr := r.site(mr.Spec.Environment).cluster.Release(ctx, mr.Namespace, mr.Spec.Environment, mr.Spec.Release)
-	if readErr != nil || fresh == nil || fresh.Spec.Claim != mr.Spec.Claim {
-		return errors.Join(err, readErr)
-	}
-	return r.site(mr.Spec.Environment).cluster.Delete(ctx, fresh)
 }

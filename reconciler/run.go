@@ -81,5 +81,11 @@ func (r *Reconciler) with(ctx context.Context, lead func(context.Context) error)
 			return err
 		}
 	}
+	var visits sync.WaitGroup
+	defer visits.Wait()
+	defer cancel()
+	for _, place := range r.cfg.Former {
+		visits.Go(func() { r.visit(ctx, &former{Former: place}) })
+	}
 	return lead(ctx)
 }

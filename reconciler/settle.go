@@ -29,6 +29,9 @@ const long = 30 * time.Second
 func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Duration, error) {
 	switch s.release.Status.Phase {
 	case v1alpha1.Healthy:
+		if err := r.leaveFormer(ctx, s); err != nil {
+			return 0, err
+		}
 		r.record(s, t)
 		if err := r.observe(ctx, s); err != nil {
 			return 0, err
@@ -134,11 +137,8 @@ func (r *Reconciler) healthy(ctx context.Context, s *state, t *target) error {
 		return fmt.Errorf("pruning: %w", err)
 	}
 	st.Inventory = changes.Inventory
-	for len(s.moved) > 0 {
-		if err := r.delete(ctx, s.moved[0]); err != nil {
-			return fmt.Errorf("deleting the release in its old namespace %s: %w", s.moved[0].Namespace, err)
-		}
-		s.moved = s.moved[1:]
+	if err := r.leaveFormer(ctx, s); err != nil {
+		return err
 	}
 	if t.rollback {
 		s.outcome(v1alpha1.RolledBack, st.Applied, st.Held.Reason)

@@ -21,25 +21,25 @@ type state struct {
 	key  registry.Key
 	work sync.Mutex // held while the release is worked on; guards the fields below
 
-	release *v1alpha1.ModelRelease   // nil before the first claim
-	moved   []*v1alpha1.ModelRelease // the same release in other namespaces: deleted once this one is healthy
-	applied time.Time                // when its objects were applied; zero when another process did
-	ready   time.Time                // since when it is ready; zero when it is not
-	unready time.Time                // since when it is not, though it was healthy
-	tested  bool                     // the smoke test passed since it is ready
-	unsure  bool                     // a status write failed: what the cluster holds is to be read again
-	looked  gitops.Hash              // the tip up to which history was read for the end of a hold
-	retry   bool                     // a person wants it applied again, whatever is recorded
+	release *v1alpha1.ModelRelease // nil before the first claim
+	moved   []elsewhere            // the same release in other places: deleted once this one is healthy
+	applied time.Time              // when its objects were applied; zero when another process did
+	ready   time.Time              // since when it is ready; zero when it is not
+	unready time.Time              // since when it is not, though it was healthy
+	tested  bool                   // the smoke test passed since it is ready
+	unsure  bool                   // a status write failed: what the cluster holds is to be read again
+	looked  gitops.Hash            // the tip up to which history was read for the end of a hold
+	retry   bool                   // a person wants it applied again, whatever is recorded
 	fight   fight
 	passing string // the input key that was found to give the same objects
 
 	// Read without work:
 	trouble   atomicString // why the last try came to nothing
 	build     atomic.Pointer[building]
-	served    atomic.Bool            // it was healthy once
-	still     atomic.Bool            // held or suspended: no commit of others moves it
-	held      atomic.Bool            // a revision of it is held back
-	recorded  atomic.Pointer[string] // the input key that is settled; nil when it is not
+	served    atomic.Bool              // it was healthy once
+	still     atomic.Bool              // held or suspended: no commit of others moves it
+	held      atomic.Bool              // a revision of it is held back
+	recorded  atomic.Pointer[string]   // the input key that is settled; nil when it is not
 	past      atomic.Pointer[[]string] // input keys at which it was healthy
 	place     atomicString             // the namespace
 	inCluster atomic.Bool
@@ -90,7 +90,7 @@ func (s *state) recall(mr *v1alpha1.ModelRelease) {
 			s.release, mr = mr, s.release
 			s.place.Store(s.release.Namespace)
 		}
-		s.moved = append(s.moved, mr)
+		s.moved = append(s.moved, elsewhere{ModelRelease: mr})
 		s.recorded.Store(nil)
 		return
 	}
@@ -129,10 +129,10 @@ func (s *state) adopt(claimed *v1alpha1.ModelRelease) {
 		cut = s.release.Spec.Claim
 	}
 	if s.release != nil && s.release.Namespace != claimed.Namespace {
-		s.moved = append(s.moved, s.release)
+		s.moved = append(s.moved, elsewhere{ModelRelease: s.release})
 	}
 	// A move that was taken back: the release is at home again, and not to be deleted there.
-	s.moved = slices.DeleteFunc(s.moved, func(mr *v1alpha1.ModelRelease) bool { return mr.Namespace == claimed.Namespace })
+	s.moved = slices.DeleteFunc(s.moved, func(old elsewhere) bool { return old.former == nil && old.Namespace == claimed.Namespace })
 	s.release = claimed
 	s.place.Store(claimed.Namespace)
 	s.inCluster.Store(true)

@@ -110,6 +110,11 @@ type ModelRegistryStatus struct {
 	// +optional
 	// +listType=atomic
 	Rollouts []Rollout `json:"rollouts,omitempty"`
+	// Places are where the environments are, or were and still have releases: recorded before anything is applied
+	// there, so that a release that moves is deleted where it was.
+	// +optional
+	// +listType=atomic
+	Places []EnvironmentPlace `json:"places,omitempty"`
 	// Conditions holds Ready: whether the repository is followed as the spec says.
 	// +optional
 	// +listType=map
@@ -141,4 +146,15 @@ type Rollout struct {
 	// releases at once.
 	// +optional
 	Stopped bool `json:"stopped,omitempty"`
+}
+
+// EnvironmentPlace is where an environment's releases may be: the part of an EnvironmentGrant that says so.
+type EnvironmentPlace struct {
+	Environment string `json:"environment"`
+	// +optional
+	Cluster *SecretKey `json:"cluster,omitempty"`
+	// +listType=set
+	Namespaces []string `json:"namespaces"`
+	// +optional
+	ServiceAccount *ServiceAccount `json:"serviceAccount,omitempty"`
 }
