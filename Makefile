@@ -12,7 +12,7 @@ help: ## list the targets
 build: ## build bin/davit
 	go build -trimpath -o bin/davit ./cmd/davit
 
-test: devcluster ## all tests, against real git, a real OCI registry and a real API server
+test: deps devcluster ## all tests, against real git, a real OCI registry and a real API server
 	go test -race -timeout 30m ./...
 
 lint: ## gofmt, go vet, staticcheck, tidy modules
@@ -31,11 +31,11 @@ e2e: deps ## the tests that need root and a real node
 	$(DEVCLUSTER) build all
 	DAVIT_E2E=1 go test -count=1 -timeout 30m -run RealNode ./deploy/devcluster
 
-deps: ## what a real node needs of Debian: headers for runc, ip and iptables
+deps: ## what tests and a real node need of Debian: signing tools, headers for runc, ip and iptables
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		have() { command -v "$$1" >/dev/null; }; \
-		{ [ -e /usr/include/seccomp.h ] && have pkg-config && have ip && have iptables; } || \
-		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends libseccomp-dev pkg-config iproute2 iptables; }; fi
+		{ [ -e /usr/include/seccomp.h ] && have pkg-config && have ip && have iptables && have gpg && have ssh-keygen; } || \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends libseccomp-dev pkg-config iproute2 iptables gnupg openssh-client; }; fi
 
 demo: deps ## the main story on real parts (as root on Linux with a real node)
 	go run ./examples/iris/demo

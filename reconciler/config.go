@@ -43,8 +43,8 @@ type Config struct {
 	Log *slog.Logger
 	// Report receives each change of a release's phase. It may be called concurrently. May be nil.
 	Report func(Report)
-	// Followed receives each commit that was followed, or why it could not be; it is called by one goroutine. May
-	// be nil.
+	// Followed receives each commit that was followed, or why it could not be, or not by all environments (an
+	// *UnverifiedError); it is called by one goroutine. May be nil.
 	Followed func(commit gitops.Hash, err error)
 	// Rollouts receives the shared changes under way or stopped whenever they change, one call at a time. May be nil.
 	Rollouts func([]v1alpha1.Rollout)
@@ -61,6 +61,8 @@ type Grant struct {
 	Sources []string
 	// MaxDeletions is how many releases one commit may remove at most; no bound of its own when zero.
 	MaxDeletions int
+	// Signers are who must have signed the tip for the environment to follow it; anybody's commits count when nil.
+	Signers *gitops.Signers
 	// MinBake is how long a release must stay ready at least.
 	MinBake time.Duration
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -180,13 +181,25 @@ func (cfg ControllerConfig) grant(ctx context.Context, mr *v1alpha1.ModelRegistr
 			c.Impersonate = cluster.ServiceAccount(sa.Namespace, sa.Name)
 		}
 	})
-	return Grant{Cluster: target, Namespaces: g.Namespaces, Sources: g.Sources, MaxDeletions: g.MaxDeletions, MinBake: g.MinBake.Duration}, err
+	if err != nil {
+		return Grant{}, err
+	}
+	grant := Grant{Cluster: target, Namespaces: g.Namespaces, Sources: g.Sources, MaxDeletions: g.MaxDeletions, MinBake: g.MinBake.Duration}
+	if len(g.Signers) > 0 {
+		grant.Signers, err = gitops.ParseSigners(strings.Join(g.Signers, "\n"))
+	}
+	return grant, err
 }
 
 // tell writes how following goes into the ModelRegistry's status, which nothing depends on.
 func (cfg ControllerConfig) tell(ctx context.Context, mr *v1alpha1.ModelRegistry, log *slog.Logger, revision string, err error) {
 	ready := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: "Followed", ObservedGeneration: mr.Generation}
-	if err != nil {
+	var unverified *UnverifiedError
+	if errors.As(err, &unverified) {
+		log.Warn("commit not signed", "revision", revision, "error", err)
+		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, "NotSigned", err.Error()
+		err = nil // it is followed where it need not be signed
+	} else if err != nil {
 		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, "NotFollowed", err.Error()
 	}
 	cfg.status(ctx, mr, log, func(st *v1alpha1.ModelRegistryStatus) {

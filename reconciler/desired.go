@@ -25,6 +25,7 @@ type desired struct {
 	users    map[registry.Key][]registry.Key // who depends on a release
 	refused  map[string]string               // environment -> why nothing of it is deleted
 	seen     time.Time                       // when the commit was seen
+	behind   map[string]behind               // environments that do not follow it
 }
 
 // load reads a snapshot's registry: all of it the first time, and then what the commits since have changed.
@@ -99,15 +100,20 @@ func inputKey(release *registry.Release, snapshot *gitops.Snapshot) (string, err
 
 // changed lists the releases to work on: those whose recorded inputs are not the desired ones, those not
 // settled, and those in the cluster that the registry no longer has. A release whose wave has not come is left.
-func (r *Reconciler) changed(next *desired, touched []registry.Key) (keys []registry.Key) {
+func (r *Reconciler) changed(tip *desired, touched []registry.Key) (keys []registry.Key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, key := range touched {
-		if r.states[key] == nil && next.keys[key] != "" && next.waves[key].open(key) {
+		next := tip.of(key.Environment)
+		if r.states[key] == nil && next != nil && next.keys[key] != "" && next.waves[key].open(key) {
 			keys = append(keys, key)
 		}
 	}
 	for key, s := range r.states {
+		next := tip.of(key.Environment)
+		if next == nil {
+			continue
+		}
 		if input := next.keys[key]; input != "" {
 			if !s.at(input) && next.waves[key].open(key) {
 				keys = append(keys, key)

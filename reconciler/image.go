@@ -19,7 +19,7 @@ func (r *Reconciler) image(ctx context.Context, s *state, t *target) (image.Resu
 		s.build.Store(&building{key: t.key, cancel: func() { cancel(errSuperseded) }})
 		defer s.build.Store(nil)
 	}
-	if !t.rollback && !t.kept && r.desired.Load().keys[s.key] != t.key {
+	if !t.rollback && !t.kept && r.wanted(s.key.Environment).keys[s.key] != t.key {
 		return image.Result{}, errSuperseded // it came before there was something to cancel
 	}
 	result, err := r.cfg.Images.Ensure(ctx, t.snapshot, t.release.Repository(), t.release.ModelVersion)
@@ -30,11 +30,11 @@ func (r *Reconciler) image(ctx context.Context, s *state, t *target) (image.Resu
 }
 
 // supersede cancels the builds for inputs that are no longer desired.
-func (r *Reconciler) supersede(next *desired) {
+func (r *Reconciler) supersede(tip *desired) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for key, s := range r.states {
-		if b := s.build.Load(); b != nil && b.key != next.keys[key] {
+		if b := s.build.Load(); b != nil && tip.behind[key.Environment].why == nil && b.key != tip.keys[key] {
 			b.cancel()
 		}
 	}

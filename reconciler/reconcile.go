@@ -27,26 +27,29 @@ func (r *Reconciler) follow(ctx context.Context, tip gitops.Hash) error {
 	if err != nil {
 		return err
 	}
+	if next.behind, err = r.verify(ctx, next, before); err != nil {
+		return err
+	}
 	r.desired.Store(next)
 	r.supersede(next)
-	for _, key := range r.changed(next, models.Touched()) {
+	for _, key := range r.changed(next, next.touched(before)) {
 		r.enqueue(key)
 	}
 	r.showRollouts()
 	if before == nil {
 		r.missed()
-		return nil
+		return next.unverified()
 	}
 	for _, key := range next.dropped {
 		r.advance(before.waves[key], key, true)
 	}
-	return nil
+	return next.unverified()
 }
 
 // reconcile is the second half, for one release: image, objects, apply, health, outcome. It returns when to
 // look again if nothing changes before (zero: never). It never runs twice at once for the same release.
 func (r *Reconciler) reconcile(ctx context.Context, site *site, s *state) (time.Duration, error) {
-	want := r.desired.Load()
+	want := r.wanted(s.key.Environment)
 	if want == nil || site.watcher.Load() == nil {
 		return 0, &parkedError{"the cluster is not reachable; it is tried again"}
 	}

@@ -43,7 +43,7 @@ func (r *Reconciler) fail(ctx context.Context, s *state, t *target, reason, mess
 	s.recorded.Store(nil)
 	s.held.Store(true)
 	s.still.Store(true)
-	r.outcome(r.desired.Load(), s.key, false)
+	r.outcome(r.wanted(s.key.Environment), s.key, false)
 	if !applied && st.Healthy.Commit != "" && st.Applied.ObjectsHash == st.Healthy.ObjectsHash {
 		s.phase(v1alpha1.Held, reason, fmt.Sprintf("%s is held: %s; %s goes on serving", st.Held.Version, message, st.Healthy.Version))
 		return r.writeAndReport(ctx, s, t)

@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -26,7 +27,8 @@ func (r *Reconciler) insist(ctx context.Context, tip gitops.Hash) {
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
 		err := r.follow(ctx, tip)
 		r.cfg.Followed(tip, err)
-		if err == nil || ctx.Err() != nil {
+		var unverified *UnverifiedError
+		if err == nil || errors.As(err, &unverified) || ctx.Err() != nil {
 			return
 		}
 		r.cfg.Log.Error("commit not followed; it is tried again", "commit", tip.String(), "error", err)

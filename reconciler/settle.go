@@ -185,7 +185,7 @@ func (r *Reconciler) record(s *state, t *target) {
 	}
 	key, was := t.key, s.recorded.Load()
 	s.recorded.Store(&key)
-	if want := r.desired.Load(); (was == nil || *was != key) && want.keys[s.key] == key {
+	if want := r.wanted(s.key.Environment); (was == nil || *was != key) && want.keys[s.key] == key {
 		r.outcome(want, s.key, true)
 	}
 }

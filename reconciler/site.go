@@ -153,6 +153,14 @@ func (r *Reconciler) reach(ctx context.Context, s *site) {
 	}
 	next := *want
 	next.refused = r.guard(&next) // there are releases now that nobody knew of
+	next.behind = maps.Clone(next.behind)
+	for name, b := range next.behind {
+		if b.at != nil {
+			at := *b.at
+			at.refused = r.guard(&at)
+			next.behind[name] = behind{at: &at, why: b.why}
+		}
+	}
 	r.desired.Store(&next)
 	for _, key := range append(r.changed(&next, nil), r.waiting(s)...) {
 		if r.site(key.Environment) == s {

@@ -193,7 +193,7 @@ func (r *Reconciler) showRollouts() {
 	shown := []v1alpha1.Rollout{} // not nil: also that there are none is told once
 	seen := map[*rollout]bool{}
 	for _, w := range want.waves {
-		if seen[w] {
+		if seen[w] || want.of(w.environment) != want {
 			continue
 		}
 		seen[w] = true

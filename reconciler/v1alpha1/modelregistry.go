@@ -80,6 +80,11 @@ type EnvironmentGrant struct {
 	// +optional
 	// +listType=set
 	Sources []string `json:"sources,omitempty"`
+	// Signers are who must have signed the branch's newest commit for the environment to follow it: lines of an
+	// allowed_signers file (ssh-keygen(1)) or armored OpenPGP public keys. Anybody's commits count when empty.
+	// +optional
+	// +listType=atomic
+	Signers []string `json:"signers,omitempty"`
 	// MaxDeletions is how many releases one commit may remove at most; environment.yaml may say less.
 	// +optional
 	// +kubebuilder:validation:Minimum=0

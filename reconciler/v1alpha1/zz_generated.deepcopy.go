@@ -53,6 +53,11 @@ func (in *EnvironmentGrant) DeepCopyInto(out *EnvironmentGrant) {
 		*out = make([]string, len(*in))
 		copy(*out, *in)
 	}
+	if in.Signers != nil {
+		in, out := &in.Signers, &out.Signers
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	out.MinBake = in.MinBake
 }
 
