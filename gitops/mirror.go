@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,6 +29,7 @@ var errNoBranch = errors.New("it has no branch")
 type mirror struct {
 	remote
 	store    *store
+	log      *slog.Logger
 	interval time.Duration
 	mu       sync.Mutex // one fetch at a time
 }
@@ -44,7 +46,7 @@ func openRemote(ctx context.Context, cfg Config) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening mirror %s: %w", cfg.Mirror, err)
 	}
-	m := &mirror{remote: r, store: st, interval: cfg.Interval}
+	m := &mirror{remote: r, store: st, log: cfg.Log, interval: cfg.Interval}
 	online := m.follow(ctx, &cfg)
 	s := newSource(cfg, st)
 	s.mirror = m
@@ -95,10 +97,12 @@ func sweep(packs string) error {
 			continue
 		}
 		name := filepath.Join(packs, e.Name())
-		stale := strings.HasPrefix(e.Name(), "tmp_pack_")
-		if base, ok := strings.CutSuffix(name, ".idx"); ok {
-			_, err := os.Stat(base + ".pack")
-			stale = errors.Is(err, os.ErrNotExist)
+		stale := strings.HasPrefix(e.Name(), "tmp_")
+		for ext, other := range map[string]string{".idx": ".pack", ".pack": ".idx"} {
+			if base, ok := strings.CutSuffix(name, ext); ok {
+				_, err := os.Stat(base + other)
+				stale = errors.Is(err, os.ErrNotExist)
+			}
 		}
 		if stale {
 			if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {

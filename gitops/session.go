@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -47,6 +48,7 @@ func (m *mirror) fetch(ctx context.Context, branch string) error {
 			}
 			return m.porcelain(ctx, branch)
 		}
+		m.join()
 	}
 	if err := m.store.setRef(name, want); err != nil {
 		return fmt.Errorf("fetching %s: %w", m.shown, err)
@@ -108,4 +110,15 @@ func (m *mirror) objects(ctx context.Context, session transport.UploadPackSessio
 		return fmt.Errorf("the server sent a pack without %s", want)
 	}
 	return nil
+}
+
+// join keeps the number of packs bounded. That it could not is no reason to stop following.
+func (m *mirror) join() {
+	joined, err := join(filepath.Join(m.store.common, "objects", "pack"))
+	if err != nil {
+		m.log.Warn("packs of the mirror not joined", "url", m.shown, "err", err)
+	}
+	if joined {
+		m.store.refresh()
+	}
 }
