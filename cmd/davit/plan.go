@@ -77,18 +77,22 @@ func compare(before, after *registry.Registry, match func(registry.Key) bool) ([
 		keys = append(keys, r.Key())
 	}
 	keys = append(keys, after.BrokenKeys()...)
+	var renderer render.Renderer
 	slices.SortFunc(keys, func(a, b registry.Key) int { return strings.Compare(a.String(), b.String()) })
 	for _, key := range slices.Compact(keys) {
 		if !match(key) {
 			continue
 		}
 		was, is := before.Release(key), after.Release(key)
+		if same(before, was, after, is) {
+			continue
+		}
 		p := planned{Release: key.String(), Change: "change"}
 		var from, to []byte
 		var err error
 		if was != nil {
 			p.From = was.ModelVersion.Name
-			if from, err = offline(before.FS(), was); err != nil {
+			if from, err = offline(&renderer, before.FS(), was); err != nil {
 				from = nil // it did not render before either; what counts is that it does now
 			}
 		} else if _, broken := before.Broken[key]; !broken {
@@ -101,7 +105,7 @@ func compare(before, after *registry.Registry, match func(registry.Key) bool) ([
 			p.Change = "remove"
 		default:
 			p.To = is.ModelVersion.Name
-			if to, err = offline(after.FS(), is); err != nil {
+			if to, err = offline(&renderer, after.FS(), is); err != nil {
 				p.Change, p.Note = "broken", err.Error()
 			}
 			if was != nil && !slices.Equal(was.ModelVersion.Spec.Files, is.ModelVersion.Spec.Files) {
@@ -118,6 +122,19 @@ func compare(before, after *registry.Registry, match func(registry.Key) bool) ([
 	return changes, nil
 }
 
+// same says that nothing a release is rendered from changed; a file that can't be read is for its rendering to tell.
+func same(before *registry.Registry, was *registry.Release, after *registry.Registry, is *registry.Release) bool {
+	if was == nil || is == nil {
+		return false
+	}
+	from, err := was.InputKey(before.FS())
+	if err != nil {
+		return false
+	}
+	to, err := is.InputKey(after.FS())
+	return err == nil && from == to
+}
+
 // weights is what a release's model files amount to.
 func weights(r *registry.Release) string {
 	total := int64(0)
@@ -127,8 +144,8 @@ func weights(r *registry.Release) string {
 	return fmt.Sprintf("%s, %d bytes", counted(len(r.ModelVersion.Spec.Files), "file"), total)
 }
 
-func offline(fsys fs.FS, r *registry.Release) ([]byte, error) {
-	out, err := render.Release(fsys, r, image.Placeholder(r.Repository()))
+func offline(renderer *render.Renderer, fsys fs.FS, r *registry.Release) ([]byte, error) {
+	out, err := renderer.Release(fsys, r, image.Placeholder(r.Repository()))
 	if err != nil {
 		return nil, fmt.Errorf("rendering %s: %w", r.Key(), err)
 	}

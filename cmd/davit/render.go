@@ -42,6 +42,7 @@ func renderCommand(a *app) *cobra.Command {
 				return fmt.Errorf("%w; name a folder that does not exist yet", err)
 			}
 		}
+		var renderer render.Renderer
 		for i, r := range releases {
 			ref := image.Placeholder(r.Repository())
 			if !*offline {
@@ -61,7 +62,7 @@ func renderCommand(a *app) *cobra.Command {
 				}
 				continue
 			}
-			out, err := render.Release(fsys, r, ref)
+			out, err := renderer.Release(fsys, r, ref)
 			if err != nil {
 				return fmt.Errorf("rendering %s: %w", r.Key(), err)
 			}
