@@ -228,6 +228,26 @@ func TestImmutableFields(t *testing.T) {
 	}
 }
 
+// TestVolumesAreNotMadeAnew: rollout.onImmutable: recreate is for what holds nothing; a volume and what is in it stay.
+func TestVolumesAreNotMadeAnew(t *testing.T) {
+	c, ns := open(t)
+	mr, _ := deploy(t, c, ns, "c1", claimOfVolume)
+	volumes := client.CoreV1().PersistentVolumeClaims(ns)
+	old, err := volumes.Get(t.Context(), "cache", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := strings.Replace(claimOfVolume, "ReadWriteOnce", "ReadWriteMany", 1)
+	_, err = c.Apply(t.Context(), mr, objects(t, next), cluster.ApplyOptions{OnImmutable: cluster.Recreate})
+	var refused *cluster.RefusedError
+	if !errors.As(err, &refused) || !strings.HasSuffix(err.Error(), "; give it a new name") {
+		t.Errorf("got %v", err)
+	}
+	if live, err := volumes.Get(t.Context(), "cache", metav1.GetOptions{}); err != nil || live.UID != old.UID || live.DeletionTimestamp != nil {
+		t.Errorf("the volume was deleted: %v, %v", live, err)
+	}
+}
+
 func TestARunningJobIsNotReplaced(t *testing.T) {
 	c, ns := open(t)
 	mr, _ := deploy(t, c, ns, "c1", job)
