@@ -65,6 +65,24 @@ func TestADeploymentBecomesReady(t *testing.T) {
 	_ = mr
 }
 
+// TestAReadyRevisionOfThePastIsNotReady: while the watches lag, what they show as ready is not what was applied last.
+func TestAReadyRevisionOfThePastIsNotReady(t *testing.T) {
+	needNodes(t)
+	line := &wire{}
+	c, ns := open(t, line.on)
+	w, _ := watch(t, c)
+	deploy(t, c, ns, "c1", all)
+	awaitState(t, w, c, ns, cluster.Ready, "")
+	release := line.hold()
+	defer release()
+	mr, _ := deploy(t, c, ns, "c2", strings.Replace(all, "server:1", "server:2", 1))
+	if h := w.Health(t.Context(), mr, cluster.HealthOptions{}); h.State != cluster.Progressing || h.Reason != "Unobserved" {
+		t.Errorf("the new revision is %s (%s) by what is known of the old one", h.State, h.Reason)
+	}
+	release()
+	awaitState(t, w, c, ns, cluster.Ready, "")
+}
+
 func TestNoFittingNodeIsWaiting(t *testing.T) {
 	needNodes(t)
 	c, ns := open(t)
