@@ -1,7 +1,11 @@
 package cluster_test
 
 import (
+	"errors"
+	"net/http"
+	"path"
 	"strings"
+	"sync"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -105,3 +109,79 @@ func TestDelete(t *testing.T) {
 		t.Errorf("deleting again: %v", err)
 	}
 }
+
+// TestADeletionIsOfWhatWasSeen has somebody change an object, or the ModelRelease, between davit's look and its
+// DELETE.
+func TestADeletionIsOfWhatWasSeen(t *testing.T) {
+	c, ns := open(t)
+	deploy(t, c, ns, "c1", config+"\n---\n"+configMap("given-away")+"\n---\n"+configMap("replaced"))
+	mr, _ := deploy(t, c, ns, "c2", config)
+	maps := client.CoreV1().ConfigMaps(ns)
+	meanwhile := map[string]func() error{
+		"given-away": func() error {
+			_, err := maps.Patch(t.Context(), "given-away", types.MergePatchType, []byte(`{"metadata":{"labels":{"applyset.kubernetes.io/part-of":"another"}}}`), metav1.PatchOptions{})
+			return err
+		},
+		"replaced": func() error {
+			o, err := maps.Get(t.Context(), "replaced", metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			o.UID, o.ResourceVersion = "", ""
+			if err := maps.Delete(t.Context(), "replaced", metav1.DeleteOptions{}); err != nil {
+				return err
+			}
+			_, err = maps.Create(t.Context(), o, metav1.CreateOptions{})
+			return err
+		},
+		"production.iris": func() error { // another process of this owner claims it
+			_, err := c.Claim(t.Context(), cluster.Target{Namespace: ns, Environment: "production", Release: "iris", Commit: "c3"})
+			return err
+		},
+	}
+	var mu sync.Mutex
+	slow := reopen(t, ns, func(cfg *cluster.Config) {
+		cfg.REST = restCopy()
+		cfg.REST.Wrap(func(next http.RoundTripper) http.RoundTripper {
+			return before(func(r *http.Request) {
+				mu.Lock()
+				defer mu.Unlock()
+				name := path.Base(r.URL.Path)
+				if change := meanwhile[name]; change != nil && r.Method == http.MethodDelete {
+					delete(meanwhile, name)
+					if err := change(); err != nil {
+						t.Errorf("changing %s: %v", name, err)
+					}
+				}
+			}, next)
+		})
+	})
+	set, err := slow.Prune(t.Context(), mr, mr.Status.Inventory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, "pruned", actions(set), "skipped ConfigMap/given-away, skipped ConfigMap/replaced")
+	for _, name := range []string{"given-away", "replaced"} {
+		if _, err := maps.Get(t.Context(), name, metav1.GetOptions{}); err != nil {
+			t.Errorf("somebody else's object was deleted: %v", err)
+		}
+	}
+	if err := slow.Delete(t.Context(), mr); !errors.Is(err, cluster.ErrConflict) {
+		t.Errorf("deleting a release that was claimed meanwhile: %v", err)
+	}
+	if mr, err := c.Release(t.Context(), ns, "production", "iris"); err != nil || mr == nil || mr.Spec.Claim.Commit != "c3" {
+		t.Errorf("the release that was claimed meanwhile: %v, %v", mr, err)
+	}
+}
+
+// before is called with each request on its way to the API server.
+func before(f func(*http.Request), next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		f(r)
+		return next.RoundTrip(r)
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
