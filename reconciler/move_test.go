@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/davit-dev/davit/reconciler"
@@ -114,6 +117,65 @@ func TestMove(t *testing.T) {
 	w.commit("move production")
 	w.until(production, "v1", v1alpha1.Healthy)
 	w.gone(home)
+}
+
+// TestMoveThatFails keeps the release where it was until the one in the new namespace is healthy.
+func TestMoveThatFails(t *testing.T) {
+	w := newWorld(t)
+	w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	home, file := w.namespace("production"), "environments/production/environment.yaml"
+	w.edit(file, "namespace: "+home, "namespace: "+home+"-new")
+	w.edit("releases/iris/production.yaml", "version: v1", "version: v3") // its simulated pods crash
+	w.commit("move production, and break it")
+	w.eventually("held in the new namespace", func() bool {
+		mr, err := w.cluster.Release(t.Context(), home+"-new", "production", "iris")
+		return err == nil && mr != nil && mr.Status.Held != nil
+	})
+	if got := w.deployment("iris"); got.DeletionTimestamp != nil || got.Status.ReadyReplicas != 1 {
+		t.Errorf("what served before has %d ready replicas", got.Status.ReadyReplicas)
+	}
+	w.release("production")
+	w.edit("releases/iris/production.yaml", "version: v3", "version: v2")
+	w.commit("mend it")
+	w.until(production, "v2", v1alpha1.Healthy)
+	w.gone(home)
+}
+
+// TestPruneWaitsForHealthy: what only the old revision has stays until the new one is healthy, and so for good when
+// the release goes back.
+func TestPruneWaitsForHealthy(t *testing.T) {
+	w := newWorld(t)
+	runtime := "runtimes/iris-server/0.1.0/"
+	w.write(runtime+"config.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n")
+	w.edit(runtime+"kustomization.yaml", "  - service.yaml\n", "  - service.yaml\n  - config.yaml\n")
+	w.commit("a ConfigMap")
+	w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	maps := func() (uids []types.UID) {
+		list, err := w.kubectl().CoreV1().ConfigMaps(w.namespace("production")).List(t.Context(), metav1.ListOptions{LabelSelector: cluster.LabelRelease + "=iris"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range list.Items {
+			uids = append(uids, o.UID)
+		}
+		return uids
+	}
+	before := maps()
+	w.edit(runtime+"kustomization.yaml", "  - config.yaml\n", "")
+	w.edit("releases/iris/production.yaml", "version: v1", "version: v3") // its simulated pods crash
+	w.commit("no ConfigMap any more, and a version that crashes")
+	w.until(production, "v1", v1alpha1.RolledBack)
+	if after := maps(); len(before) != 1 || !slices.Equal(after, before) {
+		t.Errorf("ConfigMaps %v, were %v", after, before)
+	}
+	w.edit("releases/iris/production.yaml", "version: v3", "version: v2")
+	w.commit("mend it")
+	w.until(production, "v2", v1alpha1.Healthy)
+	if left := maps(); len(left) > 0 {
+		t.Errorf("not pruned: %v", left)
+	}
 }
 
 // gone wants production/iris to be in a namespace no more.
