@@ -1,8 +1,13 @@
 package reconciler_test
 
 import (
+	"context"
 	"strings"
 	"testing"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
@@ -44,6 +49,73 @@ func TestCrashRollsBack(t *testing.T) {
 	if got := w.status("production"); got.Held != nil || got.Applied.Version != "v2" {
 		t.Errorf("after the next promotion: %+v", got)
 	}
+}
+
+// TestARollbackIsNotRolledBack: when the last healthy revision fails too, the release stays Failed, and what failed
+// first stays held, also when a file changes that it shares with others.
+func TestARollbackIsNotRolledBack(t *testing.T) {
+	w := newWorld(t)
+	w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	w.deny("v1")
+	w.edit("releases/iris/production.yaml", "version: v1", "version: v3") // its simulated pods crash
+	w.commit("promote the damaged v3")
+	bad := w.git("rev-parse", "HEAD")
+	failed := func(s v1alpha1.ModelReleaseStatus) bool {
+		return s.Phase == v1alpha1.Failed && s.Reason == "RollbackFailed" && s.Held != nil && s.Held.Commit == bad
+	}
+	got := w.drain("production", "stopped", failed)
+	if got.Applied.Version != "v3" || !strings.Contains(got.Message, "not wanted any more") {
+		t.Errorf("after the rollback failed: %+v", got)
+	}
+	w.edit("runtimes/iris-server/0.1.0/deployment.yaml", "terminationGracePeriodSeconds: 10", "terminationGracePeriodSeconds: 11")
+	w.commit("a shared change")
+	head := w.git("rev-parse", "HEAD")
+	w.eventually("staging healthy at the shared change", func() bool { return w.status("staging").Healthy.Commit == head })
+	if after := w.status("production"); !failed(after) || len(after.Outcomes) != len(got.Outcomes) {
+		t.Errorf("it did not stay: %+v", after)
+	}
+}
+
+// deny has the API server refuse production's Deployments of a version from now on.
+func (w *world) deny(version string) {
+	w.t.Helper()
+	ctx, client := w.t.Context(), w.kubectl()
+	policies, bindings := client.AdmissionregistrationV1().ValidatingAdmissionPolicies(), client.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
+	policy := &admissionv1.ValidatingAdmissionPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: w.id},
+		Spec: admissionv1.ValidatingAdmissionPolicySpec{
+			MatchConstraints: &admissionv1.MatchResources{
+				NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": w.namespace("production")}},
+				ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{
+					Operations: []admissionv1.OperationType{admissionv1.Update},
+					Rule:       admissionv1.Rule{APIGroups: []string{"apps"}, APIVersions: []string{"v1"}, Resources: []string{"deployments"}},
+				}}},
+			},
+			Validations: []admissionv1.Validation{{
+				Expression: `object.spec.template.metadata.labels["davit.dev/version"] != "` + version + `"`, Message: version + " is not wanted any more",
+			}},
+		},
+	}
+	if _, err := policies.Create(ctx, policy, metav1.CreateOptions{}); err != nil {
+		w.t.Fatal(err)
+	}
+	binding := &admissionv1.ValidatingAdmissionPolicyBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: w.id},
+		Spec:       admissionv1.ValidatingAdmissionPolicyBindingSpec{PolicyName: w.id, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny}},
+	}
+	if _, err := bindings.Create(ctx, binding, metav1.CreateOptions{}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() {
+		_ = bindings.Delete(context.Background(), w.id, deleteNow)
+		_ = policies.Delete(context.Background(), w.id, deleteNow)
+	})
+	w.eventually("denied", func() bool {
+		_, err := client.AppsV1().Deployments(w.namespace("production")).Patch(ctx, "iris", types.MergePatchType,
+			[]byte(`{"metadata":{"annotations":{"a":"b"}}}`), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+		return err != nil && strings.Contains(err.Error(), "not wanted any more")
+	})
 }
 
 // TestFirstRevisionThatFailsStays has nothing to go back to.
