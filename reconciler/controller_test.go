@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/davit-dev/davit/reconciler"
@@ -167,4 +168,65 @@ func TestController(t *testing.T) {
 		seen, _, _ := unstructured.NestedInt64(live.Object, "status", "observedGeneration")
 		return seen == live.GetGeneration()
 	})
+}
+
+// TestGrantedBounds: whatever the repository says, a ModelRegistry's grant bounds how short a bake is, where weights
+// come from, what the API server allows, and how many releases one commit removes.
+func TestGrantedBounds(t *testing.T) {
+	w := newWorld(t)
+	w.add("second", "third")
+	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 100ms\n  prune: {maxDeletions: 10}")
+	w.commit("three releases, and deletions ten at a time")
+	namespace := w.id + "-davit"
+	registries := w.grantRegistry(namespace)
+	const minBake = 2 * time.Second
+	patch := []byte(`[
+		{"op": "add", "path": "/spec/environments/0/minBake", "value": "` + minBake.String() + `"},
+		{"op": "add", "path": "/spec/environments/0/maxDeletions", "value": 1},
+		{"op": "add", "path": "/spec/environments/0/sources", "value": ["https://example.com/models/iris"]},
+		{"op": "add", "path": "/spec/environments/0/kinds/-", "value": "ConfigMap"}
+	]`)
+	if _, err := registries.Patch(t.Context(), "models", types.JSONPatchType, patch, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	defer w.control("first", namespace, make(chan string, 10))()
+	w.until(production, "v1", v1alpha1.Progressing)
+	began := time.Now()
+	w.until(production, "v1", v1alpha1.Healthy)
+	if took := time.Since(began); took < minBake {
+		t.Errorf("healthy after %s, and %s were granted", took, minBake)
+	}
+
+	w.edit("releases/iris/production.yaml", "version: v1", "version: v2")
+	from := "models/iris/files/v2/model.safetensors"
+	for _, source := range []string{"https://example.com/models/iris-private/a", "https://example.com/models/iris/../private/a"} {
+		w.edit("models/iris/versions/v2.yaml", "source: "+from, "source: "+source)
+		w.commit("weights from " + source)
+		w.drain("production", "refused the source", func(s v1alpha1.ModelReleaseStatus) bool {
+			return s.Reason == "NotGranted" && strings.Contains(s.Message, source) && s.Applied.Version == "v1"
+		})
+		from = source
+	}
+	w.edit("releases/iris/production.yaml", "version: v2", "version: v1")
+	w.commit("back at v1")
+
+	// The kind is granted, and the service account may not write it.
+	w.edit("runtimes/iris-server/0.1.0/kustomization.yaml", "  - service.yaml\n", "  - service.yaml\n  - config.yaml\n")
+	w.write("runtimes/iris-server/0.1.0/config.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: more}\n")
+	w.commit("a ConfigMap")
+	account := "system:serviceaccount:" + w.namespace("production") + ":models"
+	w.drain("production", "refused by the API server", func(s v1alpha1.ModelReleaseStatus) bool {
+		return s.Phase == v1alpha1.Waiting && strings.Contains(s.Message, account)
+	})
+	w.git("revert", "--no-edit", "HEAD")
+	w.all("second", "third")
+
+	w.remove("releases/second")
+	w.remove("releases/third")
+	w.edit("releases/iris/serving.yaml", "replicas: 1", "replicas: 2")
+	w.commit("two releases less, and a third changed")
+	head := w.git("rev-parse", "HEAD")
+	w.eventually("the third one healthy", func() bool { return w.status("production").Healthy.Commit == head })
+	w.of("second")
+	w.of("third")
 }
