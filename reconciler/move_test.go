@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/clientcmd"
@@ -253,5 +254,31 @@ func TestRename(t *testing.T) {
 	}
 	if w.of("flower").Phase != v1alpha1.Healthy {
 		t.Errorf("the old name went first: %+v", w.of("flower"))
+	}
+}
+
+// TestAConflictIsNotTriedForEver: an object of somebody else's is told of once, not with each claim's own echo.
+func TestAConflictIsNotTriedForEver(t *testing.T) {
+	w := newWorld(t)
+	client, namespace := w.kubectl(), w.namespace("production")
+	if _, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "iris"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 1}}}}
+	if _, err := client.CoreV1().Services(namespace).Create(t.Context(), service, metav1.CreateOptions{FieldManager: "somebody"}); err != nil {
+		t.Fatal(err)
+	}
+	w.follow()
+	w.eventually("in conflict", func() bool {
+		mr, err := w.cluster.Release(t.Context(), namespace, "production", "iris")
+		return err == nil && mr != nil && mr.Status.Reason == "Conflict"
+	})
+	w.until(staging, "v1", v1alpha1.Healthy)
+	token := w.release("production").Spec.Claim.Token
+	w.edit("releases/iris/staging.yaml", "version: v1", "version: v2")
+	w.commit("another release")
+	w.until(staging, "v2", v1alpha1.Healthy)
+	if now := w.release("production").Spec.Claim.Token; now > token+1 {
+		t.Errorf("claimed %d times while nothing changed", now-token)
 	}
 }

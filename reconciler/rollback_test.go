@@ -65,6 +65,7 @@ func TestARollbackIsNotRolledBack(t *testing.T) {
 		return s.Phase == v1alpha1.Failed && s.Reason == "RollbackFailed" && s.Held != nil && s.Held.Commit == bad
 	}
 	got := w.drain("production", "stopped", failed)
+	token := w.release("production").Spec.Claim.Token
 	if got.Applied.Version != "v3" || !strings.Contains(got.Message, "not wanted any more") {
 		t.Errorf("after the rollback failed: %+v", got)
 	}
@@ -74,6 +75,9 @@ func TestARollbackIsNotRolledBack(t *testing.T) {
 	w.eventually("staging healthy at the shared change", func() bool { return w.status("staging").Healthy.Commit == head })
 	if after := w.status("production"); !failed(after) || len(after.Outcomes) != len(got.Outcomes) {
 		t.Errorf("it did not stay: %+v", after)
+	}
+	if n := w.release("production").Spec.Claim.Token - token; n > 1 {
+		t.Errorf("%d more tries with one more commit", n)
 	}
 }
 

@@ -81,6 +81,7 @@ func (c *Cluster) Claim(ctx context.Context, t Target) (*v1alpha1.ModelRelease, 
 	}
 	claimed := mr.DeepCopy()
 	c.mark(claimed, t)
+	c.claims.Store(mr.Namespace+"/"+mr.Name, mr.Generation+1)
 	claimed, err := c.send(ctx, c.releases.Put().Name(mr.Name), claimed)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", subject, err)
@@ -101,6 +102,7 @@ func (c *Cluster) Claim(ctx context.Context, t Target) (*v1alpha1.ModelRelease, 
 func (c *Cluster) create(ctx context.Context, t Target) (*v1alpha1.ModelRelease, error) {
 	mr := newRelease(t)
 	c.mark(mr, t)
+	c.claims.Store(mr.Namespace+"/"+mr.Name, int64(1))
 	created, err := c.send(ctx, c.releases.Post(), mr)
 	if apierrors.IsNotFound(err) {
 		c.present.Delete(t.Namespace)

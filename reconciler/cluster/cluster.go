@@ -68,6 +68,7 @@ type Cluster struct {
 	owner      string
 	holder     string
 	present    sync.Map // names of namespaces that exist
+	claims     sync.Map // generations that own claims make, until the watch shows them; by namespace/name
 	takeOver   bool
 	adopt      bool
 	kinds      []schema.GroupKind

@@ -165,13 +165,13 @@ func (k *kindWatch) handler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerDetailedFuncs{
 		AddFunc: func(o any, first bool) {
 			k.arrived(o, false)
-			if !first {
+			if !first && !k.claimed(o) {
 				k.w.tell(o)
 			}
 		},
 		UpdateFunc: func(old, o any) {
 			k.arrived(o, false)
-			if differs(k.kind, old, o) {
+			if differs(k.kind, old, o) && !k.claimed(o) {
 				k.w.tell(o)
 			}
 		},
@@ -183,6 +183,13 @@ func (k *kindWatch) handler() cache.ResourceEventHandler {
 			k.w.tell(o)
 		},
 	}
+}
+
+// claimed says that a change of a ModelRelease's spec is davit's own claim. Told of it, a release whose apply fails
+// would claim again at once, and so for ever.
+func (k *kindWatch) claimed(o any) bool {
+	m, ok := o.(metav1.Object)
+	return ok && k.kind == kindRelease && k.w.c.claims.CompareAndDelete(m.GetNamespace()+"/"+m.GetName(), m.GetGeneration())
 }
 
 // arrived takes note that the watch shows an own write by now. The event of a deletion bears a version later

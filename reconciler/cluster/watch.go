@@ -123,8 +123,8 @@ func (w *Watcher) tell(o any) {
 	}
 }
 
-// differs is false for a relist, for davit's own writes of a ModelRelease, which leave its spec alone, and for
-// what matters neither to drift nor to health.
+// differs is false for a relist, for a write of a ModelRelease that leaves its spec alone, and for what matters
+// neither to drift nor to health.
 func differs(kind schema.GroupKind, old, o any) bool {
 	switch o := o.(type) {
 	case *tracked:
