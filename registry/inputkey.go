@@ -46,7 +46,9 @@ func (r *Release) InputKey(fsys fs.FS, versions ...string) (string, error) {
 		return "", err
 	}
 	b = appendLine(b, "images", r.Images)
-	for _, f := range r.ModelVersion.Spec.Files {
+	v := r.ModelVersion.Spec
+	b = appendLine(b, "model", fmt.Sprint(v.Format, "\n", v.Architecture, "\n", v.Parameters, "\n", v.Precision, "\n", v.Quantization))
+	for _, f := range v.Files {
 		b = appendLine(b, "file", f.Path)
 		b = append(strconv.AppendInt(append(b, f.SHA256...), f.Size, 10), '\n')
 	}

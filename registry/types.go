@@ -82,11 +82,17 @@ type Tensor struct {
 
 // ModelVersionSpec is models/<model>/versions/<version>.yaml: immutable once merged.
 type ModelVersionSpec struct {
-	Format   string             `yaml:"format"`
-	Files    []File             `yaml:"files"`
-	Metrics  map[string]float64 `yaml:"metrics"`
-	Datasets []Dataset          `yaml:"datasets"`
-	Lineage  Lineage            `yaml:"lineage"`
+	Format string `yaml:"format"`
+	// Architecture, Parameters, Precision and Quantization are what the files' own headers tell: "llama", a number,
+	// "bf16", "Q4_K_M". davit add writes them.
+	Architecture string             `yaml:"architecture"`
+	Parameters   int64              `yaml:"parameters"`
+	Precision    string             `yaml:"precision"`
+	Quantization string             `yaml:"quantization"`
+	Files        []File             `yaml:"files"`
+	Metrics      map[string]float64 `yaml:"metrics"`
+	Datasets     []Dataset          `yaml:"datasets"`
+	Lineage      Lineage            `yaml:"lineage"`
 }
 
 // File is one file of a ModelVersion.

@@ -51,6 +51,9 @@ func addCommand(a *app) *cobra.Command {
 		for _, name := range written {
 			fmt.Fprintln(cmd.OutOrStdout(), "wrote", name)
 		}
+		if err == nil {
+			fmt.Fprintln(cmd.OutOrStdout(), v)
+		}
 		return err
 	}
 	return c
@@ -60,9 +63,27 @@ func addCommand(a *app) *cobra.Command {
 type newVersion struct {
 	root, model, version string
 	dir                  string // the model's folder
-	format               string
+	about                image.Knowledge
 	files                []registry.File
 	copies               map[string]string // place in the repository -> file it comes from
+}
+
+// String tells what the version is, as far as its files do.
+func (v *newVersion) String() string {
+	var total int64
+	for _, f := range v.files {
+		total += f.Size
+	}
+	parts := []string{counted(len(v.files), "file"), fmt.Sprintf("%d bytes", total)}
+	for _, text := range []string{v.about.Format, v.about.Architecture, v.about.Precision, v.about.Quantization} {
+		if text != "" {
+			parts = append(parts, text)
+		}
+	}
+	if v.about.Parameters > 0 {
+		parts = append(parts, image.ParamSize(v.about.Parameters)+" parameters in "+counted(v.about.Tensors, "tensor"))
+	}
+	return v.model + "@" + v.version + ": " + strings.Join(parts, ", ")
 }
 
 func (v *newVersion) file() string {
@@ -141,17 +162,15 @@ func (v *newVersion) add(ctx context.Context, source string) error {
 		r = f
 	}
 	name := path.Base(strings.SplitN(filepath.ToSlash(source), "?", 2)[0])
-	sum, size, format, err := image.Inspect(name, r)
+	file, err := image.Inspect(name, r)
 	if err := errors.Join(err, r.Close()); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(v.files, func(f registry.File) bool { return f.Path == name }) {
 		return fmt.Errorf("two files are called %s", name)
 	}
-	if v.format == "" {
-		v.format = format
-	}
-	v.files = append(v.files, registry.File{Path: name, Source: place, SHA256: sum, Size: size})
+	v.about = v.about.Merge(file.Knowledge)
+	v.files = append(v.files, registry.File{Path: name, Source: place, SHA256: file.SHA256, Size: file.Size})
 	return nil
 }
 
@@ -220,12 +239,19 @@ func (v *newVersion) yaml(metrics map[string]string) ([]byte, error) {
 		APIVersion string `yaml:"apiVersion"`
 		Kind       string `yaml:"kind"`
 		Spec       struct {
-			Format  string             `yaml:"format,omitempty"`
-			Files   []file             `yaml:"files"`
-			Metrics map[string]float64 `yaml:"metrics,omitempty"`
+			Format       string             `yaml:"format,omitempty"`
+			Architecture string             `yaml:"architecture,omitempty"`
+			Parameters   int64              `yaml:"parameters,omitempty"`
+			Precision    string             `yaml:"precision,omitempty"`
+			Quantization string             `yaml:"quantization,omitempty"`
+			Files        []file             `yaml:"files"`
+			Metrics      map[string]float64 `yaml:"metrics,omitempty"`
 		} `yaml:"spec"`
 	}
-	doc.APIVersion, doc.Kind, doc.Spec.Format = registry.APIVersion, "ModelVersion", v.format
+	doc.APIVersion, doc.Kind = registry.APIVersion, "ModelVersion"
+	spec := &doc.Spec
+	spec.Format, spec.Architecture, spec.Parameters = v.about.Format, v.about.Architecture, v.about.Parameters
+	spec.Precision, spec.Quantization = v.about.Precision, v.about.Quantization
 	for _, f := range v.files {
 		doc.Spec.Files = append(doc.Spec.Files, file(f))
 	}

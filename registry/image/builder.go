@@ -86,7 +86,7 @@ type Builder struct {
 	jobs    chan struct{}
 	puller  atomic.Pointer[remote.Puller]
 	flights flights
-	seen    sync.Map // "repository:tag" -> Result, of images that were there: a tag of ours never moves
+	seen    sync.Map // tag and version's name -> Result, of images that were there: a tag of ours never moves
 }
 
 // New returns a Builder. It opens no connection.
@@ -153,19 +153,25 @@ func (b *Builder) Ensure(ctx context.Context, fsys fs.FS, repository string, v *
 		return Result{}, err
 	}
 	tag := repository + ":" + Tag(v)
-	if seen, ok := b.seen.Load(tag); ok {
+	named := [2]string{tag, v.Name}
+	if seen, ok := b.seen.Load(named); ok {
 		return seen.(Result), nil
 	}
-	return b.flights.do(ctx, tag, func(ctx context.Context) (Result, error) {
+	found, err := b.flights.do(ctx, tag, func(ctx context.Context) (Result, error) {
 		found, ok, err := b.Find(ctx, repository, v)
 		if err == nil && !ok {
 			found, err = b.build(ctx, sources{fsys, b.cfg.HTTP}, repository, v)
 		}
-		if err == nil {
-			b.seen.Store(tag, Result{Ref: found.Ref, Digest: found.Digest})
-		}
 		return found, err
 	})
+	if err != nil {
+		return Result{}, err
+	}
+	if err := b.call(ctx, repository, v, found.Digest); err != nil {
+		return Result{}, err
+	}
+	b.seen.Store(named, Result{Ref: found.Ref, Digest: found.Digest})
+	return found, nil
 }
 
 // build uploads every file as a layer, then the config, then the manifest under the tag.

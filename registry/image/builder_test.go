@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"testing"
 
 	ociregistry "github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/davit-dev/davit/registry"
 )
@@ -53,8 +55,8 @@ func TestAgain(t *testing.T) {
 		if again := ensure(t, fresh, nil, prefix+"/iris", a); again != want {
 			t.Errorf("after a restart: %+v, want %+v", again, want)
 		}
-		if l := sent.take(); len(l) > 2 || !strings.HasPrefix(l[len(l)-1], "HEAD ") {
-			t.Errorf("requests %q, want at most a ping and one HEAD", l)
+		if l := sent.take(); len(l) > 3 || !strings.HasPrefix(l[len(l)-1], "HEAD ") || !strings.HasPrefix(l[len(l)-2], "HEAD ") {
+			t.Errorf("requests %q, want at most a ping and two HEADs", l)
 		}
 		// Shared or not, a layer is the same: v2 elsewhere has the same digest.
 		_, fsysC = version("v2", "model=B", "vocab=shared")
@@ -189,7 +191,7 @@ func TestMemory(t *testing.T) {
 		runtime.ReadMemStats(&now)
 		peak.Store(max(peak.Load(), now.HeapAlloc))
 	}})
-	oci := httptest.NewServer(http.HandlerFunc(discard))
+	oci := httptest.NewServer(&discard{})
 	defer oci.Close()
 	v, _ := version("v1")
 	v.Spec.Files = []registry.File{{Path: "m", Source: web.URL, SHA256: hex.EncodeToString(sum.Sum(nil)), Size: size}}
@@ -207,11 +209,31 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// discard takes uploads and keeps nothing.
-func discard(w http.ResponseWriter, r *http.Request) {
-	n, _ := io.Copy(io.Discard, r.Body)
+// discard takes uploads and keeps nothing but manifests.
+type discard struct{ manifests sync.Map }
+
+func (d *discard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	manifest := strings.Contains(r.URL.Path, "/manifests/")
+	var body []byte
+	n := int64(0)
+	if manifest {
+		body, _ = io.ReadAll(r.Body)
+	} else {
+		n, _ = io.Copy(io.Discard, r.Body)
+	}
 	switch {
 	case r.URL.Path == "/v2/":
+	case manifest && r.Method == http.MethodPut:
+		d.manifests.Store(fmt.Sprintf("sha256:%x", sha256.Sum256(body)), body)
+		w.Header().Set("OCI-Subject", "any") // it has the Referrers API, so it says
+		w.WriteHeader(http.StatusCreated)
+	case manifest && r.Method == http.MethodGet:
+		if found, ok := d.manifests.Load(path.Base(r.URL.Path)); ok {
+			w.Header().Set("Content-Type", string(types.OCIManifestSchema1))
+			w.Write(found.([]byte))
+			return
+		}
+		w.WriteHeader(http.StatusNotFound)
 	case r.Method == http.MethodPost:
 		w.Header().Set("Location", r.URL.Path+"1")
 		w.WriteHeader(http.StatusAccepted)

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -25,51 +24,77 @@ var byExtension = map[string]string{
 	".keras": "keras", ".h5": "keras", ".ubj": "xgboost", ".bst": "xgboost",
 }
 
-// Inspect reads r to the end and tells its sha256 in hex, its size in bytes and the model format that name
-// and content show, or "" when they show none. A file that is not what its name says, incomplete, or a Git
-// LFS pointer, is an error. name is a path; only its extension matters. Memory is bounded.
-func Inspect(name string, r io.Reader) (digest string, size int64, format string, err error) {
+// File is what Inspect finds out about a file.
+type File struct {
+	SHA256    string // hex
+	Size      int64  // bytes
+	Knowledge Knowledge
+}
+
+// Inspect reads r to the end and tells its hash, its size and what name and content show of the model. A file that is
+// not what its name says, incomplete, or a Git LFS pointer, is an error. name is a path; only its extension matters.
+// Memory is bounded.
+func Inspect(name string, r io.Reader) (File, error) {
 	sum := sha256.New()
 	r = io.TeeReader(r, sum)
-	var head bytes.Buffer
-	if _, err = io.CopyN(&head, r, 64); err == nil {
-		if n := safetensorsHeader(head.Bytes()); n > 0 && n <= maxHeader {
-			_, err = io.CopyN(&head, r, max(0, n+8-int64(head.Len())))
-		}
-	}
-	size = int64(head.Len())
+	head, err := readHead(r)
+	size := int64(len(head))
 	if err == nil {
 		var n int64
 		n, err = io.Copy(io.Discard, r)
 		size += n
 	}
 	if err != nil && err != io.EOF {
-		return "", 0, "", fmt.Errorf("reading %s: %w", name, err)
+		return File{}, fmt.Errorf("reading %s: %w", name, err)
 	}
-	format, err = detect(name, head.Bytes(), size)
+	k, err := detect(name, head, size)
 	if err != nil {
-		return "", 0, "", fmt.Errorf("%s: %w", name, err)
+		return File{}, fmt.Errorf("%s: %w", name, err)
 	}
-	return hex.EncodeToString(sum.Sum(nil)), size, format, nil
+	return File{hex.EncodeToString(sum.Sum(nil)), size, k}, nil
 }
 
-func detect(name string, head []byte, size int64) (string, error) {
+// readHead reads a format's header, or the first bytes of what has none. io.EOF says that there is no more.
+func readHead(r io.Reader) ([]byte, error) {
+	var head bytes.Buffer
+	if _, err := io.CopyN(&head, r, 64); err != nil {
+		return head.Bytes(), err
+	}
+	want := int64(head.Len())
+	if n := safetensorsHeader(head.Bytes()); n > 0 && n <= maxHeader {
+		want = n + 8
+	} else if isGGUF(head.Bytes()) {
+		want = maxHeader // it says nowhere how long it is
+	}
+	_, err := io.CopyN(&head, r, max(0, want-int64(head.Len())))
+	return head.Bytes(), err
+}
+
+func isGGUF(head []byte) bool { return bytes.HasPrefix(head, []byte("GGUF")) }
+
+func detect(name string, head []byte, size int64) (Knowledge, error) {
 	if bytes.HasPrefix(head, []byte(lfsPointer)) {
-		return "", errLFS
+		return Knowledge{}, errLFS
 	}
 	format := byExtension[strings.ToLower(path.Ext(strings.ReplaceAll(name, `\`, "/")))]
-	isGGUF := bytes.HasPrefix(head, []byte("GGUF"))
 	switch {
 	case format == "safetensors":
-		return format, checkSafetensors(head, size)
-	case format == "gguf" && !isGGUF:
-		return "", errors.New("does not begin with GGUF, as a gguf file does; is it complete?")
-	case format == "" && isGGUF:
-		return "gguf", nil
-	case format == "" && checkSafetensors(head, size) == nil:
-		return "safetensors", nil
+		k, err := checkSafetensors(head, size)
+		k.Format = format
+		return k, err
+	case format == "gguf" && !isGGUF(head):
+		return Knowledge{}, errors.New("does not begin with GGUF, as a gguf file does; is it complete?")
+	case isGGUF(head) && (format == "" || format == "gguf"):
+		k, err := ggufKnowledge(head)
+		k.Format = "gguf"
+		return k, err
+	case format == "":
+		if k, err := checkSafetensors(head, size); err == nil {
+			k.Format = "safetensors"
+			return k, nil
+		}
 	}
-	return format, nil
+	return Knowledge{Format: format}, nil
 }
 
 // safetensorsHeader is the length of the JSON header that head announces, or 0.
@@ -84,31 +109,23 @@ func safetensorsHeader(head []byte) int64 {
 }
 
 // checkSafetensors compares the header with the size: https://github.com/huggingface/safetensors#format.
-func checkSafetensors(head []byte, size int64) error {
+func checkSafetensors(head []byte, size int64) (Knowledge, error) {
 	n := safetensorsHeader(head)
 	if n == 0 {
-		return errors.New("has no safetensors header; is it complete?")
+		return Knowledge{}, errors.New("has no safetensors header; is it complete?")
 	}
 	if size < n+8 {
-		return fmt.Errorf("is cut off: the safetensors header has %d bytes, the file %d", n, size)
+		return Knowledge{}, fmt.Errorf("is cut off: the safetensors header has %d bytes, the file %d", n, size)
 	}
 	if n > maxHeader {
-		return nil
+		return Knowledge{}, nil
 	}
-	var tensors map[string]struct {
-		Offsets []int64 `json:"data_offsets"`
-	}
-	if err := json.Unmarshal(head[8:n+8], &tensors); err != nil {
-		return fmt.Errorf("the safetensors header is broken: %w", err)
-	}
-	var end int64
-	for _, t := range tensors {
-		if len(t.Offsets) == 2 {
-			end = max(end, t.Offsets[1])
-		}
+	k, end, err := safetensorsKnowledge(head[8 : n+8])
+	if err != nil {
+		return Knowledge{}, err
 	}
 	if have := size - n - 8; end != have {
-		return fmt.Errorf("the safetensors header tells of %d bytes of data, the file has %d; is it complete?", end, have)
+		return Knowledge{}, fmt.Errorf("the safetensors header tells of %d bytes of data, the file has %d; is it complete?", end, have)
 	}
-	return nil
+	return k, nil
 }

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"encoding/json"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -29,6 +30,11 @@ type manifest struct{ raw []byte }
 
 func (m manifest) RawManifest() ([]byte, error)        { return m.raw, nil }
 func (m manifest) MediaType() (types.MediaType, error) { return types.OCIManifestSchema1, nil }
+
+func (m manifest) descriptor() (v1.Descriptor, error) {
+	digest, size, err := v1.SHA256(bytes.NewReader(m.raw))
+	return v1.Descriptor{MediaType: types.OCIManifestSchema1, Size: size, Digest: digest}, err
+}
 
 // assemble makes the config blob and the manifest of layers that have been uploaded.
 func assemble(layers []*layer) (v1.Layer, manifest, error) {

@@ -171,8 +171,8 @@ func TestBrokenConnections(t *testing.T) {
 						patches++
 					}
 				}
-				if patches != 2 {
-					t.Errorf("%d uploads, want 2: the file and the config", patches)
+				if patches != 3 {
+					t.Errorf("%d uploads, want 3: the file and two configs", patches)
 				}
 			})
 		}

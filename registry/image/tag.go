@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	modelpack "github.com/modelpack/model-spec/specs-go/v1"
+
 	"github.com/davit-dev/davit/registry"
 )
 
@@ -21,10 +23,14 @@ func Placeholder(repository string) string {
 	return repository + "@sha256:" + strings.Repeat("0", sha256.Size*2)
 }
 
-// Tag is the immutable tag of v's image: a pure function of the layout's version, the format and each
-// file's path, sha256 and size. The order of the files and their sources do not matter.
+// Tag is the immutable tag of v's image: a pure function of the layout's version, the format, what is known of the
+// model, and each file's path, sha256 and size. The order of the files and their sources do not matter.
 func Tag(v *registry.ModelVersion) string {
-	return fmt.Sprintf("v%d-%s", LayoutVersion, contentKey(v.Spec.Format, sortedFiles(v)...))
+	about := v.Spec.Format
+	if k := knowledge(v); k != (modelpack.ModelConfig{Format: k.Format}) {
+		about = strings.Join([]string{k.Format, k.Architecture, k.ParamSize, k.Precision, k.Quantization}, "\x00")
+	}
+	return fmt.Sprintf("v%d-%s", LayoutVersion, contentKey(about, sortedFiles(v)...))
 }
 
 // layerKey names a file's layer before the layer's digest is known, by what the layer is made from.

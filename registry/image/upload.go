@@ -1,7 +1,6 @@
 package image
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -39,24 +38,42 @@ func (u *upload) layer(ctx context.Context, l *layer) error {
 	return fmt.Errorf("%s: file %q: %w", u.version.Path, l.file.Path, fault)
 }
 
-// publish puts config and manifest. The manifest comes last and under the tag at once, so that an image is
-// seen whole or not at all.
+// publish puts the image's config, the ModelPack manifest over the same layers, and the image. The image comes last and
+// under the tag at once, so that it is seen whole or not at all; the other may name it before it is there (OCI
+// distribution spec, "subject").
 func (u *upload) publish(ctx context.Context, layers []*layer) (v1.Hash, error) {
 	config, m, err := assemble(layers)
 	if err != nil {
 		return v1.Hash{}, err
 	}
-	if err := u.pusher.Upload(ctx, u.repo, config); err != nil {
+	image, err := m.descriptor()
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	about, model, err := modelManifest(u.version, layers, image)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	described, err := model.descriptor()
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	for _, blob := range []v1.Layer{config, about} {
+		if err := u.pusher.Upload(ctx, u.repo, blob); err != nil {
+			return v1.Hash{}, err
+		}
+		size, err := blob.Size()
+		if err != nil {
+			return v1.Hash{}, err
+		}
+		u.sent.Add(size)
+	}
+	if err := u.pusher.Put(ctx, u.repo.Digest(described.Digest.String()), model); err != nil {
 		return v1.Hash{}, err
 	}
 	if err := u.pusher.Put(ctx, u.repo.Tag(Tag(u.version)), m); err != nil {
 		return v1.Hash{}, err
 	}
-	size, err := config.Size()
-	if err != nil {
-		return v1.Hash{}, err
-	}
-	u.sent.Add(size + int64(len(m.raw)))
-	digest, _, err := v1.SHA256(bytes.NewReader(m.raw))
-	return digest, err
+	u.sent.Add(described.Size + image.Size)
+	return image.Digest, nil
 }
