@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -169,7 +170,8 @@ func (r *Reconciler) allowed(release *registry.Release) error {
 // not, and neither is anything that climbs out.
 func within(uri, prefix string) bool {
 	rest, ok := strings.CutPrefix(uri, prefix)
-	return ok && (rest == "" || strings.HasSuffix(prefix, "/") || rest[0] == '/') && !strings.Contains(rest, "..")
+	plain, err := url.PathUnescape(rest) // %2e%2e climbs, too
+	return ok && err == nil && (rest == "" || strings.HasSuffix(prefix, "/") || rest[0] == '/') && !strings.Contains(plain, "..")
 }
 
 // bake is how long a release must stay ready.

@@ -103,7 +103,8 @@ func deleteOurs(ctx context.Context, client metadata.ResourceInterface, mr *v1al
 	return Deleted, nil
 }
 
-// Delete deletes what mr's inventory lists, and then mr, unless somebody wrote it meanwhile: ErrConflict.
+// Delete deletes what mr's inventory lists, and then mr, unless somebody wrote it meanwhile: ErrConflict. It claims mr
+// first, so that nothing is deleted of a release that another controller has claimed since; mr takes the claim over.
 func (c *Cluster) Delete(ctx context.Context, mr *v1alpha1.ModelRelease) error {
 	if c.owner == "" {
 		return errNoOwner
@@ -111,10 +112,23 @@ func (c *Cluster) Delete(ctx context.Context, mr *v1alpha1.ModelRelease) error {
 	if o := mr.Spec.Owner; o != "" && o != c.owner && !c.takeOver {
 		return fmt.Errorf("deleting %s: %w", mr.Name, &ErrOtherOwner{Owner: o})
 	}
+	claimed := mr.DeepCopy()
+	claimed.Spec.Owner, claimed.Spec.Claim.Holder, claimed.Spec.Claim.Time = c.owner, c.holder, metav1.Now()
+	claimed.Spec.Claim.Token++
+	c.claims.Store(mr.Namespace+"/"+mr.Name, mr.Generation+1)
+	claimed, err := c.send(ctx, c.releases.Put().Name(mr.Name), claimed)
+	if apierrors.IsNotFound(err) {
+		claimed, err = mr, nil // its objects may be there still
+	}
+	if err != nil {
+		return fmt.Errorf("deleting ModelRelease %s: %w", mr.Name, err)
+	}
+	claimed.Status = mr.Status // it may know more than was written
+	*mr = *claimed
 	if _, err := c.Prune(ctx, mr, nil); err != nil {
 		return err
 	}
-	err := c.write(ctx, func() error {
+	err = c.write(ctx, func() error {
 		return c.releases.Delete().Namespace(mr.Namespace).Resource(v1alpha1.Resource).Name(mr.Name).
 			Body(&metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &mr.UID, ResourceVersion: &mr.ResourceVersion}}).
 			Do(ctx).Error()

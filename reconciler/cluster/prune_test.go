@@ -185,3 +185,28 @@ func before(f func(*http.Request), next http.RoundTripper) http.RoundTripper {
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestADeletionIsClaimed: who decided on a stale copy deletes nothing of what another process claimed since.
+func TestADeletionIsClaimed(t *testing.T) {
+	c, ns := open(t)
+	mr, _ := deploy(t, c, ns, "c1", configMap("settings"))
+	if _, err := c.Claim(t.Context(), cluster.Target{Namespace: ns, Environment: "production", Release: "iris", Commit: "c2"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Delete(t.Context(), mr); !errors.Is(err, cluster.ErrConflict) {
+		t.Errorf("deleting a release that was claimed since: %v", err)
+	}
+	if _, err := client.CoreV1().ConfigMaps(ns).Get(t.Context(), "settings", metav1.GetOptions{}); err != nil {
+		t.Errorf("its object: %v", err)
+	}
+	fresh, err := c.Release(t.Context(), ns, "production", "iris")
+	if err != nil || fresh == nil {
+		t.Fatal(fresh, err)
+	}
+	if err := c.Delete(t.Context(), fresh); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.CoreV1().ConfigMaps(ns).Get(t.Context(), "settings", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("its object: %v", err)
+	}
+}
