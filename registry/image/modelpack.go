@@ -14,6 +14,9 @@ import (
 	"github.com/davit-dev/davit/registry"
 )
 
+// titleAnnotation is a blob's file name (OCI image spec, annotations).
+const titleAnnotation = "org.opencontainers.image.title"
+
 // modelManifest is the second manifest over an image's blobs: a CNCF ModelPack artifact whose subject is the image
 // (https://github.com/modelpack/model-spec, version 0.0.7), for tools that know models. The image itself can't be one:
 // container runtimes refuse to mount what has an artifactType or layers of other media types.
@@ -37,6 +40,7 @@ func modelManifest(v *registry.ModelVersion, layers []*layer, image v1.Descripto
 			MediaType: modelMediaType(l.file.Path), Size: l.size, Digest: sum,
 			Annotations: map[string]string{
 				modelpack.AnnotationFilepath: path.Join(root, l.file.Path), modelpack.AnnotationMediaTypeUntested: "true",
+				titleAnnotation: l.file.Path + ".tar", // what oras pull writes it to
 			},
 		})
 	}
