@@ -75,7 +75,8 @@ type Reconciler struct {
 	renderer render.Renderer
 	sites    []*site
 
-	following sync.Mutex // one commit at a time
+	following sync.Mutex // one commit at a time; guards ahead once the sites have started
+	ahead     *ahead
 	mu        sync.Mutex
 	states    map[registry.Key]*state
 	// open holds the releases that are queued or not settled, with how often each was queued; idle is
@@ -86,6 +87,12 @@ type Reconciler struct {
 	shown   []v1alpha1.Rollout // as told last
 	// leaving holds renamed releases that stay until their successor is healthy.
 	leaving map[registry.Key]registry.Key
+}
+
+// ahead is a registry that was read before it was asked for.
+type ahead struct {
+	snapshot *gitops.Snapshot
+	models   *registry.Registry
 }
 
 // New checks cfg.

@@ -32,6 +32,9 @@ type desired struct {
 func (r *Reconciler) load(ctx context.Context, snapshot *gitops.Snapshot) (*registry.Registry, error) {
 	before := r.desired.Load()
 	if before == nil {
+		if ahead := r.ahead; ahead != nil && ahead.snapshot.Hash() == snapshot.Hash() {
+			return ahead.models, nil
+		}
 		return registry.Load(snapshot)
 	}
 	paths, err := snapshot.Changed(ctx, before.snapshot)
@@ -41,6 +44,22 @@ func (r *Reconciler) load(ctx context.Context, snapshot *gitops.Snapshot) (*regi
 	return before.models.Update(snapshot, paths)
 }
 
+// loadAhead reads the registry at the tip as it is known here, while the clusters are being listed. Whatever goes wrong is
+// for follow to meet.
+func (r *Reconciler) loadAhead(ctx context.Context) {
+	tip, err := r.cfg.Source.Tip(ctx)
+	if err != nil {
+		return
+	}
+	snapshot, err := r.cfg.Source.Snapshot(ctx, tip)
+	if err != nil {
+		return
+	}
+	if models, err := registry.Load(snapshot); err == nil {
+		r.ahead = &ahead{snapshot, models}
+	}
+}
+
 // desire computes the input keys of what a commit touched, and which commit each changed release comes from.
 func (r *Reconciler) desire(ctx context.Context, snapshot *gitops.Snapshot, models *registry.Registry) (*desired, error) {
 	next := &desired{
@@ -48,6 +67,7 @@ func (r *Reconciler) desire(ctx context.Context, snapshot *gitops.Snapshot, mode
 		keys: map[registry.Key]string{}, since: map[registry.Key]gitops.Hash{}, waves: map[registry.Key]*rollout{},
 	}
 	before := r.desired.Load()
+	r.ahead = nil // of use once
 	if before != nil {
 		next.keys, next.since, next.waves = maps.Clone(before.keys), maps.Clone(before.since), maps.Clone(before.waves)
 	}

@@ -71,6 +71,7 @@ func (r *Reconciler) with(ctx context.Context, lead func(context.Context) error)
 	for i, s := range r.sites {
 		starting.Go(func() { stops[i], errs[i] = r.start(ctx, s) })
 	}
+	starting.Go(func() { r.loadAhead(ctx) })
 	starting.Wait()
 	defer func() {
 		cancel()

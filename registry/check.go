@@ -5,6 +5,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -70,6 +71,11 @@ func checkEnvironment(doc *document, env *Environment) []Fault {
 	}
 	if n := env.Spec.Prune.MaxDeletions; n < 0 {
 		f.add([]string{"prune", "maxDeletions"}, "maxDeletions: %d is less than 0", n)
+	}
+	for i, kind := range env.Spec.AllowCode {
+		if kind != Pickle && kind != Python {
+			f.add([]string{"allowCode", strconv.Itoa(i)}, "allowCode: %q is not known%s", kind, nearest(kind, []string{Pickle, Python}))
+		}
 	}
 	drifts := []string{"correct", "report"}
 	if d := env.Spec.Drift; d != "" && !slices.Contains(drifts, d) {

@@ -22,6 +22,7 @@ func (c *check) resolve(r *Release, version string) {
 	r.Model, r.ModelVersion = c.version(s.Model, version)
 	r.Runtime = c.runtime(s.Runtime, r.Environment)
 	r.Accelerator = c.accelerator(s)
+	c.code(r)
 	c.serve(s)
 	c.rollout(s)
 	c.smokeTest(s, r.Runtime)

@@ -32,6 +32,8 @@ type EnvironmentSpec struct {
 	// Drift is what happens to a field that someone else changed: "correct" (the zero value's meaning) or
 	// "report".
 	Drift string `yaml:"drift"`
+	// AllowCode names the kinds of code that model files may carry: "pickle", "python". None when empty.
+	AllowCode []string `yaml:"allowCode"`
 	// HealthCheckExprs say when objects of kinds davit has no rule for are healthy.
 	HealthCheckExprs []HealthCheck `yaml:"healthCheckExprs"`
 }

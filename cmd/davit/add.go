@@ -52,7 +52,7 @@ func addCommand(a *app) *cobra.Command {
 			fmt.Fprintln(cmd.OutOrStdout(), "wrote", name)
 		}
 		if err == nil {
-			fmt.Fprintln(cmd.OutOrStdout(), v)
+			fmt.Fprintln(cmd.OutOrStdout(), &v)
 		}
 		return err
 	}
@@ -83,7 +83,13 @@ func (v *newVersion) String() string {
 	if v.about.Parameters > 0 {
 		parts = append(parts, image.ParamSize(v.about.Parameters)+" parameters in "+counted(v.about.Tensors, "tensor"))
 	}
-	return v.model + "@" + v.version + ": " + strings.Join(parts, ", ")
+	text := v.model + "@" + v.version + ": " + strings.Join(parts, ", ")
+	for _, f := range v.files {
+		if kind := registry.CarriesCode(f.Path); kind != "" {
+			text += fmt.Sprintf("\n%s carries code (%s): environments refuse it unless they say allowCode: [%s]", f.Path, kind, kind)
+		}
+	}
+	return text
 }
 
 func (v *newVersion) file() string {

@@ -282,3 +282,20 @@ func TestKeychainOfTheUser(t *testing.T) {
 		t.Errorf("result %+v", res)
 	}
 }
+
+// TestHiddenPickle: content that carries code under a name that does not say so publishes nothing.
+func TestHiddenPickle(t *testing.T) {
+	eachRegistry(t, func(t *testing.T, prefix string) {
+		v, fsys := version("v1", "config.json={}", "model.safetensors=\x80\x02}q\x00.")
+		b := newBuilder(t, Config{})
+		_, err := b.Ensure(t.Context(), fsys, prefix+"/iris", v)
+		if content, ok := errors.AsType[*ContentError](err); !ok || content.File != "model.safetensors" || !errors.Is(err, errPickle) {
+			t.Errorf("error %v", err)
+		}
+		if _, ok, err := b.Find(t.Context(), prefix+"/iris", v); ok || err != nil {
+			t.Errorf("published all the same: %t, %v", ok, err)
+		}
+		named, fsys := version("v2", "model.pkl=\x80\x02}q\x00.")
+		ensure(t, b, fsys, prefix+"/iris", named)
+	})
+}

@@ -10,6 +10,8 @@ import (
 	"io"
 	"path"
 	"strings"
+
+	"github.com/davit-dev/davit/registry"
 )
 
 // maxHeader bounds what is kept of a file to look at. Headers of safetensors have some hundred bytes per
@@ -57,7 +59,7 @@ func Inspect(name string, r io.Reader) (File, error) {
 // readHead reads a format's header, or the first bytes of what has none. io.EOF says that there is no more.
 func readHead(r io.Reader) ([]byte, error) {
 	var head bytes.Buffer
-	if _, err := io.CopyN(&head, r, 64); err != nil {
+	if _, err := io.CopyN(&head, r, codeHead); err != nil {
 		return head.Bytes(), err
 	}
 	want := int64(head.Len())
@@ -70,11 +72,28 @@ func readHead(r io.Reader) ([]byte, error) {
 	return head.Bytes(), err
 }
 
+// codeHead is how much of a file shows whether it is a pickle.
+const codeHead = 128
+
+var errPickle = errors.New("is a pickle, which carries code, under a name that does not say so; name it .pkl or .pt, or convert it to safetensors")
+
+// isPickle knows pickles by their protocol (0x80 and 2 to 5, then an opcode that begins a value, a frame or a call) and
+// PyTorch's archives by their first entry: zip files that hold one. Protocols 0 and 1 are text and begin like any text.
+func isPickle(head []byte) bool {
+	if bytes.HasPrefix(head, []byte("PK\x03\x04")) {
+		return bytes.Contains(head, []byte("/data.pkl"))
+	}
+	return len(head) > 2 && head[0] == 0x80 && head[1] >= 2 && head[1] <= 5 && bytes.IndexByte([]byte("\x95c}](K\x8cXN\x8a)"), head[2]) >= 0
+}
+
 func isGGUF(head []byte) bool { return bytes.HasPrefix(head, []byte("GGUF")) }
 
 func detect(name string, head []byte, size int64) (Knowledge, error) {
 	if bytes.HasPrefix(head, []byte(lfsPointer)) {
 		return Knowledge{}, errLFS
+	}
+	if isPickle(head) && registry.CarriesCode(name) == "" {
+		return Knowledge{}, errPickle
 	}
 	format := byExtension[strings.ToLower(path.Ext(strings.ReplaceAll(name, `\`, "/")))]
 	switch {

@@ -154,9 +154,12 @@ type verifier struct {
 func (v *verifier) Read(p []byte) (int, error) {
 	if !v.peeked {
 		v.peeked = true
-		// An error here comes again from Read.
-		if head, _ := v.src.Peek(len(lfsPointer)); bytes.Equal(head, []byte(lfsPointer)) {
+		head, _ := v.src.Peek(codeHead) // an error here comes again from Read
+		if bytes.HasPrefix(head, []byte(lfsPointer)) {
 			return 0, &ContentError{Err: errLFS}
+		}
+		if isPickle(head) && registry.CarriesCode(v.file.Path) == "" {
+			return 0, &ContentError{Err: errPickle}
 		}
 	}
 	n, err := v.src.Read(p)

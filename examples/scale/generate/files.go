@@ -17,7 +17,7 @@ func (w *writer) team(o Options, team string) {
 	for _, version := range []string{First, Second} {
 		content := fmt.Sprintf("the weights of %s %s\n", model, version)
 		sum := sha256.Sum256([]byte(content))
-		source := root + "models/" + model + "/files/" + version + ".bin"
+		source := root + "models/" + model + "/files/" + version + ".dat"
 		w.file(source, content)
 		w.file(root+"models/"+model+"/versions/"+version+".yaml", versionFile,
 			"SOURCE", source, "SHA256", hex.EncodeToString(sum[:]), "SIZE", fmt.Sprint(len(content)))
@@ -59,7 +59,7 @@ kind: ModelVersion
 spec:
   format: safetensors
   files:
-    - path: model.bin
+    - path: model.dat
       source: SOURCE
       sha256: SHA256
       size: SIZE
