@@ -101,7 +101,7 @@ type ModelVersionSpec struct {
 type File struct {
 	// Path is the file's slash-separated place in the model, relative, without "..".
 	Path string `yaml:"path"`
-	// Source is where the bytes come from: a path from the repository's root, or an http(s) URL.
+	// Source is where the bytes come from: a path from the repository's root, or an http, https, s3, gs or azblob URL.
 	Source string `yaml:"source"`
 	// SHA256 is the content's digest, 64 lower-case hex digits.
 	SHA256 string `yaml:"sha256"`

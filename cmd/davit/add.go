@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"path"
 	"path/filepath"
@@ -24,7 +23,7 @@ func addCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "add MODEL VERSION FILE|URI...",
 		Short: "Write a new version of a model: hash and inspect its files",
-		Long: "Reads each file once, from the repository or over http(s), and writes versions/VERSION.yaml in the model's\n" +
+		Long: "Reads each file once, from the repository or at an https://, s3://, gs:// or azblob:// address, and writes versions/VERSION.yaml in the model's\n" +
 			"folder, at the root or in a team's, with its sha256, size and format. A file outside the repository is copied\n" +
 			"into files/VERSION there. Makes the model, as models/MODEL, when there is none. A version that exists is never written over.",
 		Args: cobra.MinimumNArgs(3),
@@ -142,21 +141,13 @@ func (v *newVersion) add(ctx context.Context, source string) error {
 	place := source
 	var r io.ReadCloser
 	if strings.Contains(source, "://") {
-		if !strings.HasPrefix(source, "http://") && !strings.HasPrefix(source, "https://") {
-			return errors.New("only files and http(s) addresses can be added")
-		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, source, nil)
+		builder, err := images(nil)
 		if err != nil {
 			return err
 		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
+		if r, err = builder.Open(ctx, source); err != nil {
 			return err
 		}
-		if resp.StatusCode != http.StatusOK {
-			return errors.Join(fmt.Errorf("answered %s", resp.Status), resp.Body.Close())
-		}
-		r = resp.Body
 	} else {
 		f, err := os.Open(source)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -32,7 +33,7 @@ func buildCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		builder, err := image.New(image.Config{Progress: progress(cmd.ErrOrStderr())})
+		builder, err := images(progress(cmd.ErrOrStderr()))
 		if err != nil {
 			return err
 		}
@@ -51,6 +52,13 @@ func buildCommand(a *app) *cobra.Command {
 		return nil
 	}
 	return c
+}
+
+// images makes a builder as the environment has it. An S3 endpoint of one's own has no host name for each bucket.
+func images(progress func(image.Progress)) (*image.Builder, error) {
+	return image.New(image.Config{
+		Progress: progress, S3PathStyle: os.Getenv("AWS_ENDPOINT_URL_S3") != "" || os.Getenv("AWS_ENDPOINT_URL") != "",
+	})
 }
 
 // versionsOf are the versions that arguments name: MODEL@VERSION, all of MODEL, or all there are.

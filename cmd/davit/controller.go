@@ -14,7 +14,6 @@ import (
 
 	"github.com/davit-dev/davit/reconciler"
 	"github.com/davit-dev/davit/reconciler/cluster"
-	"github.com/davit-dev/davit/registry/image"
 )
 
 // namespaceFile holds the namespace of a pod's service account.
@@ -64,7 +63,7 @@ func controllerCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		builder, err := image.New(image.Config{Progress: progress(stderr)})
+		builder, err := images(progress(stderr))
 		if err != nil {
 			return err
 		}

@@ -33,7 +33,7 @@ func renderCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		builder, err := image.New(image.Config{})
+		builder, err := images(nil)
 		if err != nil {
 			return err
 		}

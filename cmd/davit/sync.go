@@ -18,7 +18,6 @@ import (
 	"github.com/davit-dev/davit/reconciler"
 	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
-	"github.com/davit-dev/davit/registry/image"
 )
 
 func installCommand(a *app) *cobra.Command {
@@ -104,7 +103,7 @@ func (a *app) sync(cmd *cobra.Command, o *syncOptions) error {
 	if err != nil {
 		return err
 	}
-	builder, err := image.New(image.Config{Progress: progress(stderr)})
+	builder, err := images(progress(stderr))
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,9 @@ type Config struct {
 	// HTTP reaches http and https sources; when nil, a client that has limits for each step but none for
 	// the body.
 	HTTP *http.Client
+	// S3PathStyle puts the names of S3 buckets into the path of requests: an endpoint of one's own has no host name for
+	// each bucket.
+	S3PathStyle bool
 	// Jobs is how many files are read and uploaded at a time, over all builds; 4 when zero.
 	Jobs int
 	// Progress hears of each file every MiB and at its end. It is called concurrently. May be nil.
@@ -160,7 +163,7 @@ func (b *Builder) Ensure(ctx context.Context, fsys fs.FS, repository string, v *
 	found, err := b.flights.do(ctx, tag, func(ctx context.Context) (Result, error) {
 		found, ok, err := b.Find(ctx, repository, v)
 		if err == nil && !ok {
-			found, err = b.build(ctx, sources{fsys, b.cfg.HTTP}, repository, v)
+			found, err = b.build(ctx, sources{fsys, b.cfg.HTTP, b.cfg.S3PathStyle}, repository, v)
 		}
 		return found, err
 	})
@@ -172,6 +175,11 @@ func (b *Builder) Ensure(ctx context.Context, fsys fs.FS, repository string, v *
 	}
 	b.seen.Store(named, Result{Ref: found.Ref, Digest: found.Digest})
 	return found, nil
+}
+
+// Open reads a source that is not in the repository, whatever its length: what davit add hashes.
+func (b *Builder) Open(ctx context.Context, source string) (io.ReadCloser, error) {
+	return sources{nil, b.cfg.HTTP, b.cfg.S3PathStyle}.open(ctx, registry.File{Source: source, Size: -1})
 }
 
 // build uploads every file as a layer, then the config, then the manifest under the tag.

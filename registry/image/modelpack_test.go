@@ -65,7 +65,7 @@ func TestModelPack(t *testing.T) {
 				t.Errorf("layer %+v, the image has %s", l, image.Layers[i].Digest)
 			}
 		}
-		cfg := blob(t, subject.Context(), m.Config)
+		cfg := content(t, subject.Context(), m.Config)
 		if err := schema.ValidatorMediaTypeModelConfig.Validate(bytes.NewReader(cfg)); err != nil {
 			t.Errorf("the spec's schema refuses %s: %v", cfg, err)
 		}
@@ -84,7 +84,7 @@ func TestModelPack(t *testing.T) {
 	})
 }
 
-func blob(t *testing.T, repo name.Repository, d v1.Descriptor) []byte {
+func content(t *testing.T, repo name.Repository, d v1.Descriptor) []byte {
 	t.Helper()
 	l, err := remote.Layer(repo.Digest(d.Digest.String()))
 	if err != nil {

@@ -1,0 +1,122 @@
+package image
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/davit-dev/davit/registry"
+)
+
+const (
+	retries = 2 // of one file's connection, after the first try
+	// stalled is how long a source may send nothing before its connection counts as broken.
+	stalled = time.Minute
+)
+
+var (
+	backoff    = 500 * time.Millisecond // doubled at each retry
+	errStalled = fmt.Errorf("nothing received for %v", stalled)
+)
+
+// connect opens a file's content from an offset on. An error is passing when another try may help.
+type connect func(ctx context.Context, offset int64) (body io.ReadCloser, passing bool, err error)
+
+// resumed reads a file and goes on where it was when the connection breaks. That what it joins belongs together is
+// shown by the sha256 in the end.
+type resumed struct {
+	ctx     context.Context // of this reading: an io.Reader gets none
+	cancel  context.CancelFunc
+	file    registry.File
+	connect connect
+
+	mu      sync.Mutex // of what follows: Close may be called while Read is running, the transport does
+	body    io.ReadCloser
+	abort   context.CancelFunc // of the present connection
+	offset  int64
+	retried int
+}
+
+func openResumed(ctx context.Context, f registry.File, c connect) (io.ReadCloser, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	r := &resumed{ctx: ctx, cancel: cancel, file: f, connect: c}
+	if err := r.connectAgain(nil); err != nil {
+		cancel()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Close ends a Read that is running.
+func (r *resumed) Close() error {
+	r.cancel()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.body != nil {
+		r.body.Close()
+		r.body = nil
+	}
+	return nil
+}
+
+func (r *resumed) Read(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.body == nil {
+		return 0, io.ErrClosedPipe
+	}
+	timer := time.AfterFunc(stalled, r.abort)
+	n, err := r.body.Read(p)
+	if !timer.Stop() && err != nil {
+		err = errStalled
+	}
+	r.offset += int64(n)
+	if err == nil || err == io.EOF || r.ctx.Err() != nil {
+		return n, err
+	}
+	if err := r.connectAgain(err); err != nil {
+		return n, err
+	}
+	return n, nil
+}
+
+// connectAgain connects, at the offset, until it succeeds, fails for good or was tried often enough.
+func (r *resumed) connectAgain(err error) error {
+	for {
+		if err != nil {
+			if r.retried == retries {
+				return fmt.Errorf("reading %s, after %d retries: %w", redact(r.file.Source), retries, withoutURL(err))
+			}
+			if err := sleep(r.ctx, backoff<<r.retried); err != nil {
+				return err
+			}
+			r.retried++
+		}
+		if r.body != nil {
+			r.abort()
+			r.body.Close()
+			r.body = nil
+		}
+		ctx, abort := context.WithCancel(r.ctx)
+		body, passing, connectErr := r.connect(ctx, r.offset)
+		if connectErr == nil {
+			r.body, r.abort = body, abort
+			return nil
+		}
+		abort()
+		if err = connectErr; !passing || r.ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
