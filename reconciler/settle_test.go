@@ -1,0 +1,82 @@
+package reconciler_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+)
+
+// ail has a running pod of production/iris with that image say that its container waits, after so many restarts.
+func (w *world) ail(image string, restarts int32, waiting corev1.ContainerStateWaiting) {
+	w.t.Helper()
+	pods := w.kubectl().CoreV1().Pods(w.namespace("production"))
+	w.eventually("a running pod of "+image, func() bool {
+		list, err := pods.List(w.t.Context(), metav1.ListOptions{LabelSelector: cluster.LabelRelease + "=iris"})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, pod := range list.Items {
+			if pod.DeletionTimestamp != nil || pod.Status.Phase != corev1.PodRunning || pod.Spec.Containers[0].Image != image {
+				continue
+			}
+			status := map[string]any{"status": corev1.PodStatus{
+				Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionFalse}, {Type: corev1.ContainersReady, Status: corev1.ConditionFalse}},
+				ContainerStatuses: []corev1.ContainerStatus{{
+					Name: pod.Spec.Containers[0].Name, Image: image, RestartCount: restarts, State: corev1.ContainerState{Waiting: &waiting},
+				}},
+			}}
+			body, err := json.Marshal(status)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			if _, err := pods.Patch(w.t.Context(), pod.Name, types.StrategicMergePatchType, body, metav1.PatchOptions{}, "status"); err != nil {
+				w.t.Fatal(err)
+			}
+			return true
+		}
+		return false
+	})
+}
+
+// TestAHealthyReleaseThatBreaks waits, whatever its pods say: what was healthy once did not break by its revision.
+func TestAHealthyReleaseThatBreaks(t *testing.T) {
+	w := newWorld(t)
+	w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	w.edit("releases/iris/production.yaml", "version: v1", "version: v2")
+	w.commit("promote v2")
+	w.until(production, "v2", v1alpha1.Healthy)
+	before := w.status("production")
+	image := w.deployment("iris").Spec.Template.Spec.Containers[0].Image
+
+	began := time.Now()
+	w.ail(image, 2, corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"})
+	r := w.any(v1alpha1.Waiting, v1alpha1.Failed, v1alpha1.RolledBack)
+	if r.Phase != v1alpha1.Waiting || r.Reason != cluster.ReasonCrash {
+		t.Fatalf("a healthy release whose pods crash is %s (%s)", r.Phase, r.Reason)
+	}
+	if took := time.Since(began); took < 10*time.Second {
+		t.Errorf("said after %s, which a moved pod takes too", took)
+	}
+	// It is looked at again and again, and never for its revision's fault.
+	w.ail(image, 6, corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"})
+	w.drain("production", "looked at again", func(s v1alpha1.ModelReleaseStatus) bool { return strings.Contains(s.Message, "7 times") })
+	w.ail(image, 0, corev1.ContainerStateWaiting{Reason: "ErrImagePull", Message: image + ": not found"})
+	got := w.drain("production", "without its image", func(s v1alpha1.ModelReleaseStatus) bool { return s.Reason == cluster.ReasonImageNotFound })
+	if got.Phase != v1alpha1.Waiting || got.Held != nil || got.Applied != before.Applied || len(got.Outcomes) != len(before.Outcomes) {
+		t.Errorf("a healthy release whose image went away: %+v", got)
+	}
+	pods := w.kubectl().CoreV1().Pods(w.namespace("production"))
+	if err := pods.DeleteCollection(t.Context(), deleteNow, metav1.ListOptions{LabelSelector: cluster.LabelRelease + "=iris"}); err != nil {
+		t.Fatal(err)
+	}
+	w.until(production, "v2", v1alpha1.Healthy)
+}
