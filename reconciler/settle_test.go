@@ -80,3 +80,19 @@ func TestAHealthyReleaseThatBreaks(t *testing.T) {
 	}
 	w.until(production, "v2", v1alpha1.Healthy)
 }
+
+// TestNoRoomIsWaiting: that no node has what a revision asks for may change any time, so it is waited for.
+func TestNoRoomIsWaiting(t *testing.T) {
+	w := newWorld(t)
+	w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	w.edit("releases/iris/production.yaml", "version: v1", "version: v2\n  resources: {cpu: 100000}")
+	w.commit("promote v2, which asks for a great deal")
+	got := w.drain("production", "waiting for a node", func(s v1alpha1.ModelReleaseStatus) bool { return s.Reason == "Unschedulable" })
+	if got.Phase != v1alpha1.Waiting || got.Held != nil || got.Applied.Version != "v2" || len(got.Outcomes) != 1 {
+		t.Fatalf("status %+v", got)
+	}
+	w.edit("releases/iris/production.yaml", "cpu: 100000", "cpu: 60m")
+	w.commit("a little less")
+	w.until(production, "v2", v1alpha1.Healthy)
+}
