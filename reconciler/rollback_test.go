@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -151,4 +152,114 @@ func TestBrokenTipDuringRollout(t *testing.T) {
 	w.edit("releases/iris/production.yaml", "version: v3", "verison: v3")
 	w.commit("a slip of the pen")
 	w.until(production, "v1", v1alpha1.RolledBack)
+}
+
+// TestTroubleWithApplyingPasses: what is in the way of an apply, and is not the revision's fault, is waited for, and
+// nothing is held.
+func TestTroubleWithApplyingPasses(t *testing.T) {
+	const runtime = "runtimes/iris-server/0.1.0/"
+	adds := func(w *world, object string) {
+		w.write(runtime+"more.yaml", object)
+		w.edit(runtime+"kustomization.yaml", "  - service.yaml\n", "  - service.yaml\n  - more.yaml\n")
+	}
+	const settings = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n"
+	const job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: prepare}\nspec:\n  suspend: true\n" +
+		"  template: {spec: {restartPolicy: Never, containers: [{name: prepare, image: \"example.com/prepare:1\"}]}}\n"
+	for name, c := range map[string]struct {
+		before, change func(w *world)
+		pass           func(w *world)
+	}{
+		"Conflict": {
+			before: func(w *world) {
+				w.until(production, "v1", v1alpha1.Healthy)
+				foreign := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "iris-settings"}}
+				if _, err := w.kubectl().CoreV1().ConfigMaps(w.namespace("production")).Create(w.t.Context(), foreign, metav1.CreateOptions{}); err != nil {
+					w.t.Fatal(err)
+				}
+			},
+			change: func(w *world) { adds(w, settings) },
+			pass: func(w *world) {
+				if err := w.kubectl().CoreV1().ConfigMaps(w.namespace("production")).Delete(w.t.Context(), "iris-settings", deleteNow); err != nil {
+					w.t.Fatal(err)
+				}
+				w.ask(func(s *v1alpha1.ModelReleaseSpec) {
+					s.Request = &v1alpha1.Request{Action: v1alpha1.Retry, At: metav1.NowMicro(), By: "ada"}
+				})
+			},
+		},
+		"Busy": {
+			before: func(w *world) {
+				w.until(production, "v1", v1alpha1.Healthy)
+				adds(w, job)
+				w.edit("releases/iris/serving.yaml", "startupTimeout: 60s", "startupTimeout: 60s, onImmutable: recreate")
+				w.commit("a job that does not end")
+				w.drain("production", "waiting for the job", func(s v1alpha1.ModelReleaseStatus) bool { return s.Reason == "Suspended" })
+			},
+			change: func(w *world) { w.edit(runtime+"more.yaml", "prepare:1", "prepare:2") },
+			pass: func(w *world) {
+				w.edit(runtime+"kustomization.yaml", "  - more.yaml\n", "")
+				w.commit("no job any more")
+			},
+		},
+		"ApplyFailed": {
+			before: func(w *world) { w.until(production, "v1", v1alpha1.Healthy); w.unanswered(true) },
+			change: func(w *world) { adds(w, settings) },
+			pass:   func(w *world) { w.unanswered(false) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.follow()
+			c.before(w)
+			c.change(w)
+			w.edit("releases/iris/production.yaml", "version: v1", "version: v2")
+			w.commit("promote v2")
+			got := w.drain("production", "in trouble", func(s v1alpha1.ModelReleaseStatus) bool { return s.Reason == name })
+			if got.Phase != v1alpha1.Waiting || got.Held != nil {
+				t.Fatalf("status %+v", got)
+			}
+			for _, o := range got.Outcomes {
+				if o.Outcome == v1alpha1.Failed {
+					t.Errorf("outcome %+v", o)
+				}
+			}
+			c.pass(w)
+			w.until(production, "v2", v1alpha1.Healthy)
+		})
+	}
+}
+
+// unanswered has the API server ask, of production's ConfigMaps, a webhook that nobody answers.
+func (w *world) unanswered(on bool) {
+	w.t.Helper()
+	ctx, webhooks := w.t.Context(), w.kubectl().AdmissionregistrationV1().ValidatingWebhookConfigurations()
+	maps := w.kubectl().CoreV1().ConfigMaps(w.namespace("production"))
+	if !on {
+		if err := webhooks.Delete(ctx, w.id, deleteNow); err != nil {
+			w.t.Fatal(err)
+		}
+		return
+	}
+	address, none := "https://127.0.0.1:1/", admissionv1.SideEffectClassNone
+	hook := &admissionv1.ValidatingWebhookConfiguration{
+		ObjectMeta: metav1.ObjectMeta{Name: w.id},
+		Webhooks: []admissionv1.ValidatingWebhook{{
+			Name: "nobody.example.com", ClientConfig: admissionv1.WebhookClientConfig{URL: &address},
+			SideEffects: &none, AdmissionReviewVersions: []string{"v1"},
+			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": w.namespace("production")}},
+			Rules: []admissionv1.RuleWithOperations{{
+				Operations: []admissionv1.OperationType{admissionv1.Create},
+				Rule:       admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"configmaps"}},
+			}},
+		}},
+	}
+	if _, err := webhooks.Create(ctx, hook, metav1.CreateOptions{}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = webhooks.Delete(context.Background(), w.id, deleteNow) })
+	w.eventually("unanswered", func() bool {
+		probe := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "probe"}}
+		_, err := maps.Create(ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		return err != nil
+	})
 }
