@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
@@ -262,4 +263,51 @@ func (w *world) unanswered(on bool) {
 		_, err := maps.Create(ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		return err != nil
 	})
+}
+
+// TestRegistryOutOfReach: an OCI registry that does not answer says nothing of a revision.
+func TestRegistryOutOfReach(t *testing.T) {
+	w := newWorld(t)
+	w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	w.edit("davit.yaml", dev.Registry, "127.0.0.1:1")
+	w.edit("releases/iris/production.yaml", "version: v1", "version: v2")
+	w.commit("promote v2, from another OCI registry")
+	got := w.drain("production", "waiting for the OCI registry", func(s v1alpha1.ModelReleaseStatus) bool { return s.Reason == "ImageRegistry" })
+	if got.Phase != v1alpha1.Waiting || got.Held != nil || got.Applied.Version != "v1" || len(got.Outcomes) != 1 {
+		t.Fatalf("status %+v", got)
+	}
+	w.edit("davit.yaml", "127.0.0.1:1", dev.Registry)
+	w.commit("back at the one that answers")
+	w.until(production, "v2", v1alpha1.Healthy)
+}
+
+// TestMissingImageIsLookedFor: a node that says an image is not there is believed when the OCI registry says so too.
+func TestMissingImageIsLookedFor(t *testing.T) {
+	none := "@sha256:" + strings.Repeat("0", 64)
+	for name, c := range map[string]struct {
+		image  func(there string) string
+		phase  v1alpha1.Phase
+		reason string
+	}{
+		"there":        {func(there string) string { return there }, v1alpha1.Waiting, "ImagePull"},
+		"out-of-reach": {func(string) string { return "127.0.0.1:1/iris-server" + none }, v1alpha1.Waiting, "ImageRegistry"},
+		"not-there":    {func(string) string { return dev.Registry + "/iris-server" + none }, v1alpha1.Failed, cluster.ReasonImageNotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.follow()
+			image := c.image(w.until(production, "v1", v1alpha1.Healthy).Image)
+			for _, file := range []string{"deployment.yaml", "runtime.yaml"} {
+				w.edit("runtimes/iris-server/0.1.0/"+file, "127.0.0.1:5000/iris-server"+none, image)
+			}
+			w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 1m")
+			w.commit("another image of the runtime")
+			w.until(production, "v1", v1alpha1.Progressing)
+			w.ail(image, 0, corev1.ContainerStateWaiting{Reason: "ErrImagePull", Message: image + ": not found"})
+			if r := w.any(v1alpha1.Waiting, v1alpha1.Failed); r.Key.String() != production || r.Phase != c.phase || r.Reason != c.reason {
+				t.Errorf("got %+v, want %s %s", r, c.phase, c.reason)
+			}
+		})
+	}
 }
