@@ -155,6 +155,36 @@ func TestBrokenTipDuringRollout(t *testing.T) {
 	w.until(production, "v1", v1alpha1.RolledBack)
 }
 
+// TestHoldPolicy: where the environment says so, a revision that failed stays for people to look at.
+func TestHoldPolicy(t *testing.T) {
+	w := newWorld(t)
+	w.edit("environments/production/environment.yaml", "onFailure: rollback", "onFailure: hold")
+	w.commit("no rollbacks")
+	stop := w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	w.edit("releases/iris/production.yaml", "version: v1", "version: v3") // its simulated pods crash
+	w.commit("promote the damaged v3")
+	w.until(production, "v3", v1alpha1.Failed)
+	stop()
+	stays := func(when string) {
+		t.Helper()
+		if err := w.reconciler().Once(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got := w.status("production")
+		if got.Phase != v1alpha1.Failed || got.Applied.Version != "v3" || got.Held == nil || got.Held.Version != "v3" || got.Healthy.Version != "v1" {
+			t.Errorf("%s it did not stay: %+v", when, got)
+		}
+		if version := w.deployment("iris").Spec.Template.Labels["davit.dev/version"]; version != "v3" {
+			t.Errorf("%s the pods are of %s", when, version)
+		}
+	}
+	stays("after a restart")
+	w.edit("releases/iris/production.yaml", "version: v3", "verison: v3")
+	w.commit("a slip of the pen")
+	stays("after a slip of the pen")
+}
+
 // TestTroubleWithApplyingPasses: what is in the way of an apply, and is not the revision's fault, is waited for, and
 // nothing is held.
 func TestTroubleWithApplyingPasses(t *testing.T) {
