@@ -2,7 +2,9 @@ package reconciler_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -95,4 +97,58 @@ func TestNoRoomIsWaiting(t *testing.T) {
 	w.edit("releases/iris/production.yaml", "cpu: 100000", "cpu: 60m")
 	w.commit("a little less")
 	w.until(production, "v2", v1alpha1.Healthy)
+}
+
+// interrupted makes w's cluster call before, once, ahead of the next status write of production/iris after it is armed.
+func (w *world) interrupted(before func()) (arm func()) {
+	w.t.Helper()
+	var armed atomic.Bool
+	config := restConfig(w.t)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/"+w.namespace("production")+"/modelreleases/production.iris/status") && armed.CompareAndSwap(true, false) {
+				before()
+			}
+			return next.RoundTrip(r)
+		})
+	})
+	var err error
+	if w.cluster, err = cluster.New(w.t.Context(), cluster.Config{REST: config, Owner: w.id}); err != nil {
+		w.t.Fatal(err)
+	}
+	return func() { armed.Store(true) }
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// another claims production/iris, as a second controller of the same registry would, for a commit that is not here.
+func (w *world) another(namespace string) {
+	other, err := cluster.New(w.t.Context(), cluster.Config{REST: restConfig(w.t), Owner: w.id, Holder: "another"})
+	if err != nil {
+		w.t.Error(err)
+		return
+	}
+	if _, err := other.Claim(w.t.Context(), cluster.Target{Namespace: namespace, Environment: "production", Release: "iris", Commit: strings.Repeat("c", 40)}); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// TestAStatusOfThePastIsNotWritten: what a controller found out is dropped when another one has claimed the release.
+func TestAStatusOfThePastIsNotWritten(t *testing.T) {
+	w := newWorld(t)
+	arm := w.interrupted(func() { w.another(w.namespace("production")) })
+	w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	arm()
+	w.edit("releases/iris/production.yaml", "version: v1", "version: v2")
+	w.commit("promote v2")
+	got := w.drain("production", "given up", func(s v1alpha1.ModelReleaseStatus) bool { return s.Reason == "HistoryRewritten" })
+	if got.Healthy.Version != "v1" || len(got.Outcomes) != 1 {
+		t.Errorf("written over another's claim: %+v", got)
+	}
+	if holder := w.release("production").Spec.Claim.Holder; holder != "another" {
+		t.Errorf("claimed by %s", holder)
+	}
 }
