@@ -1,6 +1,7 @@
 package reconciler_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -118,6 +119,35 @@ func TestMove(t *testing.T) {
 	w.commit("move production")
 	w.until(production, "v1", v1alpha1.Healthy)
 	w.gone(home)
+}
+
+// TestMoveOfWhatAnotherClaimed: a release that moved is left where it was when somebody has claimed it there since.
+func TestMoveOfWhatAnotherClaimed(t *testing.T) {
+	w := newWorld(t)
+	stop := w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	stop()
+	home, file := w.namespace("production"), "environments/production/environment.yaml"
+	w.edit(file, "bake: 100ms", "bake: 5s")
+	w.edit(file, "namespace: "+home, "namespace: "+home+"-new")
+	w.commit("move production")
+	r := w.reconciler()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- r.Run(ctx) }()
+	w.until(production, "v1", v1alpha1.Progressing)
+	w.another(home)
+	w.eventually("told", func() bool {
+		return strings.Contains(r.Unwell()[production], "deleting the release in its old namespace")
+	})
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if mr := w.release("production"); mr.Spec.Claim.Holder != "another" {
+		t.Errorf("claimed by %s", mr.Spec.Claim.Holder)
+	}
+	w.deployment("iris")
 }
 
 // TestMoveThatFails keeps the release where it was until the one in the new namespace is healthy.
