@@ -79,6 +79,52 @@ func TestGuards(t *testing.T) {
 	}
 }
 
+// TestDeletionsByDefault: where an environment says nothing, one commit deletes ten releases and not eleven. A file that
+// is broken asks for no deletion and counts as none.
+func TestDeletionsByDefault(t *testing.T) {
+	w := newWorld(t)
+	names := strings.Split("abcdefghijkl", "")
+	w.add(names...)
+	w.commit("a dozen releases more")
+	if err := w.reconciler().Once(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names[:11] {
+		w.remove("releases/" + name)
+	}
+	w.commit("eleven releases less")
+	r := w.reconciler()
+	if err := r.Once(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Unwell()["production/a"]; !strings.Contains(got, "11 releases would be deleted and prune.maxDeletions is 10") {
+		t.Errorf("production/a: %q", got)
+	}
+	for _, name := range names {
+		w.of(name)
+	}
+
+	w.git("revert", "--no-edit", "HEAD")
+	for _, name := range names[:10] {
+		w.remove("releases/" + name)
+	}
+	for _, name := range names[10:] {
+		w.edit("releases/"+name+"/production.yaml", "version: v1", "verison: v1")
+	}
+	w.commit("ten releases less, and two slips of the pen")
+	if err := w.reconciler().Once(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names[:10] {
+		if mr, err := w.cluster.Release(t.Context(), w.namespace("production"), "production", name); err != nil || mr != nil {
+			t.Errorf("%s is still there: %v", name, err)
+		}
+	}
+	for _, name := range names[10:] {
+		w.of(name)
+	}
+}
+
 // TestMoveTakenBack changes an environment's namespace and back before the release is healthy there: the one
 // at home stays, the other goes.
 func TestMoveTakenBack(t *testing.T) {
