@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/davit-dev/davit/reconciler"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
@@ -98,6 +99,59 @@ func TestWayBack(t *testing.T) {
 	for len(told) > 0 {
 		if r := <-told; len(r) > 0 {
 			t.Errorf("the way back went in waves: %+v", r)
+		}
+	}
+}
+
+// TestSoak: between two waves the soak is waited for.
+func TestSoak(t *testing.T) {
+	w := newWorld(t)
+	w.add("a", "b")
+	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 100ms\n  fleet: {waves: [1, 100%], soak: 3s}")
+	w.remove("releases/iris")
+	w.commit("two releases")
+	w.follow()
+	w.all("a", "b")
+	w.edit("runtimes/iris-server/0.1.0/deployment.yaml", "terminationGracePeriodSeconds: 10", "terminationGracePeriodSeconds: 11")
+	w.commit("a shared change")
+	w.until("production/a", "v1", v1alpha1.Healthy)
+	began := time.Now()
+	w.until("production/b", "v1", v1alpha1.Progressing)
+	if took := time.Since(began); took < 2*time.Second { // of three: reports take their time, too
+		t.Errorf("the second wave began %s after the first", took)
+	}
+}
+
+// TestWavesAfterARestart: another process takes a rollout on where it was, with all its releases.
+func TestWavesAfterARestart(t *testing.T) {
+	w := newWorld(t)
+	names := []string{"a", "b", "c", "d"}
+	w.add(names...)
+	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 1s\n  fleet: {waves: [1, 50%, 100%], soak: 5s}")
+	w.remove("releases/iris")
+	w.commit("four releases")
+	stop := w.follow()
+	w.all(names...)
+	w.edit("runtimes/iris-server/0.1.0/deployment.yaml", "terminationGracePeriodSeconds: 10", "terminationGracePeriodSeconds: 11")
+	w.commit("a shared change")
+	head := w.git("rev-parse", "HEAD")
+	w.until("production/a", "v1", v1alpha1.Healthy)
+	stop()
+	told := make(chan []v1alpha1.Rollout, 100)
+	w.follow(func(c *reconciler.Config) { c.Rollouts = func(r []v1alpha1.Rollout) { told <- r } })
+	w.eventually("in the last wave", func() bool {
+		r := <-told
+		if len(r) != 1 || r[0].Commit != head || r[0].Waves != 3 || r[0].Releases != 4 || r[0].Wave == 1 {
+			t.Fatalf("after the restart: %+v", r)
+		}
+		return r[0].Wave == 3
+	})
+	if got := w.of("b"); got.Healthy.Commit != head {
+		t.Errorf("the last wave began, and b is not healthy: %+v", got)
+	}
+	for _, name := range names[2:] {
+		if got := w.of(name); got.Applied.Commit == head {
+			t.Errorf("%s did not wait for its wave: %+v", name, got)
 		}
 	}
 }
