@@ -21,6 +21,7 @@ import (
 type wire struct {
 	mu       sync.Mutex
 	requests []string
+	watched  []string      // the paths of watches, and of lists that are streamed as one
 	held     chan struct{} // watches say nothing until it is closed; nil: they do
 }
 
@@ -36,11 +37,13 @@ type tap struct {
 
 func (t *tap) RoundTrip(r *http.Request) (*http.Response, error) {
 	watches := r.URL.Query().Get("watch") != ""
-	if !watches {
-		t.wire.mu.Lock()
+	t.wire.mu.Lock()
+	if watches {
+		t.wire.watched = append(t.wire.watched, r.URL.Path)
+	} else {
 		t.wire.requests = append(t.wire.requests, r.Method+" "+r.URL.Path)
-		t.wire.mu.Unlock()
 	}
+	t.wire.mu.Unlock()
 	answer, err := t.next.RoundTrip(r)
 	if err == nil && watches {
 		answer.Body = &holding{answer.Body, t.wire}
@@ -286,4 +289,35 @@ func TestDriftIsShownFieldByField(t *testing.T) {
 	// The value beside the valueFrom would be refused: what davit does not want goes first.
 	apply(t, c, mr, text, cluster.ApplyOptions{})
 	want(t, "corrected", drift(), "")
+}
+
+// TestSecretsAreNotWatched: a release may hold a Secret, and davit's own user never lists or watches them.
+func TestSecretsAreNotWatched(t *testing.T) {
+	line := &wire{}
+	c, ns := open(t, line.on)
+	w, _ := watch(t, c)
+	const secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: iris, labels: {davit.dev/release: iris}}\nstringData: {key: one}"
+	requests := line.count(func() {
+		for _, commit := range []string{"c1", "c2"} {
+			mr, _ := deploy(t, c, ns, commit, config+"\n---\n"+strings.Replace(secret, "one", commit, 1))
+			w.Track(cluster.Kinds(objects(t, secret))...)
+			w.Drifted(mr)
+			if err := w.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	line.mu.Lock()
+	defer line.mu.Unlock()
+	for _, r := range append(requests, line.watched...) {
+		if strings.HasSuffix(r, "/secrets") {
+			t.Errorf("listed or watched: %s", r)
+		}
+	}
+	if !slices.ContainsFunc(line.watched, func(r string) bool { return strings.HasSuffix(r, "/configmaps") }) {
+		t.Errorf("no ConfigMaps in %q", line.watched)
+	}
+	if !slices.ContainsFunc(requests, func(r string) bool { return strings.HasSuffix(r, "/namespaces/"+ns+"/secrets/iris") }) {
+		t.Errorf("no Secret in %q", requests)
+	}
 }
