@@ -82,6 +82,53 @@ func TestAnObjectOfOthersIsNotTakenOver(t *testing.T) {
 	}
 }
 
+// TestAnUndisputedObjectOfOthersIsNotWritten: others' object may have just the fields davit would send; asking whether it
+// does leaves no trace.
+func TestAnUndisputedObjectOfOthersIsNotWritten(t *testing.T) {
+	c, ns := open(t)
+	mr := claim(t, c, ns, "c1", objects(t, config))
+	foreign(t, ns, "argocd-controller", config, true)
+	maps := client.CoreV1().ConfigMaps(ns)
+	before, err := maps.Get(t.Context(), "iris", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Apply(t.Context(), mr, objects(t, config), cluster.ApplyOptions{})
+	var conflict *cluster.ConflictError
+	if !errors.As(err, &conflict) || !conflict.Adoptable || len(conflict.Fields) > 0 {
+		t.Errorf("got %v", err)
+	}
+	if after, err := maps.Get(t.Context(), "iris", metav1.GetOptions{}); err != nil || after.ResourceVersion != before.ResourceVersion {
+		t.Errorf("written: %v, %v", after, err)
+	}
+}
+
+// TestAnObjectOfAControllerIsNotAdopted: the controller would undo what davit writes, and delete the object with its owner.
+func TestAnObjectOfAControllerIsNotAdopted(t *testing.T) {
+	c, ns := open(t, func(cfg *cluster.Config) { cfg.Adopt = true })
+	mr := claim(t, c, ns, "c1", objects(t, config))
+	maps := client.CoreV1().ConfigMaps(ns)
+	parent, err := maps.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "parent"}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "iris", OwnerReferences: []metav1.OwnerReference{
+		*metav1.NewControllerRef(parent, corev1.SchemeGroupVersion.WithKind("ConfigMap")),
+	}}}
+	before, err := maps.Create(t.Context(), child, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Apply(t.Context(), mr, objects(t, config), cluster.ApplyOptions{})
+	var conflict *cluster.ConflictError
+	if !errors.As(err, &conflict) || conflict.Adoptable || !strings.Contains(err.Error(), "is controlled by ConfigMap parent") {
+		t.Errorf("got %v", err)
+	}
+	if after, err := maps.Get(t.Context(), "iris", metav1.GetOptions{}); err != nil || after.ResourceVersion != before.ResourceVersion {
+		t.Errorf("written: %v, %v", after, err)
+	}
+}
+
 func TestAdopt(t *testing.T) {
 	for _, test := range []struct {
 		name, manager string
