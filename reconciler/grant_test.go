@@ -90,9 +90,11 @@ func TestGrants(t *testing.T) {
 	}
 }
 
-// TestEnvironmentWithoutGrant is refused, and Only leaves the others to another controller.
+// TestOnly: a controller of some environments leaves the others to another one.
 func TestOnly(t *testing.T) {
 	w := newWorld(t)
+	w.add("second")
+	w.commit("another release in production")
 	only := func(env string) func(*reconciler.Config) {
 		return func(c *reconciler.Config) { c.Only = []string{env} }
 	}
@@ -107,7 +109,30 @@ func TestOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.release("staging")
-	w.release("production") // not taken for one that the registry no longer has
+	w.release("production")
+
+	// What another controller has to apply and to delete is left to it.
+	w.edit("releases/iris/production.yaml", "version: v1", "version: v2")
+	w.commit("promote v2 to production")
+	if err := w.reconciler(only("staging")).Once(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.status("production"); got.Applied.Version != "v1" {
+		t.Errorf("production was touched: %+v", got.Applied)
+	}
+	w.remove("releases/iris/production.yaml")
+	w.commit("production serves iris no more")
+	if err := w.reconciler(only("staging")).Once(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.release("production")
+	if err := w.reconciler(only("production")).Once(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if mr, err := w.cluster.Release(t.Context(), w.namespace("production"), "production", "iris"); mr != nil || err != nil {
+		t.Errorf("production is still there: %v %v", mr, err)
+	}
+	w.release("staging")
 }
 
 // TestCutOffClaim applies again when a controller ended between its claim and the outcome, whatever is recorded.
