@@ -168,7 +168,7 @@ func (r *Reconciler) guard(next *desired) map[string]string {
 	for name, n := range gone {
 		env := next.models.Environments[name]
 		switch {
-		case len(next.keys) == 0:
+		case len(next.models.Releases) == 0: // not only none of this controller's environments
 			refused[name] = "the registry has no releases at all"
 		case env == nil:
 			refused[name] = fmt.Sprintf("environments/%s/environment.yaml is missing or faulty", name)

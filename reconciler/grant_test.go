@@ -93,8 +93,6 @@ func TestGrants(t *testing.T) {
 // TestOnly: a controller of some environments leaves the others to another one.
 func TestOnly(t *testing.T) {
 	w := newWorld(t)
-	w.add("second")
-	w.commit("another release in production")
 	only := func(env string) func(*reconciler.Config) {
 		return func(c *reconciler.Config) { c.Only = []string{env} }
 	}

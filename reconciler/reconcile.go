@@ -38,6 +38,7 @@ func (r *Reconciler) follow(ctx context.Context, tip gitops.Hash) error {
 	r.showRollouts()
 	if before == nil {
 		r.missed()
+		r.soaking(next)
 		return next.unverified()
 	}
 	for _, key := range next.dropped {

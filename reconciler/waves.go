@@ -80,9 +80,36 @@ func (r *Reconciler) plan(next *desired, shared []registry.Key) {
 		}
 		for w.wave+1 < len(w.sizes) && w.complete() {
 			w.wave++
+			w.from = r.lastHealthyOf(w.order[:w.sizes[w.wave-1]]).Add(w.soak) // a restart does not end a soak
 		}
 		r.cfg.Log.Info("a shared change goes in waves", "environment", w.environment, "commit", w.commit.String(),
 			"releases", len(keys), "wave", w.wave+1, "of", len(w.sizes))
+	}
+}
+
+// lastHealthyOf is when the last of some releases became healthy.
+func (r *Reconciler) lastHealthyOf(keys []registry.Key) (last time.Time) {
+	for _, key := range keys {
+		s := r.state(key)
+		s.work.Lock()
+		if s.release != nil {
+			for _, o := range s.release.Status.Outcomes {
+				if o.Outcome == v1alpha1.Healthy && o.At.After(last) {
+					last = o.At.Time
+				}
+			}
+		}
+		s.work.Unlock()
+	}
+	return last
+}
+
+// soaking queues the releases of waves whose soak lasts on after a start.
+func (r *Reconciler) soaking(d *desired) {
+	for key, w := range d.waves {
+		if left := w.left(key); left > 0 && !w.open(key) {
+			r.enqueueAfter(key, left)
+		}
 	}
 }
 

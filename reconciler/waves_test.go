@@ -136,6 +136,7 @@ func TestWavesAfterARestart(t *testing.T) {
 	w.commit("a shared change")
 	head := w.git("rev-parse", "HEAD")
 	w.until("production/a", "v1", v1alpha1.Healthy)
+	began := time.Now()
 	stop()
 	told := make(chan []v1alpha1.Rollout, 100)
 	w.follow(func(c *reconciler.Config) { c.Rollouts = func(r []v1alpha1.Rollout) { told <- r } })
@@ -146,6 +147,9 @@ func TestWavesAfterARestart(t *testing.T) {
 		}
 		return r[0].Wave == 3
 	})
+	if took := time.Since(began); took < 4*time.Second { // the time of an outcome is in whole seconds
+		t.Errorf("the restart ended the soak: two waves later after %s", took)
+	}
 	if got := w.of("b"); got.Healthy.Commit != head {
 		t.Errorf("the last wave began, and b is not healthy: %+v", got)
 	}
