@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
@@ -65,5 +66,5 @@ func (r *Reconciler) answer(s *state, asked *v1alpha1.Request) {
 	}
 	s.retry = asked.Action == v1alpha1.Retry
 	s.recorded.Store(nil)
-	s.passing = ""
+	s.passing, s.stopped = "", gitops.Hash{}
 }

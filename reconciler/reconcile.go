@@ -89,6 +89,10 @@ func (r *Reconciler) reconcile(ctx context.Context, site *site, s *state) (time.
 		return r.settle(ctx, s, target)
 	}
 
+	if s.stopped == want.snapshot.Hash() && !s.retry {
+		return 0, nil
+	}
+	s.stopped = gitops.Hash{}
 	if err := r.claim(ctx, s, target, cluster.Kinds(objects.Objects)); err != nil {
 		return r.unclaimed(ctx, s, target, err)
 	}

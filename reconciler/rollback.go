@@ -25,6 +25,7 @@ func (r *Reconciler) fail(ctx context.Context, s *state, t *target, reason, mess
 	st := &s.release.Status
 	text := reason + ": " + message
 	if t.rollback {
+		s.stopped = r.wanted(s.key.Environment).snapshot.Hash()
 		if st.Phase == v1alpha1.Failed && st.Message == text {
 			return nil // said before
 		}
@@ -121,6 +122,7 @@ func (r *Reconciler) unapplied(ctx context.Context, s *state, t *target, err err
 	case errors.As(err, &refused):
 		return 0, r.fail(ctx, s, t, "Refused", refused.Error())
 	case errors.As(err, &conflict):
+		s.stopped = r.wanted(s.key.Environment).snapshot.Hash()
 		return 0, errors.Join(&stuckError{conflict}, r.wait(ctx, s, t, "Conflict", conflict.Error()))
 	case errors.As(err, &busy):
 		return look, r.wait(ctx, s, t, "Busy", busy.Error())

@@ -31,7 +31,8 @@ type state struct {
 	looked  gitops.Hash            // the tip up to which history was read for the end of a hold
 	retry   bool                   // a person wants it applied again, whatever is recorded
 	fight   fight
-	passing string // the input key that was found to give the same objects
+	stopped gitops.Hash // the tip at which a person was needed: what happens to its objects does not try again
+	passing string      // the input key that was found to give the same objects
 
 	// Read without work:
 	trouble   atomicString // why the last try came to nothing

@@ -189,7 +189,17 @@ func (k *kindWatch) handler() cache.ResourceEventHandler {
 // would claim again at once, and so for ever.
 func (k *kindWatch) claimed(o any) bool {
 	m, ok := o.(metav1.Object)
-	return ok && k.kind == kindRelease && k.w.c.claims.CompareAndDelete(m.GetNamespace()+"/"+m.GetName(), m.GetGeneration())
+	if !ok || k.kind != kindRelease {
+		return false
+	}
+	key := m.GetNamespace() + "/" + m.GetName()
+	own, ok := k.w.c.claims.Load(key)
+	if !ok || m.GetGeneration() > own.(int64) {
+		return false
+	}
+	// An earlier one is no news either: the claim since then was made on it. A watch that lags would start the loop again.
+	k.w.c.claims.CompareAndDelete(key, m.GetGeneration())
+	return true
 }
 
 // arrived takes note that the watch shows an own write by now. The event of a deletion bears a version later
