@@ -26,11 +26,12 @@ type rollout struct {
 	soak        time.Duration
 	limit       int // failures that stop it
 
-	mu     sync.Mutex
-	wave   int
-	from   time.Time // when the present wave may begin
-	done   map[registry.Key]bool
-	failed map[registry.Key]bool
+	mu      sync.Mutex
+	wave    int
+	from    time.Time // when the present wave may begin
+	soaking bool      // until the first outcome after it
+	done    map[registry.Key]bool
+	failed  map[registry.Key]bool
 }
 
 // plan makes a rollout for each environment with waves and each commit that moves more than one of its releases.
@@ -81,6 +82,7 @@ func (r *Reconciler) plan(next *desired, shared []registry.Key) {
 		for w.wave+1 < len(w.sizes) && w.complete() {
 			w.wave++
 			w.from = r.lastHealthyOf(w.order[:w.sizes[w.wave-1]]).Add(w.soak) // a restart does not end a soak
+			w.soaking = true
 		}
 		r.cfg.Log.Info("a shared change goes in waves", "environment", w.environment, "commit", w.commit.String(),
 			"releases", len(keys), "wave", w.wave+1, "of", len(w.sizes))
@@ -169,7 +171,7 @@ func (w *rollout) settle(key registry.Key, healthy bool) (next []registry.Key, s
 		return nil, 0, false
 	}
 	w.wave++
-	w.from = time.Now().Add(w.soak)
+	w.from, w.soaking = time.Now().Add(w.soak), true
 	return w.order[w.sizes[w.wave-1]:w.sizes[w.wave]], w.soak, false
 }
 
@@ -204,9 +206,18 @@ func (r *Reconciler) advance(w *rollout, key registry.Key, healthy bool) {
 	for _, k := range next {
 		r.enqueueAfter(k, soak)
 	}
-	if w != nil {
+	if w != nil && (stopped || !healthy || len(next) > 0 || w.news()) { // not for each of ten thousand
 		r.showRollouts()
 	}
+}
+
+// news says whether an outcome is the first since a soak, or the last of all.
+func (w *rollout) news() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	began := w.soaking && !time.Now().Before(w.from)
+	w.soaking = w.soaking && !began
+	return began || len(w.done)+len(w.failed) == len(w.order)
 }
 
 // showRollouts tells of the rollouts under way or stopped when they are others than those told last.

@@ -1,7 +1,7 @@
 package image
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -37,30 +37,32 @@ func serve(t *testing.T, args func(port string) []string) (address string) {
 	cmd := exec.CommandContext(ctx, "go", append([]string{"tool", "-modfile=../../.ci/tools/go.mod"}, args(port)...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Stderr = cmd.Stdout
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	said := make(chan string, 1)
+	ended := make(chan struct{})
 	go func() {
-		text, _ := io.ReadAll(bufio.NewReader(out))
-		said <- string(text)
+		defer close(ended)
+		_ = cmd.Wait()
 	}()
 	t.Cleanup(func() {
 		cancel()
-		_ = cmd.Wait()
+		<-ended
 		if t.Failed() {
-			t.Log(<-said)
+			t.Log(said.String())
 		}
 	})
 	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(20 * time.Millisecond) { // it may have to be built first
 		if c, err := net.Dial("tcp", address); err == nil {
 			c.Close()
 			return address
+		}
+		select {
+		case <-ended:
+			t.Fatal("the server has ended")
+		default:
 		}
 		if time.Now().After(deadline) {
 			t.Fatal("the server does not answer")
