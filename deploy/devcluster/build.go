@@ -23,6 +23,7 @@ const (
 	PartRegistry     Part = "registry"      // an OCI registry
 	PartControlPlane Part = "control-plane" // etcd, API server, controller manager, scheduler, kubectl
 	PartKwok         Part = "kwok"          // simulated nodes
+	PartForge        Part = "forge"         // a forge; needs a C compiler for its database
 	PartNode         Part = "node"          // kubelet, containerd, runc, CNI plugins; Linux only
 )
 
@@ -47,6 +48,7 @@ var targets = []target{
 	{PartControlPlane, "kube-scheduler", ".", "k8s.io/kubernetes/cmd/kube-scheduler", "", false},
 	{PartControlPlane, "kubectl", ".", "k8s.io/kubernetes/cmd/kubectl", "", false},
 	{PartKwok, "kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok", "", false},
+	{PartForge, "gitea", "gitea", "code.gitea.io/gitea", "sqlite sqlite_unlock_notify", true},
 	{PartNode, "containerd", "containerd", "github.com/containerd/containerd/v2/cmd/containerd", containerdTags, false},
 	{PartNode, "containerd-shim-runc-v2", "containerd", "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2", containerdTags, false},
 	{PartNode, "ctr", "containerd", "github.com/containerd/containerd/v2/cmd/ctr", containerdTags, false},

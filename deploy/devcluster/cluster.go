@@ -22,10 +22,10 @@ import (
 
 // Config says what to start. The zero value is a control plane alone: everything but running pods.
 type Config struct {
-	// Kubeconfig, when set, is a cluster of the user's own that stands in for one started here. Then only the
-	// Registry is started, if asked for.
+	// Kubeconfig, when set, is a cluster of the user's own that stands in for one started here. Then only
+	// Registry and Forge are started, if asked for.
 	Kubeconfig string `json:"kubeconfig,omitempty"`
-	// NoControlPlane leaves Kubernetes out; only Registry can be asked for with it.
+	// NoControlPlane leaves Kubernetes out; only Registry and Forge can be asked for with it.
 	NoControlPlane bool `json:"noControlPlane,omitempty"`
 	// Nodes is the number of simulated nodes (sim-0, sim-1, …), which run no code.
 	Nodes int `json:"nodes,omitempty"`
@@ -37,6 +37,8 @@ type Config struct {
 	RealNode bool `json:"realNode,omitempty"`
 	// Registry adds an OCI registry.
 	Registry bool `json:"registry,omitempty"`
+	// Forge adds a forge: Gitea, with Git over http and Git LFS. Its administrator is ForgeUser.
+	Forge bool `json:"forge,omitempty"`
 	// Dir holds the cluster's state; it is made when it does not exist. Logs and the registry's blobs stay in it
 	// after Stop. Empty means a temporary folder that Stop removes.
 	Dir string `json:"dir,omitempty"`
@@ -68,6 +70,9 @@ func (c Config) parts() []Part {
 	if c.Registry {
 		parts = append(parts, PartRegistry)
 	}
+	if c.Forge {
+		parts = append(parts, PartForge)
+	}
 	if c.controlPlane() {
 		parts = append(parts, PartControlPlane)
 	}
@@ -84,6 +89,7 @@ func (c Config) parts() []Part {
 type Cluster struct {
 	Kubeconfig  string         // path of an administrator's kubeconfig; empty without a cluster
 	Registry    string         // host:port on loopback, plain http; empty without a registry
+	Forge       string         // URL of the forge; empty without one
 	PodRegistry string         // the same registry as pods on the real node reach it; empty without both
 	RealNode    string         // the real node's name; empty without one
 	Dir         string         // the state folder; <Dir>/logs/<process>.log
@@ -100,6 +106,7 @@ type ready struct {
 	Error       string         `json:"error,omitempty"`
 	Kubeconfig  string         `json:"kubeconfig"`
 	Registry    string         `json:"registry"`
+	Forge       string         `json:"forge"`
 	PodRegistry string         `json:"podRegistry"`
 	RealNode    string         `json:"realNode"`
 	PIDs        map[string]int `json:"pids"`
@@ -112,7 +119,7 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("starting devcluster: %w", err)
 	}
-	if cfg.Kubeconfig != "" && !cfg.Registry {
+	if cfg.Kubeconfig != "" && !cfg.Registry && !cfg.Forge {
 		return &Cluster{Kubeconfig: cfg.Kubeconfig, Dir: cfg.Dir}, nil
 	}
 	if _, err := Sweep(ctx); err != nil && cfg.Log != nil {
@@ -193,7 +200,13 @@ func (c *Cluster) supervise(ctx context.Context, cfg Config) error {
 			return errors.Join(err, c.Stop())
 		}
 	}
-	if err := json.NewEncoder(stdin).Encode(order{cfg, c.binaries, c.temp}); err != nil {
+	o := order{Config: cfg, Binaries: c.binaries, Temp: c.temp}
+	if cfg.Forge {
+		if o.ForgeRoot, err = forgeRoot(ctx); err != nil {
+			return errors.Join(err, c.Stop())
+		}
+	}
+	if err := json.NewEncoder(stdin).Encode(o); err != nil {
 		return errors.Join(err, c.Stop())
 	}
 	select {
@@ -218,6 +231,7 @@ func (c *Cluster) take(line string) error {
 		return errors.New(r.Error)
 	}
 	c.Kubeconfig, c.Registry, c.PodRegistry, c.RealNode, c.PIDs = r.Kubeconfig, r.Registry, r.PodRegistry, r.RealNode, r.PIDs
+	c.Forge = r.Forge
 	return nil
 }
 

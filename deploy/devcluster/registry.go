@@ -39,7 +39,12 @@ func (s *supervisor) startRegistry(ctx context.Context) (string, error) {
 
 // registryAnswers asks the API's version check (distribution-spec, end-1).
 func registryAnswers(ctx context.Context, address string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/v2/", nil)
+	return answers(ctx, "http://"+address+"/v2/")
+}
+
+// answers asks for something that a server has when it is up.
+func answers(ctx context.Context, url string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
@@ -49,7 +54,7 @@ func registryAnswers(ctx context.Context, address string) error {
 	}
 	response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("asking registry %s: %s", address, response.Status)
+		return fmt.Errorf("asking %s: %s", url, response.Status)
 	}
 	return nil
 }

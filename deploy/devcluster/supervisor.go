@@ -21,17 +21,20 @@ type order struct {
 	Config   Config            `json:"config"`
 	Binaries map[string]string `json:"binaries"`
 	Temp     bool              `json:"temp"`
+	// ForgeRoot is the folder of the forge's templates.
+	ForgeRoot string `json:"forgeRoot"`
 }
 
 // supervisor is the process that owns a cluster's children.
 type supervisor struct {
-	config   Config
-	binaries map[string]string
-	net      network
-	record   *record
-	children []*process // in the order of start
-	proxies  []io.Closer
-	real     *realNode
+	config    Config
+	binaries  map[string]string
+	forgeRoot string
+	net       network
+	record    *record
+	children  []*process // in the order of start
+	proxies   []io.Closer
+	real      *realNode
 }
 
 // Supervise is the supervisor's whole life: it reads an order from in, starts the cluster, writes one line of
@@ -75,7 +78,7 @@ func newSupervisor(o order) (*supervisor, error) {
 	if _, err := rand.Read(random); err != nil {
 		return nil, err
 	}
-	s := &supervisor{config: o.Config, binaries: o.Binaries}
+	s := &supervisor{config: o.Config, binaries: o.Binaries, forgeRoot: o.ForgeRoot}
 	s.record = &record{ID: hex.EncodeToString(random), Dir: o.Config.Dir, Keep: !o.Temp, Supervisor: identify("supervisor", os.Getpid())}
 	var err error
 	if s.net, err = newNetwork(); err != nil {
@@ -91,6 +94,11 @@ func (s *supervisor) up(ctx context.Context) (ready, error) {
 	if s.config.Registry {
 		if r.Registry, err = s.startRegistry(ctx); err != nil {
 			return r, err
+		}
+	}
+	if s.config.Forge {
+		if r.Forge, err = s.startForge(ctx); err != nil {
+			return r, fmt.Errorf("starting the forge: %w", err)
 		}
 	}
 	if s.config.controlPlane() {

@@ -15,10 +15,10 @@ import (
 )
 
 const usage = `usage:
-  devcluster up [--nodes N] [--gpus G] [--stages FILE] [--real-node] [--registry] [--dir DIR]
+  devcluster up [--nodes N] [--gpus G] [--stages FILE] [--real-node] [--registry] [--forge] [--dir DIR]
                                               runs until Ctrl-C, then takes all down
   devcluster up --own-cluster --registry      only the registry, beside the cluster KUBECONFIG names
-  devcluster build [registry|control-plane|kwok|node|all]…
+  devcluster build [registry|control-plane|kwok|forge|node|all]…
                                               builds the binaries, once
   devcluster sweep                            removes what a killed supervisor left behind
 `
@@ -64,6 +64,7 @@ func up(ctx context.Context, args []string) error {
 	flags.IntVar(&cfg.GPUs, "gpus", 0, "nvidia.com/gpu of each node")
 	flags.BoolVar(&cfg.RealNode, "real-node", false, "a node that runs pods (Linux, root)")
 	flags.BoolVar(&cfg.Registry, "registry", false, "an OCI registry")
+	flags.BoolVar(&cfg.Forge, "forge", false, "a forge (Gitea)")
 	flags.StringVar(&cfg.Dir, "dir", "", "state folder (default: a temporary one)")
 	flags.Func("stages", "file of kwok Stages for simulated nodes and pods", func(path string) error {
 		cfg.Stages = append(cfg.Stages, path)
@@ -89,6 +90,9 @@ func up(ctx context.Context, args []string) error {
 	if cluster.Registry != "" {
 		fmt.Printf("export REGISTRY=%s\n", cluster.Registry)
 	}
+	if cluster.Forge != "" {
+		fmt.Printf("export FORGE=%s FORGE_USER=%s FORGE_PASSWORD=%s\n", cluster.Forge, devcluster.ForgeUser, devcluster.ForgePassword)
+	}
 	if cluster.PodRegistry != "" {
 		fmt.Printf("export POD_REGISTRY=%s\n", cluster.PodRegistry)
 	}
@@ -102,7 +106,7 @@ func up(ctx context.Context, args []string) error {
 }
 
 func build(ctx context.Context, names []string) error {
-	parts := []devcluster.Part{devcluster.PartRegistry, devcluster.PartControlPlane, devcluster.PartKwok, devcluster.PartNode}
+	parts := []devcluster.Part{devcluster.PartRegistry, devcluster.PartControlPlane, devcluster.PartKwok, devcluster.PartForge, devcluster.PartNode}
 	if len(names) > 0 && names[0] != "all" {
 		known := parts
 		parts = nil
