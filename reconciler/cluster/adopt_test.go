@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -272,6 +274,82 @@ func TestImmutableFields(t *testing.T) {
 				t.Errorf("not made anew: %v", err)
 			}
 		})
+	}
+}
+
+// TestPodsOutliveTheirStatefulSet: they serve on while it is made anew, and the new one takes them over.
+func TestPodsOutliveTheirStatefulSet(t *testing.T) {
+	needNodes(t)
+	c, ns := open(t)
+	mr, _ := deploy(t, c, ns, "c1", statefulSet)
+	pods := client.CoreV1().Pods(ns)
+	var pod *corev1.Pod
+	eventually(t, func() (err error) {
+		pod, err = pods.Get(t.Context(), "iris-0", metav1.GetOptions{})
+		return err
+	})
+	next := objects(t, strings.Replace(statefulSet, "serviceName: iris", "serviceName: other", 1))
+	var set cluster.ChangeSet
+	eventually(t, func() (err error) {
+		set, err = c.Apply(t.Context(), mr, next, cluster.ApplyOptions{OnImmutable: cluster.Recreate})
+		return err
+	})
+	eventually(t, func() error {
+		live, err := pods.Get(t.Context(), "iris-0", metav1.GetOptions{})
+		if err != nil || live.UID != pod.UID || live.DeletionTimestamp != nil {
+			t.Fatalf("the pod did not outlive its StatefulSet: %v", err)
+		}
+		if o := metav1.GetControllerOf(live); o == nil || o.UID != set.Inventory[0].UID {
+			return fmt.Errorf("controlled by %v", o)
+		}
+		return nil
+	})
+}
+
+// TestNothingElseIsDeletedToMakeAnew has somebody put a Service of their own in the place of davit's between its look and
+// its DELETE.
+func TestNothingElseIsDeletedToMakeAnew(t *testing.T) {
+	c, ns := open(t)
+	mr, _ := deploy(t, c, ns, "c1", service)
+	services := client.CoreV1().Services(ns)
+	var theirs *corev1.Service
+	exchange := sync.OnceFunc(func() {
+		o, err := services.Get(t.Context(), "iris", metav1.GetOptions{})
+		if err == nil {
+			err = services.Delete(t.Context(), "iris", metav1.DeleteOptions{})
+		}
+		if err == nil {
+			o.ObjectMeta = metav1.ObjectMeta{Name: "iris", Finalizers: []string{"example.com/keep"}}
+			o.Spec.ClusterIP, o.Spec.ClusterIPs = "", nil
+			theirs, err = services.Create(t.Context(), o, metav1.CreateOptions{})
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	slow := reopen(t, ns, func(cfg *cluster.Config) {
+		cfg.REST = restCopy()
+		cfg.REST.Wrap(func(next http.RoundTripper) http.RoundTripper {
+			return before(func(r *http.Request) {
+				if r.Method == http.MethodDelete {
+					exchange()
+				}
+			}, next)
+		})
+	})
+	next := objects(t, strings.Replace(service, "spec: {", "spec: {clusterIP: None, ", 1))
+	_, err := slow.Apply(t.Context(), mr, next, cluster.ApplyOptions{OnImmutable: cluster.Recreate})
+	live, gone := services.Get(t.Context(), "iris", metav1.GetOptions{})
+	if gone != nil || live.UID != theirs.UID || live.DeletionTimestamp != nil {
+		t.Errorf("somebody else's Service was deleted: %v", gone)
+	}
+	var conflict *cluster.ConflictError
+	if !errors.As(err, &conflict) {
+		t.Errorf("got %v", err)
+	}
+	keep := []byte(`{"metadata":{"finalizers":null}}`)
+	if _, err := services.Patch(t.Context(), "iris", types.MergePatchType, keep, metav1.PatchOptions{}); err != nil {
+		t.Error(err)
 	}
 }
 

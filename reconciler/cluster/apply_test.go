@@ -184,3 +184,20 @@ func TestPlanWritesNothing(t *testing.T) {
 	want(t, "a change", actions(set), "configured Deployment.apps/iris, unchanged Service/iris, deleted ConfigMap/iris")
 	want(t, "versions", versions(t, ns), before)
 }
+
+// TestPlanTellsOfObjectsOfOthers: a plan says what an apply would refuse.
+func TestPlanTellsOfObjectsOfOthers(t *testing.T) {
+	c, ns := open(t)
+	foreign(t, ns, "argocd-controller", helmConfig, true)
+	mr := &v1alpha1.ModelRelease{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "production.iris"}}
+	_, err := c.Plan(t.Context(), mr, objects(t, config))
+	var conflict *cluster.ConflictError
+	if !errors.As(err, &conflict) || !conflict.Adoptable || !strings.Contains(err.Error(), "ConfigMap/iris is managed by argocd-controller") {
+		t.Errorf("got %v", err)
+	}
+	set, err := reopen(t, ns, func(cfg *cluster.Config) { cfg.Adopt = true }).Plan(t.Context(), mr, objects(t, config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, "adopting", actions(set), "configured ConfigMap/iris")
+}

@@ -8,6 +8,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -91,6 +92,58 @@ func TestTooManyRequests(t *testing.T) {
 	want(t, "applied", actions(set), "created ConfigMap/iris, created Deployment.apps/iris, created Service/iris")
 	if took := time.Since(start); refusals.Load() < 4 || took < time.Second {
 		t.Errorf("Retry-After of a second was not waited for: %s", took)
+	}
+}
+
+// TestOverloadedServerGetsHalfTheWriters refuses one write, and counts how many of those begun later are under way at once.
+func TestOverloadedServerGetsHalfTheWriters(t *testing.T) {
+	var mu sync.Mutex
+	refused, inside, most := false, 0, 0
+	begin := func() (refuse, later bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		later, refused = refused, true
+		if later {
+			inside++
+			most = max(most, inside)
+		}
+		return !later, later
+	}
+	c, ns := open(t, func(cfg *cluster.Config) {
+		cfg.Workers = 8
+		cfg.REST = restCopy()
+		cfg.REST.Wrap(func(next http.RoundTripper) http.RoundTripper {
+			return roundTripper(func(r *http.Request) (*http.Response, error) {
+				if r.Method != http.MethodPatch {
+					return next.RoundTrip(r)
+				}
+				refuse, later := begin()
+				if refuse {
+					return &http.Response{StatusCode: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1"}}, Body: http.NoBody, Request: r}, nil
+				}
+				if later {
+					defer func() { mu.Lock(); inside--; mu.Unlock() }()
+				}
+				time.Sleep(20 * time.Millisecond)
+				return next.RoundTrip(r)
+			})
+		})
+	})
+	apply := func(text string) {
+		t.Helper()
+		mr := claim(t, c, ns, "c1", nil)
+		if _, err := c.Apply(t.Context(), mr, objects(t, text), cluster.ApplyOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	apply(config) // refused, and let in a second later: the gate is at five by then, and halved no more
+	var maps []string
+	for i := range 20 {
+		maps = append(maps, configMap(fmt.Sprintf("many-%d", i)))
+	}
+	apply(strings.Join(maps, "\n---\n"))
+	if most < 3 || most > 6 {
+		t.Errorf("%d of 8 writers at once, a second after the API server was overloaded", most)
 	}
 }
 

@@ -286,6 +286,12 @@ func TestDriftIsShownFieldByField(t *testing.T) {
 	if strings.Contains(got, "s3cret") || t.Failed() {
 		t.Errorf("got\n%s", got)
 	}
+	// What a person took out of davit's hands is no drift.
+	edit(t, ns, "Deployment", `{"metadata":{"annotations":{"davit.dev/drift":"ignore"}}}`)
+	if got := drift(); strings.Contains(got, "Deployment") {
+		t.Errorf("an object whose drift is to be ignored: %s", got)
+	}
+	edit(t, ns, "Deployment", `{"metadata":{"annotations":{"davit.dev/drift":null}}}`)
 	// The value beside the valueFrom would be refused: what davit does not want goes first.
 	apply(t, c, mr, text, cluster.ApplyOptions{})
 	want(t, "corrected", drift(), "")

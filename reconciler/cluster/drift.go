@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -96,7 +97,10 @@ func (c *Cluster) Drift(ctx context.Context, mr *v1alpha1.ModelRelease, objects 
 // driftOf is nil when there is none. It looks again when somebody wrote the object between read and dry run.
 func (c *Cluster) driftOf(ctx context.Context, m *member) (*ObjectDrift, error) {
 	client := c.as.dynamic.Resource(m.mapping.Resource).Namespace(m.object.GetNamespace())
-	for range bringTries {
+	for try := range driftTries {
+		if err := pause(ctx, try); err != nil {
+			return nil, err
+		}
 		live, err := client.Get(ctx, m.ref.Name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			return &ObjectDrift{Ref: m.ref, Missing: true}, nil
@@ -122,7 +126,24 @@ func (c *Cluster) driftOf(ctx context.Context, m *member) (*ObjectDrift, error) 
 		m.ref.UID = live.GetUID()
 		return &ObjectDrift{Ref: m.ref, Fields: d.found}, nil
 	}
-	return nil, fmt.Errorf("comparing %s: %w", m.ref, ErrConflict)
+	return nil, fmt.Errorf("comparing %s: it is written all the time", m.ref)
+}
+
+// driftTries bounds how often an object is looked at again; its controllers write a workload's status several times a
+// second while it rolls out.
+const driftTries = 8
+
+// pause is longer with each try, and nothing before the first.
+func pause(ctx context.Context, try int) error {
+	if try == 0 {
+		return ctx.Err()
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(10 * time.Millisecond << try):
+		return nil
+	}
 }
 
 // wanted is what an apply would make of live; nil when that went away. Where the API server refuses, because

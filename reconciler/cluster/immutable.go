@@ -79,6 +79,9 @@ func (c *Cluster) clear(ctx context.Context, m *member) error {
 		if live, err = client.Get(ctx, m.ref.Name, metav1.GetOptions{}); err != nil {
 			break
 		}
+		if conflict := m.foreign(live); conflict != nil { // put there since the apply
+			return conflict
+		}
 		if live.GetDeletionTimestamp() != nil {
 			return &BusyError{m.ref, "is being deleted, to be made anew"}
 		}

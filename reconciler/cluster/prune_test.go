@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
 func configMap(name string) string { return strings.Replace(config, "name: iris", "name: "+name, 1) }
@@ -75,6 +76,30 @@ func TestPrune(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, "kinds are narrowed", mr.Annotations["applyset.kubernetes.io/contains-group-kinds"], "ConfigMap")
+}
+
+// TestKindsStayWhileAnApplyMayBeUnderWay: an apply that stopped half way left objects that no inventory lists.
+func TestKindsStayWhileAnApplyMayBeUnderWay(t *testing.T) {
+	c, ns := open(t)
+	mr, _ := deploy(t, c, ns, "c1", config)
+	kinds := func() string { return mr.Annotations["applyset.kubernetes.io/contains-group-kinds"] }
+	write := func(change func(*v1alpha1.ModelRelease)) {
+		t.Helper()
+		change(mr)
+		var err error
+		if mr, err = c.WriteStatus(t.Context(), mr); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mr = claim(t, c, ns, "c2", objects(t, all))
+	write(func(mr *v1alpha1.ModelRelease) { mr.Status.Phase = v1alpha1.Waiting })
+	want(t, "claimed, and not applied", kinds(), "ConfigMap,Deployment.apps,Service")
+	write(func(mr *v1alpha1.ModelRelease) {
+		mr.Status.Token, mr.Status.Phase = mr.Spec.Claim.Token, v1alpha1.Progressing
+	})
+	want(t, "applied in part", kinds(), "ConfigMap,Deployment.apps,Service")
+	write(func(mr *v1alpha1.ModelRelease) { mr.Status.Phase = v1alpha1.Healthy })
+	want(t, "settled", kinds(), "ConfigMap")
 }
 
 func TestAnInterruptedApplyLeavesNoOrphans(t *testing.T) {

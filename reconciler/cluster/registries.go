@@ -90,13 +90,22 @@ func orGone(err error) error {
 
 // Secret reads one key of a Secret. The error names both and holds no content.
 func (c *Cluster) Secret(ctx context.Context, namespace, name, key string) ([]byte, error) {
-	secret, err := c.typed.CoreV1().Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
+	data, err := c.Secrets(ctx, namespace, name)
 	if err != nil {
-		return nil, fmt.Errorf("reading Secret %s/%s: %w", namespace, name, err)
+		return nil, err
 	}
-	value, ok := secret.Data[key]
+	value, ok := data[key]
 	if !ok {
 		return nil, fmt.Errorf("reading Secret %s/%s: %w", namespace, name, errors.New("it has no key "+key))
 	}
 	return value, nil
+}
+
+// Secrets reads all of a Secret.
+func (c *Cluster) Secrets(ctx context.Context, namespace, name string) (map[string][]byte, error) {
+	secret, err := c.typed.CoreV1().Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("reading Secret %s/%s: %w", namespace, name, err)
+	}
+	return secret.Data, nil
 }
