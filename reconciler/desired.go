@@ -87,15 +87,21 @@ func (r *Reconciler) desire(ctx context.Context, snapshot *gitops.Snapshot, mode
 		if err != nil {
 			return nil, fmt.Errorf("hashing the inputs of %s: %w", key, err)
 		}
-		if was := next.keys[key]; was == input {
+		was := next.keys[key]
+		if was == input {
 			continue
-		} else if before != nil && was == "" {
-			next.since[key] = snapshot.Hash() // new, or broken until now: an older commit may not hold it
-		} else if since, ok := r.state(key).settledAt(input); before == nil && ok {
-			next.since[key] = since
-		} else {
+		}
+		next.since[key] = snapshot.Hash()
+		switch {
+		case before == nil:
+			// A release being worked on holds its state for as long as a build takes: later commits must not ask it.
+			if since, ok := r.state(key).settledAt(input); ok {
+				next.since[key] = since
+			} else {
+				moved[key] = release
+			}
+		case was != "": // else it is new, or was broken until now: an older commit may not hold it
 			moved[key] = release
-			next.since[key] = snapshot.Hash()
 		}
 		next.keys[key] = input
 		if next.waves[key] != nil {

@@ -81,7 +81,10 @@ func (r *Reconciler) unsettled() (lines []string) {
 	for _, key := range keys {
 		s := r.state(key)
 		text := s.trouble.Load()
-		s.work.Lock()
+		if !s.work.TryLock() {
+			lines = append(lines, key.String()+": is being worked on")
+			continue
+		}
 		if s.release != nil && text == "" {
 			text = strings.TrimSpace(string(s.release.Status.Phase) + " " + s.release.Status.Message)
 		}

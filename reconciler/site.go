@@ -112,7 +112,8 @@ func (r *Reconciler) held(site *site) []schema.GroupKind {
 }
 
 // missed queues the releases whose objects somebody changed while no controller watched: the watches tell of what
-// comes after their first lists only.
+// comes after their first lists only. One that is being worked on is queued too: a build may take hours, and no commit
+// waits for it.
 func (r *Reconciler) missed() {
 	r.mu.Lock()
 	states := slices.Collect(maps.Values(r.states))
@@ -122,9 +123,11 @@ func (r *Reconciler) missed() {
 		if site == nil || site.watcher.Load() == nil {
 			continue
 		}
-		s.work.Lock()
-		drifted := s.release != nil && len(site.watcher.Load().Drifted(s.release)) > 0
-		s.work.Unlock()
+		drifted := true
+		if s.work.TryLock() {
+			drifted = s.release != nil && len(site.watcher.Load().Drifted(s.release)) > 0
+			s.work.Unlock()
+		}
 		if drifted {
 			r.enqueue(s.key)
 		}

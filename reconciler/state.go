@@ -37,13 +37,19 @@ type state struct {
 	// Read without work:
 	trouble   atomicString // why the last try came to nothing
 	build     atomic.Pointer[building]
-	served    atomic.Bool              // it was healthy once
-	still     atomic.Bool              // held or suspended: no commit of others moves it
-	held      atomic.Bool              // a revision of it is held back
-	recorded  atomic.Pointer[string]   // the input key that is settled; nil when it is not
-	past      atomic.Pointer[[]string] // input keys at which it was healthy
-	place     atomicString             // the namespace
+	served    atomic.Bool            // it was healthy once
+	still     atomic.Bool            // held or suspended: no commit of others moves it
+	held      atomic.Bool            // a revision of it is held back
+	recorded  atomic.Pointer[string] // the input key that is settled; nil when it is not
+	past      atomic.Pointer[past]
+	place     atomicString // the namespace
 	inCluster atomic.Bool
+}
+
+// past is what a release's outcomes tell of when it was healthy.
+type past struct {
+	inputs []string // input keys
+	last   time.Time
 }
 
 // building is a model image being made for a target.
@@ -209,21 +215,24 @@ func (s *state) outcome(what v1alpha1.Phase, of v1alpha1.Revision, reason string
 	s.remember()
 }
 
-// remember keeps the inputs of the outcomes where they are read while the release is worked on.
+// remember keeps what the outcomes tell where it is read while the release is worked on.
 func (s *state) remember() {
-	var past []string
+	var p past
 	for _, o := range s.release.Status.Outcomes {
 		if o.InputKey != "" {
-			past = append(past, o.InputKey)
+			p.inputs = append(p.inputs, o.InputKey)
+		}
+		if o.Outcome == v1alpha1.Healthy && o.At.After(p.last) {
+			p.last = o.At.Time
 		}
 	}
-	s.past.Store(&past)
+	s.past.Store(&p)
 }
 
 // wasHealthyAt says that the release was healthy with these very inputs, as far back as its outcomes tell.
 func (s *state) wasHealthyAt(input string) bool {
-	past := s.past.Load()
-	return past != nil && slices.Contains(*past, input)
+	p := s.past.Load()
+	return p != nil && slices.Contains(p.inputs, input)
 }
 
 // phase sets the phase with its reason and the conditions that say the same to kstatus and kubectl wait.

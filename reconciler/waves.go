@@ -92,16 +92,9 @@ func (r *Reconciler) plan(next *desired, shared []registry.Key) {
 // lastHealthyOf is when the last of some releases became healthy.
 func (r *Reconciler) lastHealthyOf(keys []registry.Key) (last time.Time) {
 	for _, key := range keys {
-		s := r.state(key)
-		s.work.Lock()
-		if s.release != nil {
-			for _, o := range s.release.Status.Outcomes {
-				if o.Outcome == v1alpha1.Healthy && o.At.After(last) {
-					last = o.At.Time
-				}
-			}
+		if p := r.state(key).past.Load(); p != nil && p.last.After(last) {
+			last = p.last
 		}
-		s.work.Unlock()
 	}
 	return last
 }

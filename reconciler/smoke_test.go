@@ -1,0 +1,91 @@
+package reconciler_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+)
+
+// answering has iris tested, and stands in for its pods, which are simulated and answer nothing: what the API server's
+// proxy is asked gets the status that answer gives.
+func (w *world) answering(answer func() int) {
+	w.t.Helper()
+	w.edit("releases/iris/serving.yaml", "spec:\n", "spec:\n  smokeTest: {path: /v2/health/ready}\n")
+	w.commit("a smoke test")
+	config := restConfig(w.t)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
+			if !strings.HasSuffix(r.URL.Path, "/proxy/v2/health/ready") {
+				return next.RoundTrip(r)
+			}
+			return &http.Response{StatusCode: answer(), Body: io.NopCloser(strings.NewReader("an answer")), Request: r}, nil
+		})
+	})
+	var err error
+	if w.cluster, err = cluster.New(w.t.Context(), cluster.Config{REST: config, Owner: w.id}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// TestSmokeTestFails: a version that runs and answers wrongly fails, and the last healthy one comes back.
+func TestSmokeTestFails(t *testing.T) {
+	w := newWorld(t)
+	var asked atomic.Int32
+	w.answering(func() int {
+		asked.Add(1)
+		if strings.HasSuffix(w.deployment("iris").Labels["davit.dev/version"], "v2") {
+			return http.StatusInternalServerError
+		}
+		return http.StatusOK
+	})
+	w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	if asked.Load() == 0 {
+		t.Fatal("v1 became healthy without its smoke test")
+	}
+	w.edit("releases/iris/production.yaml", "version: v1", "version: v2")
+	w.commit("promote v2")
+	if r := w.any(v1alpha1.Failed); r.Version != "v2" || r.Reason != "SmokeTestFailed" || !strings.Contains(r.Message, "HTTP status 500") {
+		t.Errorf("got %+v", r)
+	}
+	w.until(production, "v1", v1alpha1.RolledBack)
+}
+
+// TestSmokeTestOfAHealthyRelease: a release that was healthy, was not ready for a while and now answers wrongly is not its
+// revision's fault.
+func TestSmokeTestOfAHealthyRelease(t *testing.T) {
+	w := newWorld(t)
+	var broken atomic.Bool
+	w.answering(func() int {
+		if broken.Load() {
+			return http.StatusInternalServerError
+		}
+		return http.StatusOK
+	})
+	w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	w.edit("releases/iris/production.yaml", "version: v1", "version: v2")
+	w.commit("promote v2")
+	w.until(production, "v2", v1alpha1.Healthy)
+	w.ail(w.deployment("iris").Spec.Template.Spec.Containers[0].Image, 2, corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"})
+	w.any(v1alpha1.Waiting)
+	broken.Store(true)
+	pods := w.kubectl().CoreV1().Pods(w.namespace("production"))
+	if err := pods.DeleteCollection(t.Context(), deleteNow, metav1.ListOptions{LabelSelector: cluster.LabelRelease + "=iris"}); err != nil {
+		t.Fatal(err)
+	}
+	got := w.drain("production", "tested again", func(s v1alpha1.ModelReleaseStatus) bool { return strings.HasPrefix(s.Reason, "SmokeTest") })
+	if got.Phase != v1alpha1.Waiting || got.Held != nil || got.Applied.Version != "v2" {
+		t.Errorf("a healthy release that answers wrongly: %+v", got)
+	}
+	broken.Store(false)
+	w.until(production, "v2", v1alpha1.Healthy)
+}
