@@ -25,21 +25,22 @@ generate: ## CRDs and deep copies from the API types
 	go generate ./...
 
 devcluster: ## build a real Kubernetes' binaries, once
-	$(DEVCLUSTER) build control-plane kwok registry
+	$(DEVCLUSTER) build control-plane kwok registry forge
 
 e2e: deps ## the tests that need root and a real node
 	$(DEVCLUSTER) build all
 	DAVIT_E2E=1 go test -count=1 -timeout 30m -run RealNode ./deploy/devcluster
 
-deps: ## what tests and a real node need of Debian: signing tools, headers for runc, ip and iptables
+deps: ## what tests and a real node need of Debian: signing tools, git-lfs, headers for runc, ip and iptables
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		have() { command -v "$$1" >/dev/null; }; \
-		{ [ -e /usr/include/seccomp.h ] && have pkg-config && have ip && have iptables && have gpg && have ssh-keygen; } || \
-		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends libseccomp-dev pkg-config iproute2 iptables gnupg openssh-client; }; fi
+		{ [ -e /usr/include/seccomp.h ] && have pkg-config && have ip && have iptables && have gpg && have ssh-keygen && have git-lfs; } || \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends libseccomp-dev pkg-config iproute2 iptables gnupg openssh-client git-lfs; }; fi
 
 demo: deps ## the main story on real parts (as root on Linux with a real node)
 	go run ./examples/iris/demo
 
 bench: devcluster ## every number the README claims, with a peer or a physical limit beside it; about 40 minutes
 	go test -run '^$$' -bench . ./registry ./render ./gitops
+	go run ./examples/images
 	go run ./examples/scale

@@ -49,7 +49,7 @@ func openRemote(ctx context.Context, cfg Config) (*Source, error) {
 	m := &mirror{remote: r, store: st, log: cfg.Log, interval: cfg.Interval}
 	online := m.follow(ctx, &cfg)
 	s := newSource(cfg, st)
-	s.mirror = m
+	s.mirror, s.address = m, cfg.URL
 	if online == nil {
 		_, online = s.Fetch(ctx)
 	}

@@ -16,10 +16,12 @@ import (
 
 // Snapshot is a commit and its tree as a file system, read from objects on demand. It never changes and
 // is safe for concurrent use. Symlinks are files whose content is the target and are never followed;
-// submodules are empty files of mode fs.ModeIrregular; an LFS pointer is the pointer. ModTime is zero.
+// submodules are empty files of mode fs.ModeIrregular; an LFS pointer is the pointer, see
+// LFS. ModTime is zero.
 type Snapshot struct {
 	commit Commit
 	root   entry
+	source *Source
 	store  *store
 	trees  *trees
 }
@@ -37,7 +39,7 @@ func (s *Source) Snapshot(ctx context.Context, h Hash) (*Snapshot, error) {
 		return nil, err
 	}
 	root := entry{mode: modeDir, name: []byte("."), hash: tree}
-	return &Snapshot{commit: c, root: root, store: s.store, trees: s.trees}, nil
+	return &Snapshot{commit: c, root: root, source: s, store: s.store, trees: s.trees}, nil
 }
 
 // Hash is the commit's id.

@@ -38,6 +38,8 @@ type Source struct {
 	branch string
 	root   string
 	mirror *mirror // nil for a local repository
+	// address is the remote's, with credentials; "" for a local repository.
+	address string
 }
 
 // Open opens a local repository, or fetches a remote into its mirror. A remote that can't be reached at

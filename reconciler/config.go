@@ -1,10 +1,10 @@
 package reconciler
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -57,9 +57,12 @@ type Grant struct {
 	Cluster *cluster.Cluster
 	// Namespaces are those the environment may be in; any when empty.
 	Namespaces []string
-	// Sources are the prefixes that URIs of model files may have; any when empty. Files of the repository are
-	// always allowed.
-	Sources []string
+	// Sources are where model files may come from besides the repository.
+	Sources []v1alpha1.SourceGrant
+	// Secret reads one that Sources name. Required where they do.
+	Secret func(ctx context.Context, name string) (map[string]string, error)
+	// Images is what a model image must have, beside what environment.yaml asks for.
+	Images []image.Policy
 	// MaxDeletions is how many releases one commit may remove at most; no bound of its own when zero.
 	MaxDeletions int
 	// Signers are who must have signed the tip for the environment to follow it; anybody's commits count when nil.
@@ -164,21 +167,12 @@ func (r *Reconciler) allowed(release *registry.Release) error {
 			env.Path, env.Spec.Namespace, env.Name, strings.Join(grant.Namespaces, ", "))
 	}
 	for _, file := range release.ModelVersion.Spec.Files {
-		local := !strings.Contains(file.Source, "://")
-		if !local && len(grant.Sources) > 0 && !slices.ContainsFunc(grant.Sources, func(p string) bool { return within(file.Source, p) }) {
+		if _, granted := grant.source(file.Source); strings.Contains(file.Source, "://") && !granted {
 			return fmt.Errorf("%s: source %q is not granted to environment %q (granted: %s)",
-				release.ModelVersion.Path, gitops.Redact(file.Source), env.Name, strings.Join(grant.Sources, ", "))
+				release.ModelVersion.Path, gitops.Redact(file.Source), env.Name, grant.prefixes())
 		}
 	}
 	return nil
-}
-
-// within says whether a URI is at or below a prefix: "s3://models/iris" is below "s3://models", "s3://models-b" is
-// not, and neither is anything that climbs out.
-func within(uri, prefix string) bool {
-	rest, ok := strings.CutPrefix(uri, prefix)
-	plain, err := url.PathUnescape(rest) // %2e%2e climbs, too
-	return ok && err == nil && (rest == "" || strings.HasSuffix(prefix, "/") || rest[0] == '/') && !strings.Contains(plain, "..")
 }
 
 // bake is how long a release must stay ready.

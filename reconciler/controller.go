@@ -184,11 +184,30 @@ func (cfg ControllerConfig) grant(ctx context.Context, mr *v1alpha1.ModelRegistr
 	if err != nil {
 		return Grant{}, err
 	}
-	grant := Grant{Cluster: target, Namespaces: g.Namespaces, Sources: g.Sources, MaxDeletions: g.MaxDeletions, MinBake: g.MinBake.Duration}
+	grant := Grant{Cluster: target, Namespaces: g.Namespaces, Sources: g.Sources, Secret: cfg.secret(mr.Namespace), MaxDeletions: g.MaxDeletions, MinBake: g.MinBake.Duration}
+	if g.Images != nil {
+		policy, err := imagePolicy(g.Images.Keys, g.Images.Provenance)
+		if err != nil {
+			return Grant{}, fmt.Errorf("images.keys: %w", err)
+		}
+		grant.Images = []image.Policy{policy}
+	}
 	if len(g.Signers) > 0 {
 		grant.Signers, err = gitops.ParseSigners(strings.Join(g.Signers, "\n"))
 	}
 	return grant, err
+}
+
+// secret reads Secrets beside a ModelRegistry, anew each time.
+func (cfg ControllerConfig) secret(namespace string) func(context.Context, string) (map[string]string, error) {
+	return func(ctx context.Context, name string) (map[string]string, error) {
+		data, err := cfg.Cluster.Secrets(ctx, namespace, name)
+		out := map[string]string{}
+		for key, value := range data {
+			out[key] = string(value)
+		}
+		return out, err
+	}
 }
 
 // tell writes how following goes into the ModelRegistry's status, which nothing depends on.

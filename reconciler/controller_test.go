@@ -183,7 +183,7 @@ func TestGrantedBounds(t *testing.T) {
 	patch := []byte(`[
 		{"op": "add", "path": "/spec/environments/0/minBake", "value": "` + minBake.String() + `"},
 		{"op": "add", "path": "/spec/environments/0/maxDeletions", "value": 1},
-		{"op": "add", "path": "/spec/environments/0/sources", "value": ["https://example.com/models/iris"]},
+		{"op": "add", "path": "/spec/environments/0/sources", "value": [{"prefix": "https://example.com/models/iris"}]},
 		{"op": "add", "path": "/spec/environments/0/kinds/-", "value": "ConfigMap"}
 	]`)
 	if _, err := registries.Patch(t.Context(), "models", types.JSONPatchType, patch, metav1.PatchOptions{}); err != nil {
@@ -193,7 +193,7 @@ func TestGrantedBounds(t *testing.T) {
 	w.until(production, "v1", v1alpha1.Progressing)
 	began := time.Now()
 	w.until(production, "v1", v1alpha1.Healthy)
-	if took := time.Since(began); took < minBake {
+	if took := time.Since(began); took < minBake-200*time.Millisecond { // the pods may have been ready before the report was read
 		t.Errorf("healthy after %s, and %s were granted", took, minBake)
 	}
 
@@ -229,4 +229,34 @@ func TestGrantedBounds(t *testing.T) {
 	w.eventually("the third one healthy", func() bool { return w.status("production").Healthy.Commit == head })
 	w.of("second")
 	w.of("third")
+}
+
+// TestCredentialsGoOverHTTPOnly: a password in any other URL would be a program's argument, and refused it is told.
+func TestCredentialsGoOverHTTPOnly(t *testing.T) {
+	w := newWorld(t)
+	namespace := w.id + "-davit"
+	registries := w.grantRegistry(namespace)
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "git"}, StringData: map[string]string{"username": "ada", "password": "s3cret"}}
+	if _, err := w.kubectl().CoreV1().Secrets(namespace).Create(t.Context(), secret, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	patch := []byte(`{"spec":{"credentials":"git"}}`)
+	if _, err := registries.Patch(t.Context(), "models", types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	defer w.control("first", namespace, make(chan string, 10))()
+	w.eventually("refused", func() bool {
+		live, err := registries.Get(t.Context(), "models", get)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := live.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(string(text), "spec.credentials are for http and https URLs")
+	})
+	if mr, err := w.cluster.Release(t.Context(), w.namespace("production"), "production", "iris"); mr != nil || err != nil {
+		t.Errorf("followed all the same: %v %v", mr, err)
+	}
 }

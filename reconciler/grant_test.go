@@ -65,7 +65,7 @@ func TestGrants(t *testing.T) {
 		want  string
 	}{
 		"namespace": {reconciler.Grant{Namespaces: []string{"elsewhere"}}, func(*world) {}, `namespace "`},
-		"source": {reconciler.Grant{Sources: []string{"s3://models/iris"}}, func(w *world) {
+		"source": {reconciler.Grant{Sources: []v1alpha1.SourceGrant{{Prefix: "s3://models/iris"}}}, func(w *world) {
 			w.edit("models/iris/versions/v1.yaml", "source: models/iris/files/v1/model.safetensors", "source: https://example.com/model.safetensors")
 		}, `source "https://example.com/model.safetensors" is not granted`},
 	}

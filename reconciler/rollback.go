@@ -88,7 +88,11 @@ func (r *Reconciler) unbuilt(ctx context.Context, s *state, t *target, err error
 	case errors.As(err, &content):
 		return 0, r.fail(ctx, s, t, "ImageFailed", content.Error())
 	}
-	if waitErr := r.wait(ctx, s, t, "ImageRegistry", err.Error()); waitErr != nil {
+	reason := "ImageRegistry"
+	if _, unsigned := errors.AsType[*image.UnsignedError](err); unsigned {
+		reason = "ImageNotSigned" // it may be signed any time
+	}
+	if waitErr := r.wait(ctx, s, t, reason, err.Error()); waitErr != nil {
 		return 0, waitErr
 	}
 	return 0, err

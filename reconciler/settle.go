@@ -155,6 +155,7 @@ func (r *Reconciler) healthy(ctx context.Context, s *state, t *target) error {
 	}
 	r.record(s, t)
 	r.report(s, t)
+	r.point(ctx, s, t)
 	return nil
 }
 

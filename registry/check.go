@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"path"
 	"regexp"
@@ -46,6 +48,9 @@ func (f *faultsOf) add(field []string, format string, args ...any) {
 	f.faults = append(f.faults, Fault{f.doc.path, line(f.doc.spec, field...), fmt.Sprintf(format, args...)})
 }
 
+// ociTag is what a tag may be (OCI distribution spec), less what is added to it.
+var ociTag = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,79}$`)
+
 func checkImages(doc *document, spec *RegistrySpec) []Fault {
 	f := faultsOf{doc: doc}
 	if !repository.MatchString(spec.Images) {
@@ -77,6 +82,7 @@ func checkEnvironment(doc *document, env *Environment) []Fault {
 			f.add([]string{"allowCode", strconv.Itoa(i)}, "allowCode: %q is not known%s", kind, nearest(kind, []string{Pickle, Python}))
 		}
 	}
+	checkImagePolicy(&f, env.Spec.Images)
 	drifts := []string{"correct", "report"}
 	if d := env.Spec.Drift; d != "" && !slices.Contains(drifts, d) {
 		f.add([]string{"drift"}, "drift: %q is not known%s", d, nearest(d, drifts))
@@ -84,6 +90,23 @@ func checkEnvironment(doc *document, env *Environment) []Fault {
 	checkFleet(&f, &env.Spec.Fleet)
 	checkHealth(&f, env.Spec.HealthCheckExprs)
 	return f.faults
+}
+
+func checkImagePolicy(f *faultsOf, p ImagePolicy) {
+	for i, key := range p.Keys {
+		block, rest := pem.Decode([]byte(key))
+		if block == nil || block.Type != "PUBLIC KEY" || strings.TrimSpace(string(rest)) != "" {
+			f.add([]string{"images", "keys", strconv.Itoa(i)}, "images.keys: is not one public key in PEM, as cosign public-key prints it")
+		} else if _, err := x509.ParsePKIXPublicKey(block.Bytes); err != nil {
+			f.add([]string{"images", "keys", strconv.Itoa(i)}, "images.keys: %v", err)
+		}
+	}
+	if p.Tag != "" && !ociTag.MatchString(p.Tag) {
+		f.add([]string{"images", "tag"}, "images.tag: %q can't be a tag", p.Tag)
+	}
+	if p.Provenance && len(p.Keys) == 0 {
+		f.add([]string{"images", "provenance"}, "images.provenance needs images.keys: whose provenance counts")
+	}
 }
 
 func checkRuntime(doc *document, rt *Runtime) []Fault {
@@ -133,6 +156,8 @@ func checkModelVersion(doc *document, v *ModelVersion) []Fault {
 			at("source of %q is missing; write a path in the repository or a URL", file.Path)
 		} else if !strings.Contains(file.Source, "://") && !cleanPath(file.Source) {
 			at("source %q is not a path from the repository's root", file.Source)
+		} else if err := checkSource(file.Source); err != nil {
+			at("%v", err)
 		}
 		if !digestHex.MatchString(file.SHA256) {
 			at("sha256 of %q is not 64 lower-case hex digits; run davit add to write it", file.Path)

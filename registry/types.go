@@ -32,6 +32,8 @@ type EnvironmentSpec struct {
 	// Drift is what happens to a field that someone else changed: "correct" (the zero value's meaning) or
 	// "report".
 	Drift string `yaml:"drift"`
+	// Images says what a model image must have to be used here.
+	Images ImagePolicy `yaml:"images"`
 	// AllowCode names the kinds of code that model files may carry: "pickle", "python". None when empty.
 	AllowCode []string `yaml:"allowCode"`
 	// HealthCheckExprs say when objects of kinds davit has no rule for are healthy.
@@ -44,6 +46,17 @@ type Capabilities struct {
 	Kubernetes string `yaml:"kubernetes"`
 	// Features names optional APIs: jobset, gatewayAPI, …
 	Features []string `yaml:"features"`
+}
+
+// ImagePolicy says what a model image must have.
+type ImagePolicy struct {
+	// Keys are public keys in PEM; an image must be signed by one of them. Unsigned images are used when empty.
+	Keys []string `yaml:"keys"`
+	// Provenance says that a SLSA provenance must be attached, signed by one of the keys.
+	Provenance bool `yaml:"provenance"`
+	// Tag is a tag that follows what is healthy in the environment, "production" say, and goes back with a rollback;
+	// none when empty. A release that is not called as its model has "-<release>" added.
+	Tag string `yaml:"tag"`
 }
 
 // RollbackPolicy says what a failed revision leads to.
@@ -87,14 +100,16 @@ type ModelVersionSpec struct {
 	Format string `yaml:"format"`
 	// Architecture, Parameters, Precision and Quantization are what the files' own headers tell: "llama", a number,
 	// "bf16", "Q4_K_M". davit add writes them.
-	Architecture string             `yaml:"architecture"`
-	Parameters   int64              `yaml:"parameters"`
-	Precision    string             `yaml:"precision"`
-	Quantization string             `yaml:"quantization"`
-	Files        []File             `yaml:"files"`
-	Metrics      map[string]float64 `yaml:"metrics"`
-	Datasets     []Dataset          `yaml:"datasets"`
-	Lineage      Lineage            `yaml:"lineage"`
+	Architecture string `yaml:"architecture"`
+	Parameters   int64  `yaml:"parameters"`
+	Precision    string `yaml:"precision"`
+	Quantization string `yaml:"quantization"`
+	// Opset is the version of ONNX's operators that an ONNX model needs.
+	Opset    int                `yaml:"opset"`
+	Files    []File             `yaml:"files"`
+	Metrics  map[string]float64 `yaml:"metrics"`
+	Datasets []Dataset          `yaml:"datasets"`
+	Lineage  Lineage            `yaml:"lineage"`
 }
 
 // File is one file of a ModelVersion.

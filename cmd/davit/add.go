@@ -1,15 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,47 +25,97 @@ import (
 
 func addCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "add MODEL VERSION FILE|URI...",
+		Use:   "add MODEL VERSION FILE|FOLDER|URI...",
 		Short: "Write a new version of a model: hash and inspect its files",
-		Long: "Reads each file once, from the repository or at an https://, s3://, gs:// or azblob:// address, and writes versions/VERSION.yaml in the model's\n" +
-			"folder, at the root or in a team's, with its sha256, size and format. A file outside the repository is copied\n" +
-			"into files/VERSION there. Makes the model, as models/MODEL, when there is none. A version that exists is never written over.",
+		Long: "Writes versions/VERSION.yaml in the model's folder, at the root or in a team's, with each file's sha256 and\n" +
+			"size and what its header tells of the model. Sources are files and folders, https://, s3://, gs:// and\n" +
+			"azblob:// addresses (a folder ends with a slash), hf://organisation/repository@revision and\n" +
+			"oci://host/repository:tag; revisions and tags are written as the commits and digests they stand for.\n" +
+			"A file is read once, and only its header where its sha256 is known: from the hub, an OCI registry, S3 or a\n" +
+			"Git LFS pointer. A file outside the repository is copied into files/VERSION there. Makes the model, as\n" +
+			"models/MODEL, when there is none. A version that exists is never written over.",
 		Args: cobra.MinimumNArgs(3),
 	}
-	metrics := c.Flags().StringToString("metric", nil, "a metric, NAME=VALUE; may be repeated")
+	flags := versionFlags(c)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		root, err := a.root()
+		v, err := a.newVersion(cmd, flags, args[0], args[1])
 		if err != nil {
 			return err
 		}
-		if _, err := os.Stat(filepath.Join(root, "davit.yaml")); err != nil {
-			return registry.ErrNoRegistry
-		}
-		v := newVersion{root: root, model: args[0], version: args[1]}
-		if err := v.check(); err != nil {
+		if err := v.addAll(cmd.Context(), args[2:]); err != nil {
 			return err
 		}
-		for _, source := range args[2:] {
-			if err := v.add(cmd.Context(), source); err != nil {
-				return fmt.Errorf("adding %s: %w", source, err)
-			}
-		}
-		written, err := v.write(*metrics)
+		written, err := v.write(cmd.Context(), *flags.metrics)
 		for _, name := range written {
 			fmt.Fprintln(cmd.OutOrStdout(), "wrote", name)
 		}
 		if err == nil {
-			fmt.Fprintln(cmd.OutOrStdout(), &v)
+			fmt.Fprintln(cmd.OutOrStdout(), v)
 		}
 		return err
 	}
 	return c
 }
 
+// versionOptions are the flags of commands that write a version.
+type versionOptions struct {
+	metrics          *map[string]string
+	include, exclude *[]string
+}
+
+func versionFlags(c *cobra.Command) versionOptions {
+	return versionOptions{
+		metrics: c.Flags().StringToString("metric", nil, "a metric, NAME=VALUE; may be repeated"),
+		include: c.Flags().StringArray("include", nil, "of a folder, a hub's repository or an image, only files whose name or path match this pattern, such as '*.safetensors'; may be repeated"),
+		exclude: c.Flags().StringArray("exclude", nil, "and none that match this one; may be repeated"),
+	}
+}
+
+// keep says whether a file of a source with several is wanted.
+func (o versionOptions) keep(name string) bool {
+	matches := func(pattern string) bool {
+		whole, _ := path.Match(pattern, name)
+		last, _ := path.Match(pattern, path.Base(name))
+		return whole || last
+	}
+	return (len(*o.include) == 0 || slices.ContainsFunc(*o.include, matches)) && !slices.ContainsFunc(*o.exclude, matches)
+}
+
+func (o versionOptions) check() error {
+	for _, pattern := range slices.Concat(*o.include, *o.exclude) {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return usage{fmt.Errorf("pattern %q: %w", pattern, err)}
+		}
+	}
+	return nil
+}
+
+func (a *app) newVersion(cmd *cobra.Command, flags versionOptions, model, version string) (*newVersion, error) {
+	root, err := a.root()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(root, "davit.yaml")); err != nil {
+		return nil, registry.ErrNoRegistry
+	}
+	if err := flags.check(); err != nil {
+		return nil, err
+	}
+	builder, err := a.images(nil)
+	if err != nil {
+		return nil, err
+	}
+	v := &newVersion{root: root, model: model, version: version, builder: builder, keep: flags.keep}
+	return v, v.check()
+}
+
 // newVersion is a ModelVersion being put together.
 type newVersion struct {
 	root, model, version string
 	dir                  string // the model's folder
+	owners               []string
+	builder              *image.Builder
+	keep                 func(path string) bool
 	about                image.Knowledge
 	files                []registry.File
 	copies               map[string]string // place in the repository -> file it comes from
@@ -69,20 +123,14 @@ type newVersion struct {
 
 // String tells what the version is, as far as its files do.
 func (v *newVersion) String() string {
-	var total int64
-	for _, f := range v.files {
-		total += f.Size
+	k := v.about
+	text := v.model + "@" + v.version + ": " + describe(registry.ModelVersionSpec{
+		Files: v.files, Format: k.Format, Architecture: k.Architecture, Precision: k.Precision, Quantization: k.Quantization,
+		Parameters: k.Parameters, Opset: k.Opset,
+	})
+	if k.Tensors > 0 {
+		text += " in " + counted(k.Tensors, "tensor")
 	}
-	parts := []string{counted(len(v.files), "file"), fmt.Sprintf("%d bytes", total)}
-	for _, text := range []string{v.about.Format, v.about.Architecture, v.about.Precision, v.about.Quantization} {
-		if text != "" {
-			parts = append(parts, text)
-		}
-	}
-	if v.about.Parameters > 0 {
-		parts = append(parts, image.ParamSize(v.about.Parameters)+" parameters in "+counted(v.about.Tensors, "tensor"))
-	}
-	text := v.model + "@" + v.version + ": " + strings.Join(parts, ", ")
 	for _, f := range v.files {
 		if kind := registry.CarriesCode(f.Path); kind != "" {
 			text += fmt.Sprintf("\n%s carries code (%s): environments refuse it unless they say allowCode: [%s]", f.Path, kind, kind)
@@ -91,17 +139,36 @@ func (v *newVersion) String() string {
 	return text
 }
 
+// describe is a model in a line: its files, and what they tell of it.
+func describe(s registry.ModelVersionSpec) string {
+	var total int64
+	for _, f := range s.Files {
+		total += f.Size
+	}
+	parts := []string{counted(len(s.Files), "file"), fmt.Sprintf("%d bytes", total)}
+	for _, text := range []string{s.Format, s.Architecture, s.Precision, s.Quantization} {
+		if text != "" {
+			parts = append(parts, text)
+		}
+	}
+	if s.Opset > 0 {
+		parts = append(parts, fmt.Sprintf("opset %d", s.Opset))
+	}
+	if s.Parameters > 0 {
+		parts = append(parts, image.ParamSize(s.Parameters)+" parameters")
+	}
+	return strings.Join(parts, ", ")
+}
+
 func (v *newVersion) file() string {
 	return path.Join(v.dir, "versions", v.version+".yaml")
 }
 
 func (v *newVersion) check() error {
-	for what, name := range map[string]string{"model": v.model, "version": v.version} {
-		if name == "" || name != filepath.Base(name) || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "-") {
-			return usage{fmt.Errorf("%s %q is not a name", what, name)}
-		}
+	if err := errors.Join(registry.CheckName("model", v.model), registry.CheckName("version", v.version)); err != nil {
+		return usage{err}
 	}
-	if err := v.find(); err != nil {
+	if err := v.findFolder(); err != nil {
 		return err
 	}
 	if _, err := os.Stat(filepath.Join(v.root, filepath.FromSlash(v.file()))); err == nil {
@@ -110,8 +177,8 @@ func (v *newVersion) check() error {
 	return nil
 }
 
-// find sets the model's folder: where it is, or models/MODEL for a new one.
-func (v *newVersion) find() error {
+// findFolder sets the model's folder: where it is, or models/MODEL for a new one.
+func (v *newVersion) findFolder() error {
 	fsys := os.DirFS(v.root)
 	teams, err := fs.ReadDir(fsys, "teams")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -136,43 +203,120 @@ func (v *newVersion) find() error {
 	return nil
 }
 
-// add hashes one source.
-func (v *newVersion) add(ctx context.Context, source string) error {
-	place := source
-	var r io.ReadCloser
-	if strings.Contains(source, "://") {
-		builder, err := images(nil)
+func (v *newVersion) addAll(ctx context.Context, sources []string) error {
+	for _, source := range sources {
+		found, err := v.find(ctx, source)
 		if err != nil {
-			return err
+			return fmt.Errorf("adding %s: %w", shown(source), err)
 		}
-		if r, err = builder.Open(ctx, source); err != nil {
-			return err
+		for _, f := range found {
+			if err := registry.CheckFile(f.File); err != nil {
+				return fmt.Errorf("adding %s: %w", shown(source), err)
+			}
+			if slices.ContainsFunc(v.files, func(have registry.File) bool { return have.Path == f.Path }) {
+				return fmt.Errorf("adding %s: two files are called %s", shown(source), f.Path)
+			}
+			v.about = v.about.Merge(f.Knowledge)
+			v.files = append(v.files, f.File)
 		}
-	} else {
-		f, err := os.Open(source)
-		if err != nil {
-			return err
-		}
-		if place, err = v.placeOf(source); err != nil {
-			return errors.Join(err, f.Close())
-		}
-		r = f
 	}
-	name := path.Base(strings.SplitN(filepath.ToSlash(source), "?", 2)[0])
-	file, err := image.Inspect(name, r)
-	if err := errors.Join(err, r.Close()); err != nil {
-		return err
+	if n := len(v.files); n > image.MaxFiles {
+		return fmt.Errorf("%d files: an image holds 1 to %d; choose with --include and --exclude", n, image.MaxFiles)
 	}
-	if slices.ContainsFunc(v.files, func(f registry.File) bool { return f.Path == name }) {
-		return fmt.Errorf("two files are called %s", name)
-	}
-	v.about = v.about.Merge(file.Knowledge)
-	v.files = append(v.files, registry.File{Path: name, Source: place, SHA256: file.SHA256, Size: file.Size})
 	return nil
 }
 
+// shown is a source for people to read.
+func shown(source string) string {
+	if strings.Contains(source, "://") {
+		return image.Redact(source)
+	}
+	return source
+}
+
+// find lists the files of one source.
+func (v *newVersion) find(ctx context.Context, source string) ([]image.Found, error) {
+	if strings.Contains(source, "://") {
+		if err := registry.CheckFile(registry.File{Path: "file", Source: source}); err != nil {
+			return nil, err
+		}
+		return v.builder.Discover(ctx, source, v.keep)
+	}
+	info, err := os.Stat(source)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		f, err := v.local(ctx, source, filepath.Base(source))
+		return []image.Found{f}, err
+	}
+	var all []image.Found
+	err = filepath.WalkDir(source, func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if file != source && strings.HasPrefix(d.Name(), ".") { // .git, .cache and the like
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		rel, err := filepath.Rel(source, file)
+		if err != nil || d.IsDir() || !v.keep(filepath.ToSlash(rel)) {
+			return err
+		}
+		f, err := v.local(ctx, file, filepath.ToSlash(rel))
+		all = append(all, f)
+		return err
+	})
+	if err == nil && len(all) == 0 {
+		err = errors.New("no file in it is asked for")
+	}
+	return all, err
+}
+
+// local hashes a file, or takes the word of a Git LFS pointer. A symbolic link to a file outside is the file, as in the
+// folders where tools keep what they have downloaded; in the repository it is refused, as by the build.
+func (v *newVersion) local(ctx context.Context, file, name string) (found image.Found, err error) {
+	switch info, err := os.Stat(file); {
+	case err != nil:
+		return found, err
+	case info.IsDir():
+		return found, fmt.Errorf("%s is a symbolic link to a folder; name the folder itself", file)
+	case !info.Mode().IsRegular():
+		return found, fmt.Errorf("%s is not a file", file)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return found, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	place, err := v.placeOf(file, name)
+	if err != nil {
+		return found, err
+	}
+	if _, outside := v.copies[place]; !outside {
+		if info, err := os.Lstat(file); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return found, fmt.Errorf("%s is a symbolic link in the repository, which is not followed; name the file itself", file)
+		}
+	}
+	found.File = registry.File{Path: name, Source: place}
+	head := make([]byte, 1024)
+	n, err := io.ReadFull(f, head)
+	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
+		return found, err
+	}
+	if pointer, ok := image.ParsePointer(head[:n]); ok {
+		found.SHA256, found.Size = pointer.SHA256, pointer.Size
+		return found, nil
+	}
+	seen, err := image.Inspect(name, &reader{ctx, io.MultiReader(bytes.NewReader(head[:n]), f)})
+	found.SHA256, found.Size, found.Knowledge = seen.SHA256, seen.Size, seen.Knowledge
+	return found, err
+}
+
 // placeOf is a file's path from the repository's root; one outside is to be copied in.
-func (v *newVersion) placeOf(file string) (string, error) {
+func (v *newVersion) placeOf(file, name string) (string, error) {
 	abs, err := filepath.Abs(file)
 	if err != nil {
 		return "", err
@@ -180,7 +324,7 @@ func (v *newVersion) placeOf(file string) (string, error) {
 	if rel, err := filepath.Rel(v.root, abs); err == nil && filepath.IsLocal(rel) {
 		return filepath.ToSlash(rel), nil
 	}
-	place := path.Join(v.dir, "files", v.version, filepath.Base(file))
+	place := path.Join(v.dir, "files", v.version, name)
 	if v.copies == nil {
 		v.copies = map[string]string{}
 	}
@@ -188,41 +332,90 @@ func (v *newVersion) placeOf(file string) (string, error) {
 	return place, nil
 }
 
-// write puts the files down, the version last, and lists what it wrote.
-func (v *newVersion) write(metrics map[string]string) (written []string, err error) {
-	put := func(name string, data []byte) error {
-		full := filepath.Join(v.root, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
-			return err
-		}
-		f, err := os.OpenFile(full, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-		if err != nil {
-			return err
-		}
-		_, err = f.Write(data)
-		written = append(written, name)
-		return errors.Join(err, f.Close())
+// reader ends when ctx does: hashing and copying take minutes.
+type reader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
 	}
-	for place, from := range v.copies {
-		data, err := os.ReadFile(from)
+	return r.r.Read(p)
+}
+
+// write puts the files down, the version last, and lists what it wrote. When something is wrong nothing stays.
+func (v *newVersion) write(ctx context.Context, metrics map[string]string) (written []string, err error) {
+	defer func() {
 		if err != nil {
-			return written, err
+			v.remove(written)
+			written = nil
 		}
-		if err := put(place, data); err != nil {
+	}()
+	data, err := v.yaml(metrics)
+	if err != nil {
+		return written, err
+	}
+	for _, place := range slices.Sorted(maps.Keys(v.copies)) {
+		if err := v.copy(ctx, place, &written); err != nil {
 			return written, err
 		}
 	}
 	model := path.Join(v.dir, "model.yaml")
 	if _, err := os.Stat(filepath.Join(v.root, filepath.FromSlash(model))); errors.Is(err, os.ErrNotExist) {
-		if err := put(model, []byte("apiVersion: "+registry.APIVersion+"\nkind: Model\nspec:\n  description: \"\"\n  owners: []\n")); err != nil {
+		owners, err := json.Marshal(append([]string{}, v.owners...)) // JSON is YAML
+		if err != nil {
+			return written, err
+		}
+		if err := v.put(model, []byte("apiVersion: "+registry.APIVersion+"\nkind: Model\nspec:\n  description: \"\"\n  owners: "+string(owners)+"\n"), &written); err != nil {
 			return written, err
 		}
 	}
-	data, err := v.yaml(metrics)
-	if err != nil {
-		return written, err
+	return written, v.put(v.file(), data, &written)
+}
+
+func (v *newVersion) remove(written []string) {
+	for _, name := range written {
+		_ = os.Remove(filepath.Join(v.root, filepath.FromSlash(name)))
 	}
-	return written, put(v.file(), data)
+}
+
+// create makes a file that must not exist.
+func (v *newVersion) create(name string, written *[]string) (*os.File, error) {
+	full := filepath.Join(v.root, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(full, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err == nil {
+		*written = append(*written, name)
+	}
+	return f, err
+}
+
+func (v *newVersion) put(name string, data []byte, written *[]string) error {
+	f, err := v.create(name, written)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Close())
+}
+
+// copy brings a file from outside into the repository.
+func (v *newVersion) copy(ctx context.Context, place string, written *[]string) error {
+	from, err := os.Open(v.copies[place])
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	f, err := v.create(place, written)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, &reader{ctx, from})
+	return errors.Join(err, f.Close())
 }
 
 func (v *newVersion) yaml(metrics map[string]string) ([]byte, error) {
@@ -241,6 +434,7 @@ func (v *newVersion) yaml(metrics map[string]string) ([]byte, error) {
 			Parameters   int64              `yaml:"parameters,omitempty"`
 			Precision    string             `yaml:"precision,omitempty"`
 			Quantization string             `yaml:"quantization,omitempty"`
+			Opset        int                `yaml:"opset,omitempty"`
 			Files        []file             `yaml:"files"`
 			Metrics      map[string]float64 `yaml:"metrics,omitempty"`
 		} `yaml:"spec"`
@@ -248,13 +442,13 @@ func (v *newVersion) yaml(metrics map[string]string) ([]byte, error) {
 	doc.APIVersion, doc.Kind = registry.APIVersion, "ModelVersion"
 	spec := &doc.Spec
 	spec.Format, spec.Architecture, spec.Parameters = v.about.Format, v.about.Architecture, v.about.Parameters
-	spec.Precision, spec.Quantization = v.about.Precision, v.about.Quantization
+	spec.Precision, spec.Quantization, spec.Opset = v.about.Precision, v.about.Quantization, v.about.Opset
 	for _, f := range v.files {
 		doc.Spec.Files = append(doc.Spec.Files, file(f))
 	}
 	for name, text := range metrics {
-		var value float64
-		if _, err := fmt.Sscan(text, &value); err != nil {
+		value, err := strconv.ParseFloat(text, 64)
+		if err != nil {
 			return nil, usage{fmt.Errorf("--metric %s=%s: not a number", name, text)}
 		}
 		if doc.Spec.Metrics == nil {

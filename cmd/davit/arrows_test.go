@@ -20,6 +20,7 @@ var arrows = map[string][]string{
 	"registry/image":                   {"registry"},
 	"render":                           {"registry"},
 	"deploy/devcluster/cmd/devcluster": {"deploy/devcluster"},
+	"examples/images":                  {"deploy/devcluster"},
 	"examples/iris/demo":               {"deploy/devcluster"},
 	"examples/iris/serve":              {"examples/iris/safetensors"},
 	"examples/iris/train":              {"examples/iris/safetensors"},

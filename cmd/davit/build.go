@@ -1,17 +1,16 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"io"
 	"maps"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/davit-dev/davit/registry"
 	"github.com/davit-dev/davit/registry/image"
@@ -23,6 +22,7 @@ func buildCommand(a *app) *cobra.Command {
 		Short: "Build and push model images; what is already there is left alone",
 		Args:  cobra.ArbitraryArgs,
 	}
+	a.signs(c)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		models, err := a.load(cmd)
 		if err != nil {
@@ -33,19 +33,22 @@ func buildCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		builder, err := images(progress(cmd.ErrOrStderr()))
+		bars := newProgress(cmd.ErrOrStderr())
+		defer bars.clear()
+		builder, err := a.images(bars.show)
 		if err != nil {
 			return err
 		}
 		for _, v := range versions {
 			began := time.Now()
-			result, err := builder.Ensure(cmd.Context(), fsys, models.Spec.Images+"/"+v.Model, v)
+			result, err := builder.Ensure(cmd.Context(), fsys, models.Spec.Images+"/"+v.Model, v, nil)
+			bars.clear()
 			if err != nil {
-				return fmt.Errorf("building %s: %w", v, err)
+				return interrupted(cmd.Context(), v, fmt.Errorf("building %s: %w", v, err))
 			}
 			how := "already there"
 			if result.Built {
-				how = fmt.Sprintf("built in %s, %d bytes uploaded", time.Since(began).Round(time.Millisecond), result.BytesUploaded)
+				how = fmt.Sprintf("built in %s, %d bytes read, %d bytes uploaded", time.Since(began).Round(time.Millisecond), result.BytesRead, result.BytesUploaded)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s  %s  (%s)\n", v, result.Ref, how)
 		}
@@ -54,16 +57,64 @@ func buildCommand(a *app) *cobra.Command {
 	return c
 }
 
+// interrupted says what Ctrl-C left: nothing that anybody sees.
+func interrupted(ctx context.Context, v *registry.ModelVersion, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	return fmt.Errorf("interrupted: nothing of %s was published; run the command again", v)
+}
+
+// version is what davit was built from.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return ""
+}
+
 // images makes a builder as the environment has it. An S3 endpoint of one's own has no host name for each bucket.
-func images(progress func(image.Progress)) (*image.Builder, error) {
+func (a *app) images(progress func(image.Progress)) (*image.Builder, error) {
+	key, err := a.key()
+	if err != nil {
+		return nil, err
+	}
+	gcs := os.Getenv("STORAGE_EMULATOR_HOST")
+	if gcs != "" && !strings.Contains(gcs, "://") {
+		gcs = "http://" + gcs
+	}
 	return image.New(image.Config{
-		Progress: progress, S3PathStyle: os.Getenv("AWS_ENDPOINT_URL_S3") != "" || os.Getenv("AWS_ENDPOINT_URL") != "",
+		Progress: progress, Key: key, BuilderVersion: version(), GCSEndpoint: strings.TrimSuffix(gcs, "/"),
+		S3PathStyle: os.Getenv("AWS_ENDPOINT_URL_S3") != "" || os.Getenv("AWS_ENDPOINT_URL") != "",
+		HuggingFace: image.HuggingFace{Endpoint: strings.TrimSuffix(os.Getenv("HF_ENDPOINT"), "/"), Token: os.Getenv("HF_TOKEN")},
 	})
+}
+
+// key is the one of --signing-key, if any.
+func (a *app) key() (*image.Key, error) {
+	if a.signingKey == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(a.signingKey)
+	if err != nil {
+		return nil, fmt.Errorf("reading the signing key: %w", err)
+	}
+	key, err := image.ParseKey(data, []byte(os.Getenv("COSIGN_PASSWORD")))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", a.signingKey, err)
+	}
+	return key, nil
+}
+
+// signs gives a command the flag of who builds images.
+func (a *app) signs(c *cobra.Command) {
+	c.Flags().StringVar(&a.signingKey, "signing-key", "", "sign images with this private key in PEM, as cosign generate-key-pair writes it (password: COSIGN_PASSWORD)")
 }
 
 // versionsOf are the versions that arguments name: MODEL@VERSION, all of MODEL, or all there are.
 func versionsOf(models *registry.Registry, args []string) (out []*registry.ModelVersion, err error) {
-	if len(args) == 0 {
+	all := len(args) == 0
+	if all {
 		args = slices.Sorted(maps.Keys(models.Models))
 	}
 	for _, arg := range args {
@@ -73,7 +124,10 @@ func versionsOf(models *registry.Registry, args []string) (out []*registry.Model
 			return nil, fmt.Errorf("no model %q (have %s)", name, strings.Join(slices.Sorted(maps.Keys(models.Models)), ", "))
 		}
 		have := slices.Sorted(maps.Keys(m.Versions))
-		if one && m.Versions[version] == nil {
+		switch {
+		case len(have) == 0 && !all:
+			return nil, fmt.Errorf("model %q has no version, or none without a fault; davit validate tells", name)
+		case one && m.Versions[version] == nil:
 			return nil, fmt.Errorf("no version %q of model %q (have %s)", version, name, strings.Join(have, ", "))
 		}
 		for _, v := range have {
@@ -83,25 +137,4 @@ func versionsOf(models *registry.Registry, args []string) (out []*registry.Model
 		}
 	}
 	return out, nil
-}
-
-// progress draws one line that is written over on a terminal; elsewhere it is nil, and results are lines.
-func progress(w io.Writer) func(image.Progress) {
-	file, ok := w.(interface{ Fd() uintptr })
-	if !ok || !term.IsTerminal(int(file.Fd())) {
-		return nil
-	}
-	var mu sync.Mutex
-	var drawn time.Time
-	return func(p image.Progress) {
-		mu.Lock()
-		defer mu.Unlock()
-		switch {
-		case p.Done == p.Total:
-			fmt.Fprint(w, "\r\x1b[K")
-		case time.Since(drawn) > 100*time.Millisecond:
-			drawn = time.Now()
-			fmt.Fprintf(w, "\r\x1b[K%s %s %3d%%", p.Version, p.File, 100*p.Done/max(p.Total, 1))
-		}
-	}
 }

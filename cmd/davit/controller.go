@@ -27,6 +27,7 @@ func controllerCommand(a *app) *cobra.Command {
 			"take over within seconds. With --environments several controllers share one fleet: each has a Lease of\n" +
 			"its own and neither applies nor deletes what is another's.",
 	}
+	a.signs(c)
 	f := c.Flags()
 	namespace := f.String("namespace", "", "the namespace of the ModelRegistries (default: the pod's own)")
 	environments := f.StringSlice("environments", nil, "work on these environments only")
@@ -63,7 +64,7 @@ func controllerCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		builder, err := images(progress(stderr))
+		builder, err := a.images(onTerminal(stderr))
 		if err != nil {
 			return err
 		}

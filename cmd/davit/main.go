@@ -47,6 +47,10 @@ func main() {
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	go func() {
+		<-ctx.Done()
+		stop() // a second signal ends what does not heed the first
+	}()
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -73,6 +77,7 @@ type app struct {
 	rev        string
 	kubeconfig string
 	context    string
+	signingKey string
 }
 
 func newRoot() *cobra.Command {
@@ -93,7 +98,7 @@ func newRoot() *cobra.Command {
 	flags.StringVar(&a.kubeconfig, "kubeconfig", "", "kubeconfig file (default: as kubectl)")
 	flags.StringVar(&a.context, "context", "", "kubeconfig context (default: the current one)")
 	root.AddCommand(
-		initCommand(), addCommand(a), validateCommand(a), planCommand(a), buildCommand(a), renderCommand(a),
+		initCommand(), newCommand(a), addCommand(a), validateCommand(a), planCommand(a), buildCommand(a), renderCommand(a),
 		installCommand(a), syncCommand(a), controllerCommand(a), statusCommand(a), historyCommand(a), driftCommand(a),
 		suspendCommand(a), resumeCommand(a), retryCommand(a),
 	)

@@ -109,7 +109,9 @@ func compare(before, after *registry.Registry, match func(registry.Key) bool) ([
 				p.Change, p.Note = "broken", err.Error()
 			}
 			if was != nil && !slices.Equal(was.ModelVersion.Spec.Files, is.ModelVersion.Spec.Files) {
-				p.Note = strings.TrimSpace(p.Note + " other weights: " + weights(is))
+				p.Note = strings.TrimSpace(p.Note + " other weights: " + describe(is.ModelVersion.Spec))
+			} else if p.Change == "add" {
+				p.Note = describe(is.ModelVersion.Spec)
 			} else if was != nil && p.Change == "change" && string(from) == string(to) {
 				continue
 			}
@@ -133,15 +135,6 @@ func same(before *registry.Registry, was *registry.Release, after *registry.Regi
 	}
 	to, err := is.InputKey(after.FS())
 	return err == nil && from == to
-}
-
-// weights is what a release's model files amount to.
-func weights(r *registry.Release) string {
-	total := int64(0)
-	for _, f := range r.ModelVersion.Spec.Files {
-		total += f.Size
-	}
-	return fmt.Sprintf("%s, %d bytes", counted(len(r.ModelVersion.Spec.Files), "file"), total)
 }
 
 func offline(renderer *render.Renderer, fsys fs.FS, r *registry.Release) ([]byte, error) {

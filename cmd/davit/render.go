@@ -33,7 +33,7 @@ func renderCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		builder, err := images(nil)
+		builder, err := a.images(nil)
 		if err != nil {
 			return err
 		}

@@ -1,14 +1,19 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"log"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-containerregistry/pkg/crane"
 	ociregistry "github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -22,10 +27,20 @@ func TestScripts(t *testing.T) {
 	server := httptest.NewServer(ociregistry.New(ociregistry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
 	host := strings.TrimPrefix(server.URL, "http://")
+	asked := make(chan struct{}, 10)
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "396") // of which half comes, and then nothing
+		w.Write(make([]byte, 198))
+		w.(http.Flusher).Flush()
+		asked <- struct{}{}
+		<-r.Context().Done()
+	}))
+	t.Cleanup(slow.Close)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", RequireExplicitExec: true, UpdateScripts: os.Getenv("UPDATE") != "",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("REGISTRY", host)
+			env.Setenv("SLOW", slow.URL)
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("GIT_CONFIG_GLOBAL", "/dev/null")
 			for _, who := range []string{"AUTHOR", "COMMITTER"} {
@@ -36,9 +51,30 @@ func TestScripts(t *testing.T) {
 			return os.CopyFS(env.WorkDir+"/models", os.DirFS("../../examples/iris/registry"))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"replace": replace, "exitcode": exitCode,
+			"replace": replace, "exitcode": exitCode, "untagged": untagged,
+			"asked": func(ts *testscript.TestScript, _ bool, _ []string) { // waits until $SLOW is being read
+				select {
+				case <-asked:
+				case <-time.After(30 * time.Second):
+					ts.Fatalf("nobody reads")
+				}
+			},
 		},
 	})
+}
+
+// untagged REPOSITORY wants no tag there.
+func untagged(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: untagged REPOSITORY")
+	}
+	tags, err := crane.ListTags(args[0])
+	if status, ok := errors.AsType[*transport.Error](err); ok && status.StatusCode == http.StatusNotFound {
+		return
+	}
+	if err != nil || len(tags) > 0 {
+		ts.Fatalf("tags %q, %v", tags, err)
+	}
 }
 
 // replace FROM TO FILE edits a file.

@@ -65,6 +65,7 @@ func syncCommand(a *app) *cobra.Command {
 			"watches health, and takes a failed release back to its last healthy revision. The rights are those of\n" +
 			"the kubeconfig. Ends with Ctrl-C, or with --once when every release is settled.",
 	}
+	a.signs(c)
 	f := c.Flags()
 	f.BoolVar(&o.once, "once", false, "take the branch's tip to the end and stop; exits 1 when a release failed")
 	f.StringVar(&o.repo, "repo", "", "follow the repository at this URL instead of the local one")
@@ -103,7 +104,7 @@ func (a *app) sync(cmd *cobra.Command, o *syncOptions) error {
 	if err != nil {
 		return err
 	}
-	builder, err := images(progress(stderr))
+	builder, err := a.images(onTerminal(stderr))
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,21 +29,44 @@ func (a *app) tree(ctx context.Context, stderr io.Writer) (fs.FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	if source, err := gitops.Open(ctx, gitops.Config{URL: root}); err == nil {
-		dirty, err := source.Dirty(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if n := len(dirty); n > 0 {
-			fmt.Fprintf(stderr, "davit: reading the worktree, which differs from HEAD in %s\n", counted(n, "file"))
-		}
-	}
 	opened, err := os.OpenRoot(root)
 	if err != nil {
 		return nil, err
 	}
-	return opened.FS(), nil
+	source, err := gitops.Open(ctx, gitops.Config{URL: root})
+	if err != nil {
+		return opened.FS(), nil
+	}
+	dirty, err := source.Dirty(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w := worktree{FS: opened.FS(), source: source}
+	if n := len(dirty); n > 0 {
+		fmt.Fprintf(stderr, "davit: reading the worktree, which differs from HEAD in %s\n", counted(n, "file"))
+	} else if head, err := source.Resolve(ctx, "HEAD"); err == nil { // there may be no commit yet
+		w.commit = head.String()
+	}
+	return w, nil
 }
+
+// worktree is the files of a repository as they lie there, and what a snapshot would know beside them.
+type worktree struct {
+	fs.FS
+	source *gitops.Source
+	commit string // HEAD's when the files are just that; empty when they differ
+}
+
+// Lstat and ReadLink let it be seen that a file is a symbolic link.
+func (w worktree) Lstat(name string) (fs.FileInfo, error) { return fs.Lstat(w.FS, name) }
+
+func (w worktree) ReadLink(name string) (string, error) { return fs.ReadLink(w.FS, name) }
+
+// LFS is where Git LFS keeps what the files point to.
+func (w worktree) LFS() (server *url.URL, objects string, err error) { return w.source.LFS(w.FS) }
+
+// Origin is where the files come from.
+func (w worktree) Origin() (repository, commit string) { return w.source.Origin(), w.commit }
 
 // revision opens the tree of one revision.
 func (a *app) revision(ctx context.Context, rev string) (*gitops.Snapshot, error) {

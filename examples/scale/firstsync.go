@@ -77,7 +77,8 @@ func (m *measure) memory(after string, u *controller.Usage) {
 	if m.n >= 10000 {
 		target, held = "< 300 MiB", results.Held(u.Peak < 300<<20)
 	}
-	m.add("controller's peak memory (RSS), "+after, target, held, map[string]float64{"bytes": float64(u.Peak)}, "%s", mebibytes(u.Peak))
+	m.add("controller's peak memory (RSS), "+after, target, held, map[string]float64{"bytes": float64(u.Peak), "ofTheProgramFile": float64(u.File)},
+		"%s, of it %s pages of the program's file", mebibytes(u.Peak), mebibytes(u.File))
 }
 
 func later(a, b time.Time) time.Time {

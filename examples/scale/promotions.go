@@ -126,7 +126,7 @@ func (m *measure) buildImages(ctx context.Context) error {
 	}
 	for name, model := range models.Models {
 		for _, version := range model.Versions {
-			if _, err := builder.Ensure(ctx, fsys, models.Spec.Images+"/"+name, version); err != nil {
+			if _, err := builder.Ensure(ctx, fsys, models.Spec.Images+"/"+name, version, nil); err != nil {
 				return err
 			}
 		}

@@ -75,11 +75,15 @@ type EnvironmentGrant struct {
 	// +optional
 	// +listType=set
 	Kinds []string `json:"kinds,omitempty"`
-	// Sources are prefixes of the URIs that model files may come from; any when empty. Files in the repository are
-	// always allowed.
+	// Sources are where model files may come from besides the repository itself, which is always allowed, with what
+	// Git LFS keeps at its host. Any other source is refused.
 	// +optional
-	// +listType=set
-	Sources []string `json:"sources,omitempty"`
+	// +listType=map
+	// +listMapKey=prefix
+	Sources []SourceGrant `json:"sources,omitempty"`
+	// Images is what a model image must have to be used, beside what environment.yaml asks for.
+	// +optional
+	Images *ImagePolicy `json:"images,omitempty"`
 	// Signers are who must have signed the branch's newest commit for the environment to follow it: lines of an
 	// allowed_signers file (ssh-keygen(1)) or armored OpenPGP public keys. Anybody's commits count when empty.
 	// +optional
@@ -92,6 +96,30 @@ type EnvironmentGrant struct {
 	// MinBake is the shortest time a release must stay ready to count as healthy.
 	// +optional
 	MinBake metav1.Duration `json:"minBake,omitzero"`
+}
+
+// ImagePolicy is what a model image must have.
+type ImagePolicy struct {
+	// Keys are public keys in PEM; an image must be signed by one of them.
+	// +kubebuilder:validation:MinItems=1
+	// +listType=atomic
+	Keys []string `json:"keys"`
+	// Provenance says that a SLSA provenance must be attached, signed by one of the keys.
+	// +optional
+	Provenance bool `json:"provenance,omitempty"`
+}
+
+// SourceGrant lets model files come from the URIs at or below a prefix.
+type SourceGrant struct {
+	// Prefix is a URI: "s3://models/iris", "hf://organisation", "oci://registry.example.com/models".
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]+://.+`
+	Prefix string `json:"prefix"`
+	// Secret beside the ModelRegistry holds the credentials for these sources; davit's own are used when absent. Its
+	// keys are, by scheme: username and password, or token (https, oci); token (hf); AWS_ACCESS_KEY_ID,
+	// AWS_SECRET_ACCESS_KEY and, where needed, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL (s3); credentials.json
+	// (gs); AZURE_STORAGE_ACCOUNT and AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN (azblob).
+	// +optional
+	Secret string `json:"secret,omitempty"`
 }
 
 // SecretKey is one key of a Secret.

@@ -34,10 +34,25 @@ type Config struct {
 	// S3PathStyle puts the names of S3 buckets into the path of requests: an endpoint of one's own has no host name for
 	// each bucket.
 	S3PathStyle bool
+	// GCSEndpoint stands in for Google Cloud Storage, and gets no credentials; empty for the real one.
+	GCSEndpoint string
+	// HuggingFace is the hub of hf:// sources.
+	HuggingFace HuggingFace
+	// Key signs what is built; nil signs nothing. With a key, only images that bear its signature and a provenance count as
+	// built: others are read and checked again.
+	Key *Key
+	// BuilderID names who builds, in provenances; https://davit.dev/builder when empty. BuilderVersion may be empty.
+	BuilderID, BuilderVersion string
 	// Jobs is how many files are read and uploaded at a time, over all builds; 4 when zero.
 	Jobs int
 	// Progress hears of each file every MiB and at its end. It is called concurrently. May be nil.
 	Progress func(Progress)
+}
+
+// HuggingFace is a Hugging Face Hub.
+type HuggingFace struct {
+	Endpoint string // https://huggingface.co when empty
+	Token    string // for private and gated repositories
 }
 
 // Progress tells how much of a file has been read.
@@ -90,6 +105,8 @@ type Builder struct {
 	puller  atomic.Pointer[remote.Puller]
 	flights flights
 	seen    sync.Map // tag and version's name -> Result, of images that were there: a tag of ours never moves
+	places  sync.Map // OCI registry and layer key -> place, of layers that were seen
+	whole   sync.Map // OCI registries that take a blob in one request only
 }
 
 // New returns a Builder. It opens no connection.
@@ -105,6 +122,9 @@ func New(cfg Config) (*Builder, error) {
 	}
 	if cfg.Transport == nil {
 		cfg.Transport = remote.DefaultTransport
+	}
+	if cfg.BuilderID == "" {
+		cfg.BuilderID = "https://davit.dev/builder"
 	}
 	if cfg.HTTP == nil {
 		cfg.HTTP = newHTTPClient()
@@ -149,9 +169,10 @@ func (b *Builder) Exists(ctx context.Context, ref string) (bool, error) {
 }
 
 // Ensure finds the image of v in repository, such as "127.0.0.1:5000/models/iris", or builds it. Sources
-// that are paths are read from fsys. Concurrent calls for one image share one build. When anything is
+// that are paths are read from fsys, which may know where Git LFS keeps content: a method LFS, as a gitops.Snapshot has.
+// The others are read with what access gives, which may be nil. Concurrent calls for one image share one build. When anything is
 // wrong, nothing is published. An image seen once is not looked for again, unless Exists missed it.
-func (b *Builder) Ensure(ctx context.Context, fsys fs.FS, repository string, v *registry.ModelVersion) (Result, error) {
+func (b *Builder) Ensure(ctx context.Context, fsys fs.FS, repository string, v *registry.ModelVersion, access Access) (Result, error) {
 	if err := check(v); err != nil {
 		return Result{}, err
 	}
@@ -161,9 +182,9 @@ func (b *Builder) Ensure(ctx context.Context, fsys fs.FS, repository string, v *
 		return seen.(Result), nil
 	}
 	found, err := b.flights.do(ctx, tag, func(ctx context.Context) (Result, error) {
-		found, ok, err := b.Find(ctx, repository, v)
+		found, ok, err := b.trusted(ctx, repository, v)
 		if err == nil && !ok {
-			found, err = b.build(ctx, sources{fsys, b.cfg.HTTP, b.cfg.S3PathStyle}, repository, v)
+			found, err = b.build(ctx, b.sources(fsys, access), repository, v)
 		}
 		return found, err
 	})
@@ -177,9 +198,24 @@ func (b *Builder) Ensure(ctx context.Context, fsys fs.FS, repository string, v *
 	return found, nil
 }
 
-// Open reads a source that is not in the repository, whatever its length: what davit add hashes.
-func (b *Builder) Open(ctx context.Context, source string) (io.ReadCloser, error) {
-	return sources{nil, b.cfg.HTTP, b.cfg.S3PathStyle}.open(ctx, registry.File{Source: source, Size: -1})
+// trusted finds an image that counts as built.
+func (b *Builder) trusted(ctx context.Context, repository string, v *registry.ModelVersion) (Result, bool, error) {
+	found, ok, err := b.Find(ctx, repository, v)
+	if err != nil || !ok || b.cfg.Key == nil {
+		return found, ok, err
+	}
+	image, err := name.NewDigest(found.Ref)
+	if err != nil {
+		return found, false, err
+	}
+	if ok, err = b.madeOf(ctx, image, v); err == nil && ok {
+		ok, err = b.own(ctx, image)
+	}
+	return found, ok, err
+}
+
+func (b *Builder) sources(fsys fs.FS, access Access) sources {
+	return sources{fsys, access, &b.cfg, b.options, &sync.Map{}}
 }
 
 // build uploads every file as a layer, then the config, then the manifest under the tag.
@@ -193,7 +229,7 @@ func (b *Builder) build(ctx context.Context, src sources, repository string, v *
 	if err != nil {
 		return Result{}, err
 	}
-	u := upload{pusher: pusher, repo: repo, version: v}
+	u := upload{builder: b, pusher: pusher, repo: repo, version: v, fsys: src.fsys}
 	known := b.knownLayers(ctx, repo)
 	g, gctx := errgroup.WithContext(ctx)
 	var layers []*layer
@@ -202,12 +238,18 @@ func (b *Builder) build(ctx context.Context, src sources, repository string, v *
 		if err != nil {
 			return Result{}, &ContentError{Path: v.Path, File: f.Path, Err: err}
 		}
-		if d, ok := known[layerKey(f)]; ok && d.Size == l.size {
+		key := layerKey(f)
+		if d, ok := known[key]; ok && d.Size == l.size {
 			l.digest = &d.Digest
+		} else if at, ok := b.elsewhere(ctx, repo, f, key); ok && at.desc.Size == l.size {
+			l.digest, l.from = &at.desc.Digest, at.repo.Digest(at.desc.Digest.String())
 		}
 		l.open = func() (io.ReadCloser, error) { return src.open(gctx, f) }
 		l.read, l.uploaded, l.progress = &u.read, &u.sent, b.progress(v, f)
 		layers = append(layers, l)
+	}
+	if err := fits(repo, v, layers); err != nil {
+		return Result{}, err
 	}
 	for _, l := range layers {
 		g.Go(func() error { return b.limited(gctx, func() error { return u.layer(gctx, l) }) })

@@ -92,7 +92,7 @@ func TestRegistryFailure(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
 	defer s.Close()
 	b := newBuilder(t, Config{})
-	_, err := b.Ensure(t.Context(), fsys, strings.TrimPrefix(s.URL, "http://")+"/iris", v)
+	_, err := b.Ensure(t.Context(), fsys, strings.TrimPrefix(s.URL, "http://")+"/iris", v, nil)
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -118,14 +118,14 @@ func TestConcurrentEnsure(t *testing.T) {
 	leaving, leave := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if _, err := b.Ensure(leaving, nil, repository, v); !errors.Is(err, context.Canceled) {
+		if _, err := b.Ensure(leaving, nil, repository, v, nil); !errors.Is(err, context.Canceled) {
 			t.Errorf("caller that left: %v", err)
 		}
 	})
 	waitFor(t, func() bool { return calls.Load() == 1 })
 	for range 8 {
 		wg.Go(func() {
-			if res, err := b.Ensure(t.Context(), nil, repository, v); err != nil || !res.Built {
+			if res, err := b.Ensure(t.Context(), nil, repository, v, nil); err != nil || !res.Built {
 				t.Errorf("%+v, %v", res, err)
 			}
 		})
@@ -163,7 +163,7 @@ func TestCancel(t *testing.T) {
 		waitFor(t, func() bool { return calls.Load() == 1 })
 		cancel()
 	}()
-	if _, err := newBuilder(t, Config{}).Ensure(ctx, nil, memoryRegistry(t)+"/iris", v); !errors.Is(err, context.Canceled) {
+	if _, err := newBuilder(t, Config{}).Ensure(ctx, nil, memoryRegistry(t)+"/iris", v, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 	waitFor(t, func() bool { return gone.Load() == 1 })
@@ -195,7 +195,7 @@ func TestMemory(t *testing.T) {
 	defer oci.Close()
 	v, _ := version("v1")
 	v.Spec.Files = []registry.File{{Path: "m", Source: web.URL, SHA256: hex.EncodeToString(sum.Sum(nil)), Size: size}}
-	res, err := b.Ensure(t.Context(), nil, strings.TrimPrefix(oci.URL, "http://")+"/iris", v)
+	res, err := b.Ensure(t.Context(), nil, strings.TrimPrefix(oci.URL, "http://")+"/iris", v, nil)
 	if err != nil || res.BytesRead != size {
 		t.Fatalf("%+v, %v", res, err)
 	}
@@ -272,7 +272,7 @@ func TestKeychainOfTheUser(t *testing.T) {
 	}
 	v, fsys := version("v1", "model.bin=weights")
 	login("wrong")
-	_, err := newBuilder(t, Config{}).Ensure(t.Context(), fsys, host+"/models/iris", v)
+	_, err := newBuilder(t, Config{}).Ensure(t.Context(), fsys, host+"/models/iris", v, nil)
 	var content *ContentError
 	if err == nil || errors.As(err, &content) || strings.Contains(err.Error(), "wrong") {
 		t.Errorf("with a wrong password: %v", err)
@@ -288,7 +288,7 @@ func TestHiddenPickle(t *testing.T) {
 	eachRegistry(t, func(t *testing.T, prefix string) {
 		v, fsys := version("v1", "config.json={}", "model.safetensors=\x80\x02}q\x00.")
 		b := newBuilder(t, Config{})
-		_, err := b.Ensure(t.Context(), fsys, prefix+"/iris", v)
+		_, err := b.Ensure(t.Context(), fsys, prefix+"/iris", v, nil)
 		if content, ok := errors.AsType[*ContentError](err); !ok || content.File != "model.safetensors" || !errors.Is(err, errPickle) {
 			t.Errorf("error %v", err)
 		}

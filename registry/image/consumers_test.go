@@ -14,7 +14,18 @@ import (
 // consumer runs a tool that others wrote.
 func consumer(t *testing.T, name string, args ...string) []byte {
 	t.Helper()
-	cmd := exec.Command("go", append([]string{"tool", "-modfile=../../.ci/tools/go.mod", name}, args...)...)
+	return consumerIn(t, ".", name, args...)
+}
+
+// consumerIn runs it in a folder.
+func consumerIn(t *testing.T, dir, name string, args ...string) []byte {
+	t.Helper()
+	path, err := exec.Command("go", "tool", "-modfile=../../.ci/tools/go.mod", "-n", name).Output() // builds it
+	if err != nil {
+		t.Fatalf("building %s: %v", name, err)
+	}
+	cmd := exec.Command(strings.TrimSpace(string(path)), args...)
+	cmd.Dir = dir
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()

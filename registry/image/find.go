@@ -62,7 +62,7 @@ func (b *Builder) knownLayers(ctx context.Context, repo name.Repository) map[str
 			break
 		}
 		g.Go(func() error {
-			layers := manifestLayers(ctx, puller, repo.Tag(tag))
+			layers := b.layers(ctx, repo.Tag(tag))
 			mu.Lock()
 			defer mu.Unlock()
 			for _, l := range layers {
@@ -75,10 +75,16 @@ func (b *Builder) knownLayers(ctx context.Context, repo name.Repository) map[str
 	return known
 }
 
-func manifestLayers(ctx context.Context, puller *remote.Puller, ref name.Reference) []v1.Descriptor {
-	desc, err := puller.Get(ctx, ref)
+// layers are those of an image that this Builder relies on; none when it can't be read, or lacks its signature.
+func (b *Builder) layers(ctx context.Context, ref name.Reference) []v1.Descriptor {
+	desc, err := b.puller.Load().Get(ctx, ref)
 	if err != nil {
 		return nil
+	}
+	if b.cfg.Key != nil {
+		if ok, err := b.own(ctx, ref.Context().Digest(desc.Digest.String())); err != nil || !ok {
+			return nil
+		}
 	}
 	m, err := v1.ParseManifest(bytes.NewReader(desc.Manifest))
 	if err != nil {

@@ -2,10 +2,13 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/davit-dev/davit/registry"
@@ -27,44 +30,80 @@ func newHTTPClient() *http.Client {
 type httpSource struct {
 	client *http.Client
 	file   registry.File
+	url    string
+	header http.Header // credentials
 }
 
-func (s httpSource) connect(ctx context.Context, offset int64) (body io.ReadCloser, passing bool, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.file.Source, nil)
+// withinOrigin is a client that takes credentials to no other host when it is sent on, and to no other scheme: net/http
+// would let a subdomain have them, and storage that is reached by a signed address refuses a request that brings others.
+// Nor does it tell where it came from: signatures are in queries.
+func withinOrigin(client *http.Client, credentials ...string) *http.Client {
+	c := *client
+	c.CheckRedirect = func(req *http.Request, via []*http.Request) error {
+		if len(via) >= 10 {
+			return errors.New("stopped after 10 redirects")
+		}
+		req.Header.Del("Referer")
+		if from := via[0].URL; req.URL.Host != from.Host || req.URL.Scheme != from.Scheme {
+			for _, key := range append(credentials, "Authorization") {
+				req.Header.Del(key)
+			}
+		}
+		return nil
+	}
+	return &c
+}
+
+func (s httpSource) connect(ctx context.Context, offset int64) (body io.ReadCloser, from int64, passing bool, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
 	if err != nil {
-		return nil, false, contentErrorf("source %s is not a valid address", redact(s.file.Source))
+		return nil, 0, false, contentErrorf("source %s is not a valid address", redact(s.file.Source))
+	}
+	for key, values := range s.header {
+		req.Header[key] = values
 	}
 	req.Header.Set("Accept-Encoding", "identity") // else Content-Length and bytes are those of the gzip
 	if offset > 0 {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
 	}
-	resp, err := s.client.Do(req)
+	resp, err := withinOrigin(s.client, slices.Collect(maps.Keys(s.header))...).Do(req)
 	if err != nil {
-		return nil, true, err
+		return nil, 0, true, err
 	}
 	body = resp.Body
 	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && offset == s.file.Size {
 		resp.Body.Close()
-		return http.NoBody, false, nil // it broke after the last byte
+		return http.NoBody, offset, false, nil // it broke after the last byte
 	}
 	if passing, err = s.accept(resp, offset); err != nil {
 		resp.Body.Close()
-		return nil, passing, err
+		return nil, 0, passing, err
 	}
-	return body, false, nil
+	if resp.StatusCode == http.StatusPartialContent {
+		from = offset
+	}
+	return body, from, false, nil
 }
 
 func (s httpSource) accept(resp *http.Response, offset int64) (passing bool, err error) {
-	where := redact(s.file.Source)
-	switch code := resp.StatusCode; {
-	case code == http.StatusOK:
+	switch resp.StatusCode {
+	case http.StatusOK:
 		if n := resp.ContentLength; n >= 0 && s.file.Size >= 0 && n != s.file.Size && n > maxPointer {
 			return false, contentErrorf("size is %d, the file says %d; run davit add to write it anew", n, s.file.Size)
 		}
-		_, err := io.CopyN(io.Discard, resp.Body, offset) // a server without ranges begins anew
-		return true, err
-	case code == http.StatusPartialContent && offset > 0:
-		return false, nil
+		return false, nil // a server without ranges begins anew
+	case http.StatusPartialContent:
+		if offset > 0 {
+			return false, nil
+		}
+	}
+	return refusal(s.file, resp)
+}
+
+// refusal tells what the revision is to blame for from what passes.
+func refusal(f registry.File, resp *http.Response) (passing bool, err error) {
+	where := redact(f.Source)
+	switch code := resp.StatusCode; {
 	case code >= 500, code == http.StatusTooManyRequests, code == http.StatusRequestTimeout:
 		return true, fmt.Errorf("reading %s: %s", where, resp.Status)
 	case code == http.StatusUnauthorized, code == http.StatusForbidden, code == http.StatusProxyAuthRequired:

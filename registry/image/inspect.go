@@ -37,8 +37,11 @@ type File struct {
 // not what its name says, incomplete, or a Git LFS pointer, is an error. name is a path; only its extension matters.
 // Memory is bounded.
 func Inspect(name string, r io.Reader) (File, error) {
-	sum := sha256.New()
+	sum, onnx := sha256.New(), &onnxScanner{}
 	r = io.TeeReader(r, sum)
+	if isONNX(name) {
+		r = io.TeeReader(r, onnx)
+	}
 	head, err := readHead(r)
 	size := int64(len(head))
 	if err == nil {
@@ -50,10 +53,26 @@ func Inspect(name string, r io.Reader) (File, error) {
 		return File{}, fmt.Errorf("reading %s: %w", name, err)
 	}
 	k, err := detect(name, head, size)
+	if err == nil && isONNX(name) {
+		k, err = onnx.knowledge()
+	}
 	if err != nil {
 		return File{}, fmt.Errorf("%s: %w", name, err)
 	}
 	return File{hex.EncodeToString(sum.Sum(nil)), size, k}, nil
+}
+
+// Peek reads no more of r than a format's header, and tells what name, content and size show of the model.
+func Peek(name string, size int64, r io.Reader) (Knowledge, error) {
+	head, err := readHead(r)
+	if err != nil && err != io.EOF {
+		return Knowledge{}, fmt.Errorf("reading %s: %w", name, err)
+	}
+	k, err := detect(name, head, size)
+	if err != nil {
+		return Knowledge{}, fmt.Errorf("%s: %w", name, err)
+	}
+	return k, nil
 }
 
 // readHead reads a format's header, or the first bytes of what has none. io.EOF says that there is no more.
@@ -86,6 +105,13 @@ func isPickle(head []byte) bool {
 	return len(head) > 2 && head[0] == 0x80 && head[1] >= 2 && head[1] <= 5 && bytes.IndexByte([]byte("\x95c}](K\x8cXN\x8a)"), head[2]) >= 0
 }
 
+func isONNX(name string) bool { return formatOf(name) == "onnx" }
+
+// formatOf is the format that a name says, "" for none.
+func formatOf(name string) string {
+	return byExtension[strings.ToLower(path.Ext(strings.ReplaceAll(name, `\`, "/")))]
+}
+
 func isGGUF(head []byte) bool { return bytes.HasPrefix(head, []byte("GGUF")) }
 
 func detect(name string, head []byte, size int64) (Knowledge, error) {
@@ -95,7 +121,7 @@ func detect(name string, head []byte, size int64) (Knowledge, error) {
 	if isPickle(head) && registry.CarriesCode(name) == "" {
 		return Knowledge{}, errPickle
 	}
-	format := byExtension[strings.ToLower(path.Ext(strings.ReplaceAll(name, `\`, "/")))]
+	format := formatOf(name)
 	switch {
 	case format == "safetensors":
 		k, err := checkSafetensors(head, size)

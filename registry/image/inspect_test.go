@@ -7,6 +7,9 @@ import (
 	"encoding/hex"
 	"strings"
 	"testing"
+	"testing/iotest"
+
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 func safetensors(header, data string) string {
@@ -24,7 +27,9 @@ func TestInspect(t *testing.T) {
 		{"m.gguf", "GGUF\x03\x00\x00\x00", "gguf", ""},
 		{"m.gguf", "<html>", "", "m.gguf: does not begin with GGUF, as a gguf file does; is it complete?"},
 		{"m.bin", "GGUF\x03\x00\x00\x00", "gguf", ""},
-		{"dir.onnx/m.ONNX", "\x08\x07", "onnx", ""},
+		{"dir.onnx/m.ONNX", onnx(17), "onnx", ""},
+		{"cut.onnx", onnx(17)[:20], "", "cut.onnx: is not a whole ONNX model: it has no graph, or ends within a field"},
+		{"page.onnx", "<html>", "", "page.onnx: is not a whole ONNX model: it has no graph, or ends within a field"},
 		{"m.pkl", "\x80\x04", "pickle", ""},
 		{"model.onnx", "\x80\x04\x95\x0b", "", "model.onnx: " + errPickle.Error()},
 		{"weights", "PK\x03\x04" + strings.Repeat("\x00", 26) + "archive/data.pkl", "", "weights: " + errPickle.Error()},
@@ -46,6 +51,47 @@ func TestInspect(t *testing.T) {
 			t.Errorf("%s: %+v, %v", c.name, got, err)
 		}
 	}
+}
+
+// onnx is a ModelProto as the exporters write it: version, producer, a graph with weights, and operator sets after it.
+func onnx(opset uint64) string {
+	text := func(b []byte, number protowire.Number, s string) []byte {
+		return protowire.AppendString(protowire.AppendTag(b, number, protowire.BytesType), s)
+	}
+	number := func(b []byte, field protowire.Number, n uint64) []byte {
+		return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.VarintType), n)
+	}
+	b := text(number(nil, 1, 8), 2, "pytorch")
+	b = text(b, 7, strings.Repeat("\x42weights", 10_000))
+	b = text(b, 8, string(number(text(nil, 1, "com.microsoft"), 2, 900)))
+	b = text(b, 8, string(number(text(nil, 1, ""), 2, opset)))
+	return string(text(b, 14, "metadata"))
+}
+
+func TestONNX(t *testing.T) {
+	for _, opset := range []uint64{9, 17, 300} {
+		got, err := Inspect("m.onnx", iotest.OneByteReader(strings.NewReader(onnx(opset))))
+		if err != nil || got.Knowledge != (Knowledge{Format: "onnx", Opset: int(opset)}) {
+			t.Errorf("%+v, %v", got.Knowledge, err)
+		}
+	}
+}
+
+func FuzzONNX(f *testing.F) {
+	f.Add([]byte(onnx(17)))
+	f.Add([]byte{0x08, 0x80})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		whole, parts := &onnxScanner{}, &onnxScanner{}
+		whole.Write(data)
+		for _, b := range data {
+			parts.Write([]byte{b})
+		}
+		a, errA := whole.knowledge()
+		b, errB := parts.knowledge()
+		if a != b || (errA == nil) != (errB == nil) || len(whole.pending) > maxOpset+32 {
+			t.Errorf("%+v %v, in parts %+v %v", a, errA, b, errB)
+		}
+	})
 }
 
 // gguf is a header with a text key, a vocabulary, a file type and one tensor.

@@ -26,6 +26,8 @@ type Knowledge struct {
 	Precision string
 	// Quantization is the scheme, as its own tools name it: "Q4_K_M".
 	Quantization string
+	// Opset is the version of ONNX's operators that the model needs; 0 for other formats.
+	Opset int
 }
 
 // Merge adds what another file of the same model tells.
@@ -37,6 +39,7 @@ func (k Knowledge) Merge(o Knowledge) Knowledge {
 		Format: cmp.Or(k.Format, o.Format), Architecture: cmp.Or(k.Architecture, o.Architecture),
 		Parameters: k.Parameters + o.Parameters, Tensors: k.Tensors + o.Tensors,
 		Precision: cmp.Or(k.Precision, o.Precision), Quantization: cmp.Or(k.Quantization, o.Quantization),
+		Opset: max(k.Opset, o.Opset),
 	}
 }
 

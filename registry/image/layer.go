@@ -5,12 +5,12 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"hash"
 	"io"
 	"sync"
 	"sync/atomic"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/stream"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -24,7 +24,8 @@ import (
 type layer struct {
 	file registry.File
 	head []byte
-	size int64 // of the whole tar
+	size int64       // of the whole tar
+	from name.Digest // where it can be mounted from; the zero value: nowhere
 	open func() (io.ReadCloser, error)
 
 	read, uploaded *atomic.Int64
@@ -63,7 +64,10 @@ func (l *layer) MediaType() (types.MediaType, error)  { return types.OCIUncompre
 func (l *layer) Uncompressed() (io.ReadCloser, error) { return l.Compressed() }
 
 // Compressed opens the source and reads the layer; it is not compressed, the name is v1.Layer's.
-func (l *layer) Compressed() (io.ReadCloser, error) {
+func (l *layer) Compressed() (io.ReadCloser, error) { return l.reading(l.uploaded, l.progress) }
+
+// reading opens the source, and counts what is uploaded of it and how far it is, if somebody wants to know.
+func (l *layer) reading(uploaded *atomic.Int64, progress func(int64)) (io.ReadCloser, error) {
 	if err := l.fault(); err != nil {
 		return nil, final{err}
 	}
@@ -71,10 +75,10 @@ func (l *layer) Compressed() (io.ReadCloser, error) {
 	if err != nil {
 		return nil, l.fail(err)
 	}
-	r := &layerReader{layer: l, src: src, sum: sha256.New()}
+	r := &layerReader{layer: l, src: src, sum: sha256.New(), uploaded: uploaded}
 	r.tar = frame(l.head, &verifier{
 		file: l.file, src: bufio.NewReaderSize(src, 64<<10), sum: sha256.New(),
-		count: l.read, progress: l.progress,
+		count: l.read, progress: progress,
 	}, l.file.Size)
 	return r, nil
 }
@@ -100,20 +104,21 @@ func (e final) Error() string { return e.err.Error() }
 
 // layerReader is one reading of a layer.
 type layerReader struct {
-	layer  *layer
-	src    io.Closer
-	tar    io.Reader
-	sum    hash.Hash
-	n      int64
-	closed atomic.Bool
+	layer    *layer
+	src      io.Closer
+	tar      io.Reader
+	sum      hash.Hash
+	n        int64
+	uploaded *atomic.Int64
+	closed   atomic.Bool
 }
 
 func (r *layerReader) Read(p []byte) (int, error) {
 	n, err := r.tar.Read(p)
 	r.sum.Write(p[:n])
 	r.n += int64(n)
-	if r.layer.uploaded != nil {
-		r.layer.uploaded.Add(int64(n))
+	if r.uploaded != nil {
+		r.uploaded.Add(int64(n))
 	}
 	// Not at EOF: the transport reads that after it sent the last byte, when the answer may be there already.
 	if r.n == r.layer.size && n > 0 {
@@ -172,7 +177,7 @@ func (v *verifier) Read(p []byte) (int, error) {
 	if v.count != nil {
 		v.count.Add(int64(n))
 	}
-	if v.progress != nil && (v.n/progressStep != before/progressStep || err == io.EOF) {
+	if v.progress != nil && v.n < v.file.Size && v.n/progressStep != before/progressStep {
 		v.progress(v.n)
 	}
 	if err != io.EOF {
@@ -184,10 +189,8 @@ func (v *verifier) Read(p []byte) (int, error) {
 	if got := hex.EncodeToString(v.sum.Sum(nil)); got != v.file.SHA256 {
 		return n, contentErrorf("sha256 is %s, the file says %s; run davit add to write it anew", got, v.file.SHA256)
 	}
+	if v.progress != nil {
+		v.progress(v.n)
+	}
 	return n, io.EOF
 }
-
-// lfsPointer begins every pointer file, https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md.
-const lfsPointer = "version https://git-lfs.github.com/spec/"
-
-var errLFS = errors.New("is a Git LFS pointer, not the content; keep the content at an https:// address and make that the source")

@@ -114,9 +114,19 @@ func version(name string, files ...string) (*registry.ModelVersion, fstest.MapFS
 	return v, fsys
 }
 
+// secretOf gives a Secret for the sources of a prefix and an error for every other.
+func secretOf(prefix string, secret Secret) Access {
+	return func(_ context.Context, source string) (Secret, error) {
+		if !strings.HasPrefix(source, prefix) {
+			return nil, fmt.Errorf("%s is not below %s", source, prefix)
+		}
+		return secret, nil
+	}
+}
+
 func ensure(t *testing.T, b *Builder, fsys fstest.MapFS, repository string, v *registry.ModelVersion) Result {
 	t.Helper()
-	res, err := b.Ensure(t.Context(), fsys, repository, v)
+	res, err := b.Ensure(t.Context(), fsys, repository, v, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -126,7 +126,7 @@ func TestVersionTag(t *testing.T) {
 			t.Errorf("the same content under another name is %s", at("v1-again"))
 		}
 		changed, fsys := version("v1", "model=C")
-		_, err := b.Ensure(t.Context(), fsys, repository, changed)
+		_, err := b.Ensure(t.Context(), fsys, repository, changed, nil)
 		if _, ok := errors.AsType[*ContentError](err); !ok || !strings.Contains(err.Error(), "a version never changes") || !strings.Contains(err.Error(), changed.Path) {
 			t.Errorf("other content under the name of a version: %v", err)
 		}

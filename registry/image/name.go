@@ -39,6 +39,24 @@ func (b *Builder) call(ctx context.Context, repository string, v *registry.Model
 	return nil
 }
 
+// Point moves a tag that people follow, such as "production", to an image, repository@sha256:…. It is for tags that are no
+// version's name: those never move.
+func (b *Builder) Point(ctx context.Context, tag, ref string) error {
+	image, err := name.NewDigest(ref)
+	if err != nil {
+		return err
+	}
+	if !tagName.MatchString(tag) {
+		return fmt.Errorf("%q can't be a tag", tag)
+	}
+	to := image.Context().Tag(tag)
+	has, err := b.head(ctx, to)
+	if err != nil || has != nil && has.Digest.String() == image.DigestStr() {
+		return err
+	}
+	return b.tag(ctx, to, image)
+}
+
 // tag names a manifest that is there.
 func (b *Builder) tag(ctx context.Context, tag name.Tag, image name.Digest) error {
 	desc, err := b.puller.Load().Get(ctx, image)

@@ -8,40 +8,46 @@ import (
 	"strings"
 
 	"gocloud.dev/blob"
-	_ "gocloud.dev/blob/azureblob" // azblob://container/key
-	_ "gocloud.dev/blob/gcsblob"   // gs://bucket/key
-	_ "gocloud.dev/blob/s3blob"    // s3://bucket/key
 	"gocloud.dev/gcerrors"
 
 	"github.com/davit-dev/davit/registry"
 )
 
-// openObject opens an object of S3, Google Cloud Storage or Azure Blob Storage. Credentials, region and endpoint are those
-// of the provider's own tools: AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3 and so on, STORAGE_EMULATOR_HOST, AZURE_STORAGE_ACCOUNT.
-func (s sources) openObject(ctx context.Context, f registry.File) (io.ReadCloser, error) {
-	u, err := url.Parse(f.Source)
-	key := ""
-	if err == nil {
-		key = strings.TrimPrefix(u.Path, "/")
+// objectPlace takes scheme://bucket/key apart.
+func objectPlace(f registry.File) (bucket, key string, err error) {
+	// Keys are literal, as the providers' own tools take them: "#" and "%" are letters like others.
+	_, rest, _ := strings.Cut(f.Source, "://")
+	bucket, key, _ = strings.Cut(rest, "/")
+	if bucket == "" || key == "" || strings.ContainsAny(bucket, "@:%#") || strings.Contains(key, "?") {
+		return "", "", contentErrorf("source %s is not of the form %s", redact(f.Source), "scheme://bucket/key")
 	}
-	if err != nil || u.Host == "" || key == "" || u.RawQuery != "" || u.User != nil {
-		return nil, contentErrorf("source %s is not of the form %s", redact(f.Source), "scheme://bucket/key")
+	return bucket, key, nil
+}
+
+// openObject opens an object of S3 or Azure Blob Storage. Without a
+// secret, credentials, region and endpoint are those of the provider's own tools: AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3 and
+// so on, AZURE_STORAGE_ACCOUNT.
+func (s sources) openObject(ctx context.Context, f registry.File, secret Secret) (io.ReadCloser, error) {
+	name, key, err := objectPlace(f)
+	if err != nil {
+		return nil, err
 	}
-	bucket, err := blob.OpenBucket(ctx, s.bucketURL(u))
+	scheme, _, _ := strings.Cut(f.Source, "://")
+	bucket, err := s.bucket(ctx, &url.URL{Scheme: strings.ToLower(scheme), Host: name}, secret)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", redact(f.Source), err)
 	}
-	r, err := openResumed(ctx, f, func(ctx context.Context, offset int64) (io.ReadCloser, bool, error) {
+	r, err := openResumed(ctx, f, func(ctx context.Context, offset int64) (io.ReadCloser, int64, bool, error) {
 		body, err := bucket.NewRangeReader(ctx, key, offset, -1, nil)
 		if err != nil {
 			passing, err := objectError(f, err)
-			return nil, passing, err
+			return nil, 0, passing, err
 		}
 		if n := body.Size(); f.Size >= 0 && n != f.Size && n > maxPointer { // of the whole object, whatever the range
 			body.Close()
-			return nil, false, contentErrorf("size is %d, the file says %d; run davit add to write it anew", n, f.Size)
+			return nil, 0, false, contentErrorf("size is %d, the file says %d; run davit add to write it anew", n, f.Size)
 		}
-		return body, false, nil
+		return body, offset, false, nil
 	})
 	if err != nil {
 		bucket.Close()
@@ -50,14 +56,17 @@ func (s sources) openObject(ctx context.Context, f registry.File) (io.ReadCloser
 	return &object{r, bucket}, nil
 }
 
-// bucketURL names a bucket as blob.OpenBucket takes it. The provider's own checksums are not asked for: sha256 is
-// checked here, and the SDK would warn of each object that has none.
-func (s sources) bucketURL(u *url.URL) string {
+func (s sources) bucket(ctx context.Context, u *url.URL, secret Secret) (*blob.Bucket, error) {
+	if len(secret) > 0 {
+		return secret.bucket(ctx, u)
+	}
 	query := ""
 	if u.Scheme == "s3" {
-		query = fmt.Sprintf("?response_checksum_validation=when_required&use_path_style=%t", s.pathStyle)
+		// The provider's own checksums are not asked for: sha256 is checked here, and the SDK would warn of each object that
+		// has none.
+		query = fmt.Sprintf("?response_checksum_validation=when_required&use_path_style=%t", s.cfg.S3PathStyle)
 	}
-	return u.Scheme + "://" + u.Host + query
+	return blob.OpenBucket(ctx, u.Scheme+"://"+u.Host+query)
 }
 
 // objectError tells what the revision is to blame for from what passes.

@@ -21,8 +21,9 @@ var (
 	errStalled = fmt.Errorf("nothing received for %v", stalled)
 )
 
-// connect opens a file's content from an offset on. An error is passing when another try may help.
-type connect func(ctx context.Context, offset int64) (body io.ReadCloser, passing bool, err error)
+// connect opens a file's content from an offset on; from is where what it gives begins, which may be before. An error is
+// passing when another try may help.
+type connect func(ctx context.Context, offset int64) (body io.ReadCloser, from int64, passing bool, err error)
 
 // resumed reads a file and goes on where it was when the connection breaks. That what it joins belongs together is
 // shown by the sha256 in the end.
@@ -36,6 +37,8 @@ type resumed struct {
 	body    io.ReadCloser
 	abort   context.CancelFunc // of the present connection
 	offset  int64
+	skip    int64 // bytes to come that were read before
+	came    int64 // bytes since the last retry
 	retried int
 }
 
@@ -67,19 +70,38 @@ func (r *resumed) Read(p []byte) (int, error) {
 	if r.body == nil {
 		return 0, io.ErrClosedPipe
 	}
+	for {
+		n, err := r.next(p)
+		if err == nil || err == io.EOF || r.ctx.Err() != nil {
+			if n == 0 && err == nil && len(p) > 0 {
+				continue // all of it was skipped
+			}
+			return n, err
+		}
+		if err := r.connectAgain(err); err != nil || n > 0 {
+			return n, err
+		}
+	}
+}
+
+// next reads from the present connection and drops what was read before. It needs r.mu.
+func (r *resumed) next(p []byte) (int, error) {
 	timer := time.AfterFunc(stalled, r.abort)
 	n, err := r.body.Read(p)
 	if !timer.Stop() && err != nil {
 		err = errStalled
 	}
+	if r.came += int64(n); r.came >= progressStep {
+		r.retried = 0 // it is a long file on a bad line, not one that can't be had
+	}
+	old := min(r.skip, int64(n))
+	r.skip -= old
+	n = copy(p, p[old:n])
 	r.offset += int64(n)
-	if err == nil || err == io.EOF || r.ctx.Err() != nil {
-		return n, err
+	if err == io.EOF && r.skip > 0 {
+		err = io.ErrUnexpectedEOF
 	}
-	if err := r.connectAgain(err); err != nil {
-		return n, err
-	}
-	return n, nil
+	return n, err
 }
 
 // connectAgain connects, at the offset, until it succeeds, fails for good or was tried often enough.
@@ -93,6 +115,7 @@ func (r *resumed) connectAgain(err error) error {
 				return err
 			}
 			r.retried++
+			r.came = 0
 		}
 		if r.body != nil {
 			r.abort()
@@ -100,9 +123,9 @@ func (r *resumed) connectAgain(err error) error {
 			r.body = nil
 		}
 		ctx, abort := context.WithCancel(r.ctx)
-		body, passing, connectErr := r.connect(ctx, r.offset)
+		body, from, passing, connectErr := r.connect(ctx, r.offset)
 		if connectErr == nil {
-			r.body, r.abort = body, abort
+			r.body, r.abort, r.skip = body, abort, r.offset-from
 			return nil
 		}
 		abort()

@@ -6,35 +6,63 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"net/url"
 	"strings"
+	"sync"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/davit-dev/davit/registry"
 )
 
 // sources opens the files of a version.
 type sources struct {
-	fsys fs.FS // of the repository
-	http *http.Client
-	// pathStyle puts an S3 bucket's name into the path.
-	pathStyle bool
+	fsys   fs.FS // of the repository
+	access Access
+	cfg    *Config
+	oci    []remote.Option // how OCI registries are reached
+	images *sync.Map       // by reference: those that were looked at, so that each is once for all of its files
 }
 
 // open opens a file's source. What is the revision's own fault is a *ContentError.
 func (s sources) open(ctx context.Context, f registry.File) (io.ReadCloser, error) {
 	scheme, _, ok := strings.Cut(f.Source, "://")
 	if !ok {
-		return openRepository(s.fsys, f)
+		r, err := openRepository(s.fsys, f)
+		if err != nil {
+			return nil, err
+		}
+		return s.behind(ctx, f, r)
+	}
+	secret, err := s.secret(ctx, f)
+	if err != nil {
+		return nil, err
 	}
 	switch strings.ToLower(scheme) {
 	case "http", "https":
-		return openResumed(ctx, f, httpSource{s.http, f}.connect)
-	case "s3", "gs", "azblob":
-		return s.openObject(ctx, f)
+		return openResumed(ctx, f, httpSource{s.cfg.HTTP, f, f.Source, secret.header()}.connect)
+	case "gs":
+		return s.openGCS(ctx, f, secret)
+	case "s3", "azblob":
+		return s.openObject(ctx, f, secret)
+	case "hf":
+		return s.openHub(ctx, f, secret)
+	case "oci":
+		return s.openOCI(ctx, f, secret)
 	}
-	return nil, contentErrorf("source %s: scheme %q is not supported; use a path in the repository, or an https://, s3://, gs:// or azblob:// address",
+	return nil, contentErrorf("source %s: scheme %q is not supported; use a path in the repository, or an https://, s3://, gs://, azblob://, hf:// or oci:// address",
 		redact(f.Source), scheme)
+}
+
+func (s sources) secret(ctx context.Context, f registry.File) (Secret, error) {
+	if s.access == nil {
+		return nil, nil
+	}
+	secret, err := s.access(ctx, f.Source)
+	if err != nil {
+		return nil, fmt.Errorf("credentials for %s: %w", redact(f.Source), err)
+	}
+	return secret, nil
 }
 
 // openRepository opens a regular file of the repository. No symlinks, not even in parent folders: the tree
@@ -68,6 +96,9 @@ func openRepository(fsys fs.FS, f registry.File) (io.ReadCloser, error) {
 	}
 	return r, nil
 }
+
+// Redact is a source for people to read, without user, password and query: signatures are in queries.
+func Redact(source string) string { return redact(source) }
 
 // redact is a source for people to read, without user, password and query: signatures are in queries.
 func redact(source string) string {

@@ -47,7 +47,7 @@ func TestContentErrors(t *testing.T) {
 		"folder":     {func(f *registry.File) { f.Source = "data" }, `source "data" is not a file`},
 		"lfs":        {func(f *registry.File) { *f = file(f.Path, "data/lfs", lfs) }, errLFS.Error()},
 		"lfs size":   {func(f *registry.File) { f.Source = "data/lfs"; f.Size = 5 }, errLFS.Error()},
-		"scheme":     {func(f *registry.File) { f.Source = "ftp://k:secret@host/x?sig=1" }, `source ftp://host/x?…: scheme "ftp" is not supported; use a path in the repository, or an https://, s3://, gs:// or azblob:// address`},
+		"scheme":     {func(f *registry.File) { f.Source = "ftp://k:secret@host/x?sig=1" }, `source ftp://host/x?…: scheme "ftp" is not supported; use a path in the repository, or an https://, s3://, gs://, azblob://, hf:// or oci:// address`},
 		"bucket":     {func(f *registry.File) { f.Source = "s3://k:secret@bucket/x?sig=1" }, `source s3://bucket/x?… is not of the form scheme://bucket/key`},
 		"404":        {func(f *registry.File) { f.Source = withUser + "/x?token=s3cret" }, `source ` + web.URL + `/x?…: 404 Not Found; correct the address or put the file there`},
 		"length":     {func(f *registry.File) { f.Source = web.URL + "/long" }, `size is 5000, the file says 1; run davit add to write it anew`},
@@ -64,7 +64,7 @@ func TestContentErrors(t *testing.T) {
 				c.change(&v.Spec.Files[0])
 				sent := &requests{}
 				b := newBuilder(t, Config{Transport: sent})
-				_, err := b.Ensure(t.Context(), fsys, prefix+"/iris", v)
+				_, err := b.Ensure(t.Context(), fsys, prefix+"/iris", v, nil)
 				if err == nil {
 					t.Fatal("no error")
 				}
@@ -89,6 +89,78 @@ func TestContentErrors(t *testing.T) {
 	}
 }
 
+// TestHTTPCredentials: an address that wants a password or a token gets the one that was granted for it.
+func TestHTTPCredentials(t *testing.T) {
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		if user+":"+password != "ada:s3cret" && r.Header.Get("Authorization") != "Bearer t0ken" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		io.WriteString(w, "1")
+	}))
+	t.Cleanup(web.Close)
+	for what, c := range map[string]struct {
+		access Access
+		want   string
+	}{
+		"nobody":      {nil, "401 Unauthorized"},
+		"a password":  {secretOf(web.URL+"/", Secret{"username": "ada", "password": "s3cret"}), ""},
+		"a token":     {secretOf(web.URL+"/", Secret{"token": "t0ken"}), ""},
+		"another":     {secretOf(web.URL+"/", Secret{"token": "0ther"}), "401 Unauthorized"},
+		"not granted": {secretOf("https://example.com/", nil), "is not below https://example.com/"},
+	} {
+		v, _ := version("v1")
+		v.Spec.Files = []registry.File{file("model.bin", web.URL+"/model", "1")}
+		_, err := newBuilder(t, Config{}).Ensure(t.Context(), nil, memoryRegistry(t)+"/iris", v, c.access)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", what, err, c.want)
+		}
+	}
+}
+
+// TestBadLine: a long file comes over a line that breaks every megabyte and a half, from servers with and without ranges.
+func TestBadLine(t *testing.T) {
+	content := strings.Repeat("weights ", 1<<20) // 8 MiB
+	for _, ranges := range []bool{true, false} {
+		var served int
+		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			served++
+			if !ranges {
+				r.Header.Del("Range")
+			}
+			size := len(content)
+			if ranges {
+				size = 3 << 19
+			} else if served < 3 {
+				size = served * 3 << 20
+			}
+			http.ServeContent(&short{ResponseWriter: w, left: size}, r, "", time.Time{}, strings.NewReader(content))
+		}))
+		web.Config.ErrorLog = log.New(io.Discard, "", 0)
+		t.Cleanup(web.Close)
+		v, _ := version("v1")
+		v.Spec.Files = []registry.File{file("model.dat", web.URL+"/model", content)}
+		if res, err := newBuilder(t, Config{}).Ensure(t.Context(), nil, memoryRegistry(t)+"/iris", v, nil); err != nil || served < 3 {
+			t.Errorf("ranges %v: %+v, %v after %d connections", ranges, res, err, served)
+		}
+	}
+}
+
+// short breaks an answer off.
+type short struct {
+	http.ResponseWriter
+	left int
+}
+
+func (s *short) Write(p []byte) (int, error) {
+	n, err := s.ResponseWriter.Write(p[:min(len(p), s.left)])
+	if s.left -= n; s.left == 0 && err == nil {
+		panic(http.ErrAbortHandler)
+	}
+	return n, err
+}
+
 func TestFileCount(t *testing.T) {
 	b := newBuilder(t, Config{})
 	var many []string
@@ -97,7 +169,7 @@ func TestFileCount(t *testing.T) {
 	}
 	for _, files := range [][]string{nil, many} {
 		v, fsys := version("v1", files...)
-		_, err := b.Ensure(t.Context(), fsys, "127.0.0.1:1/iris", v)
+		_, err := b.Ensure(t.Context(), fsys, "127.0.0.1:1/iris", v, nil)
 		if want := fmt.Sprintf("models/iris/versions/v1.yaml: %d files: an image holds 1 to 300", len(files)); err == nil || err.Error() != want {
 			t.Errorf("error %v, want %s", err, want)
 		}
@@ -152,7 +224,7 @@ func TestBrokenConnections(t *testing.T) {
 				v.Spec.Files = []registry.File{file("m.bin", web.URL+"/m?sig=s3cret", content)}
 				sent := &requests{}
 				b := newBuilder(t, Config{Transport: sent})
-				res, err := b.Ensure(t.Context(), nil, memoryRegistry(t)+"/iris", v)
+				res, err := b.Ensure(t.Context(), nil, memoryRegistry(t)+"/iris", v, nil)
 				if broken > retries {
 					if _, ok := errors.AsType[*ContentError](err); err == nil || ok || strings.Contains(err.Error(), "s3cret") ||
 						!strings.HasPrefix(err.Error(), `models/iris/versions/v1.yaml: file "m.bin": reading `+web.URL+`/m?…, after 2 retries: `) {
@@ -193,7 +265,7 @@ func TestSourceStatus(t *testing.T) {
 		}))
 		v, _ := version("v1")
 		v.Spec.Files = []registry.File{file("m", web.URL, "1")}
-		_, err := newBuilder(t, Config{}).Ensure(t.Context(), nil, memoryRegistry(t)+"/iris", v)
+		_, err := newBuilder(t, Config{}).Ensure(t.Context(), nil, memoryRegistry(t)+"/iris", v, nil)
 		web.Close()
 		if _, ok := errors.AsType[*ContentError](err); err == nil || ok != want.content || (calls.Load() == 1+retries) != want.calls {
 			t.Errorf("%d: %v after %d calls", code, err, calls.Load())

@@ -15,6 +15,7 @@ type Usage struct {
 	Requests   map[string]int // "apply deployments", "update modelreleases/status", …
 	CPU        time.Duration
 	RSS, Peak  uint64 // bytes resident now, and at most; zero where there is no /proc
+	File       uint64 // bytes of RSS that are pages of the program's file, which the kernel can drop at any time
 	HeapLive   uint64 // bytes that the last garbage collection found alive
 	Goroutines int
 }
@@ -28,7 +29,7 @@ func usage(r *requests) *Usage {
 	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(sample)
 	u.HeapLive = sample[0].Value.Uint64()
-	u.RSS, u.Peak = status("VmRSS:"), status("VmHWM:")
+	u.RSS, u.Peak, u.File = status("VmRSS:"), status("VmHWM:"), status("RssFile:")
 	return u
 }
 

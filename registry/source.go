@@ -1,0 +1,55 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
+
+// CheckName says what is wrong with the name of a model, version, release or team.
+func CheckName(kind, name string) error {
+	rule, ok := map[string]nameRule{"model": dnsLabel, "version": versionName, "release": releaseName, "team": dnsLabel}[kind]
+	if ok && !rule.ok(name) {
+		return fmt.Errorf("%s %q is not %s", kind, name, rule.text)
+	}
+	return nil
+}
+
+// CheckFile says what is wrong with a file of a version, but for its content.
+func CheckFile(f File) error {
+	if !cleanPath(f.Path) || !utf8.ValidString(f.Path) {
+		return fmt.Errorf("path %q is not a relative path within the model, in UTF-8", f.Path)
+	}
+	return checkSource(f.Source)
+}
+
+// secretParameters are what addresses are signed with; names are compared in lower case.
+var secretParameters = map[string]bool{
+	"x-amz-signature": true, "x-amz-security-token": true, "x-goog-signature": true, "sig": true, "signature": true,
+	"token": true, "access_token": true, "api_key": true, "apikey": true, "password": true,
+}
+
+// errSecretSource is told without the address.
+var errSecretSource = errors.New("carries credentials, which Git keeps for ever; leave them out: a ModelRegistry grants a Secret for a prefix of sources, and elsewhere the provider's own tools have them")
+
+// checkSource refuses addresses that hold what only few may know.
+func checkSource(source string) error {
+	if !strings.Contains(source, "://") {
+		return nil
+	}
+	u, err := url.Parse(source)
+	if err != nil {
+		return nil // object storage has keys that are no URL
+	}
+	if u.User != nil {
+		return fmt.Errorf("the source at %s %w", u.Host, errSecretSource)
+	}
+	for key := range u.Query() {
+		if secretParameters[strings.ToLower(key)] {
+			return fmt.Errorf("the source at %s (parameter %s) %w", u.Host, key, errSecretSource)
+		}
+	}
+	return nil
+}
