@@ -66,7 +66,9 @@ func run(ctx context.Context) error {
 // build makes davit and finds the tools, by name.
 func build(ctx context.Context, dir string) (map[string]string, error) {
 	tools := map[string]string{"davit": filepath.Join(dir, "davit")}
-	if out, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", tools["davit"], "./cmd/davit").CombinedOutput(); err != nil {
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", tools["davit"], "./cmd/davit")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as make build does
+	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building davit: %w\n%s", err, out)
 	}
 	for _, name := range []string{"crane", "oras"} {
