@@ -60,7 +60,9 @@ func (b *bench) measure(ctx context.Context, files, size int) error {
 					return err
 				}
 			}
-			for _, c := range b.commands(m, repo, scenario, i) {
+			commands := b.commands(m, repo, scenario, i)
+			for j := range commands {
+				c := commands[(i+j)%len(commands)] // none is always the first, or after the same one
 				used, err := c.run(ctx)
 				if err != nil {
 					return fmt.Errorf("%s, %s: %w", c.name, scenario, err)
