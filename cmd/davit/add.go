@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -81,6 +82,11 @@ func (o versionOptions) check() error {
 	for _, pattern := range slices.Concat(*o.include, *o.exclude) {
 		if _, err := path.Match(pattern, ""); err != nil {
 			return usage{fmt.Errorf("pattern %q: %w", pattern, err)}
+		}
+	}
+	for name, text := range *o.metrics {
+		if _, err := strconv.ParseFloat(text, 64); err != nil {
+			return usage{fmt.Errorf("--metric %s=%s: not a number", name, text)}
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -63,7 +64,7 @@ func (p *progress) show(at image.Progress) {
 	f := p.file(at, now)
 	f.Progress = at
 	if at.Done == at.Total {
-		p.drop(f)
+		p.files = slices.DeleteFunc(p.files, func(other *reading) bool { return other == f })
 	}
 	width := p.width()
 	switch {
@@ -100,15 +101,6 @@ func (p *progress) file(at image.Progress, now time.Time) *reading {
 	f := &reading{at, now, now}
 	p.files = append(p.files, f)
 	return f
-}
-
-func (p *progress) drop(f *reading) {
-	for i := range p.files {
-		if p.files[i] == f {
-			p.files = append(p.files[:i], p.files[i+1:]...)
-			return
-		}
-	}
 }
 
 // draw writes over what was drawn.

@@ -124,7 +124,7 @@ func TestOverloadedServerGetsHalfTheWriters(t *testing.T) {
 				if later {
 					defer func() { mu.Lock(); inside--; mu.Unlock() }()
 				}
-				time.Sleep(20 * time.Millisecond)
+				time.Sleep(20 * time.Millisecond) // how long a write takes here: long enough for others to be under way
 				return next.RoundTrip(r)
 			})
 		})

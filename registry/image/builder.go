@@ -129,6 +129,7 @@ func New(cfg Config) (*Builder, error) {
 	if cfg.HTTP == nil {
 		cfg.HTTP = newHTTPClient()
 	}
+	cfg.HTTP = withinOrigin(cfg.HTTP)
 	b := &Builder{
 		cfg:     cfg,
 		options: []remote.Option{remote.WithAuthFromKeychain(cfg.Keychain), remote.WithTransport(cfg.Transport)},

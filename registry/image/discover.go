@@ -27,9 +27,8 @@ type Found struct {
 
 // Discover finds the files of a source that is not in the repository: the one at an http, s3, gs or azblob address, or all
 // that keep says yes to below one that ends with a slash, in hf://organisation/repository@revision, or in
-// oci://host/repository:tag. Revisions and tags become
-// the commits and digests they stand for. Of files whose sha256 the source tells, only headers are read; the others are
-// read once.
+// oci://host/repository:tag. Revisions and tags become the commits and digests they stand for. Of files whose sha256 the
+// source tells, only headers are read; the others are read once.
 func (b *Builder) Discover(ctx context.Context, source string, keep func(path string) bool) ([]Found, error) {
 	s := b.sources(nil, nil)
 	switch scheme, _, _ := strings.Cut(source, "://"); scheme {
@@ -117,8 +116,8 @@ func (s sources) discoverOCI(ctx context.Context, source string, keep func(strin
 			return nil, fmt.Errorf("reading oci://%s: %w", ref, err)
 		}
 	}
-	if slices.ContainsFunc(all, Found.ofModel) { // the rest is the image's own: a shell, a server
-		all = slices.DeleteFunc(all, func(f Found) bool { return !f.ofModel() })
+	if slices.ContainsFunc(all, func(f Found) bool { return f.inRoot }) { // the rest is the image's own: a shell, a server
+		all = slices.DeleteFunc(all, func(f Found) bool { return !f.inRoot })
 	}
 	all = slices.DeleteFunc(all, func(f Found) bool { return !wanted(f.Path) })
 	if len(all) == 0 {
@@ -129,8 +128,6 @@ func (s sources) discoverOCI(ctx context.Context, source string, keep func(strin
 	}
 	return all, err
 }
-
-func (f Found) ofModel() bool { return f.inRoot }
 
 // discover adds the files of one layer to those below it. The digest of a blob that is a file is the file's.
 func (o *ociSource) discover(ctx context.Context, base string, l v1.Descriptor, below []Found) ([]Found, error) {
@@ -176,7 +173,8 @@ func entries(blob io.Reader, l v1.Descriptor, base string, below []Found) ([]Fou
 			below = slices.DeleteFunc(below, func(f Found) bool { return f.place(base) == deleted || strings.HasPrefix(f.place(base), deleted+"/") })
 			continue
 		}
-		below = slices.DeleteFunc(below, func(f Found) bool { return f.place(base) == at })
+		same := func(f Found) bool { return f.place(base) == at }
+		below, added = slices.DeleteFunc(below, same), slices.DeleteFunc(added, same) // a name may come twice in one archive
 		if h.Typeflag != tar.TypeReg || checkPath(at) != nil {
 			continue
 		}

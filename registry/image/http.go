@@ -34,10 +34,10 @@ type httpSource struct {
 	header http.Header // credentials
 }
 
-// withinOrigin is a client that takes credentials to no other host when it is sent on, and to no other scheme: net/http
-// would let a subdomain have them, and storage that is reached by a signed address refuses a request that brings others.
-// Nor does it tell where it came from: signatures are in queries.
-func withinOrigin(client *http.Client, credentials ...string) *http.Client {
+// withinOrigin is a client that takes only what every request has to another host, or scheme, when it is sent on: net/http
+// would let a subdomain have credentials, and storage that is reached by a signed address refuses a request that brings
+// others. Nor does it tell where it came from: signatures are in queries.
+func withinOrigin(client *http.Client) *http.Client {
 	c := *client
 	c.CheckRedirect = func(req *http.Request, via []*http.Request) error {
 		if len(via) >= 10 {
@@ -45,9 +45,8 @@ func withinOrigin(client *http.Client, credentials ...string) *http.Client {
 		}
 		req.Header.Del("Referer")
 		if from := via[0].URL; req.URL.Host != from.Host || req.URL.Scheme != from.Scheme {
-			for _, key := range append(credentials, "Authorization") {
-				req.Header.Del(key)
-			}
+			plain := []string{"Accept", "Accept-Encoding", "Range"}
+			maps.DeleteFunc(req.Header, func(key string, _ []string) bool { return !slices.Contains(plain, key) })
 		}
 		return nil
 	}
@@ -66,7 +65,7 @@ func (s httpSource) connect(ctx context.Context, offset int64) (body io.ReadClos
 	if offset > 0 {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
 	}
-	resp, err := withinOrigin(s.client, slices.Collect(maps.Keys(s.header))...).Do(req)
+	resp, err := s.client.Do(req)
 	if err != nil {
 		return nil, 0, true, err
 	}

@@ -28,7 +28,7 @@ func TestCredentialsStayWithinTheirOrigin(t *testing.T) {
 		}
 		req.Header.Set("Authorization", "Bearer t0ken")
 		req.Header.Set("X-Token", "t0ken")
-		resp, err := withinOrigin(client, "X-Token").Do(req)
+		resp, err := withinOrigin(client).Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -39,7 +39,7 @@ func parseHub(source string) (p hubPlace, err error) {
 }
 
 func (s sources) hub(secret Secret) hub {
-	h := hub{withinOrigin(s.cfg.HTTP), cmp.Or(secret["HF_ENDPOINT"], s.cfg.HuggingFace.Endpoint, "https://huggingface.co"), http.Header{}}
+	h := hub{s.cfg.HTTP, cmp.Or(secret["HF_ENDPOINT"], s.cfg.HuggingFace.Endpoint, "https://huggingface.co"), http.Header{}}
 	token := cmp.Or(secret["token"], secret["HF_TOKEN"])
 	if len(secret) == 0 { // davit's own goes nowhere that a Secret names
 		token = s.cfg.HuggingFace.Token

@@ -160,7 +160,7 @@ func (s lfsSource) batch(ctx context.Context) (action lfsAction, passing bool, e
 		password, _ := user.Password()
 		req.SetBasicAuth(user.Username(), password)
 	}
-	resp, err := withinOrigin(s.client).Do(req)
+	resp, err := s.client.Do(req)
 	if err != nil {
 		return action, true, err
 	}

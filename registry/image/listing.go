@@ -77,43 +77,45 @@ func (s sources) listBucket(ctx context.Context, u *url.URL, prefix string) (key
 	}
 }
 
-// told adds the sizes and sha256 that S3 has of objects that were put with one, whole
+// told adds the sizes and sha256 that S3 has of the objects of one bucket that were put with one, whole
 // (https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html).
 func (s sources) told(ctx context.Context, files []registry.File) ([]registry.File, error) {
-	for i, f := range files {
-		if !strings.HasPrefix(f.Source, "s3://") {
-			continue
-		}
-		name, key, err := objectPlace(f)
-		if err != nil {
-			return nil, err
-		}
-		if err := s.toldByS3(ctx, name, key, &files[i]); err != nil {
-			return nil, err
-		}
+	if len(files) == 0 || !strings.HasPrefix(files[0].Source, "s3://") {
+		return files, nil
 	}
-	return files, nil
-}
-
-func (s sources) toldByS3(ctx context.Context, name, key string, f *registry.File) error {
+	name, _, err := objectPlace(files[0])
+	if err != nil {
+		return nil, err
+	}
 	bucket, err := s.bucket(ctx, &url.URL{Scheme: "s3", Host: name}, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer bucket.Close()
 	var client *s3.Client
 	if !bucket.As(&client) {
-		return nil
+		return files, nil
 	}
-	head, err := client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &name, Key: &key, ChecksumMode: types.ChecksumModeEnabled})
+	for i, f := range files {
+		_, key, err := objectPlace(f)
+		if err != nil {
+			return nil, err
+		}
+		toldByS3(ctx, client, name, key, &files[i])
+	}
+	return files, nil
+}
+
+// toldByS3 leaves f as it is when S3 does not know, or something is wrong: opening the object will tell.
+func toldByS3(ctx context.Context, client *s3.Client, bucket, key string, f *registry.File) {
+	head, err := client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &key, ChecksumMode: types.ChecksumModeEnabled})
 	if err != nil || head.ChecksumSHA256 == nil || head.ContentLength == nil {
-		return nil // opening it will tell what is wrong, if anything is
+		return
 	}
 	// That of an object in parts is a hash of hashes, and has their number at its end.
 	if sum, err := base64.StdEncoding.DecodeString(*head.ChecksumSHA256); err == nil && len(sum) == 32 && head.ChecksumType != types.ChecksumTypeComposite {
 		f.SHA256, f.Size = hex.EncodeToString(sum), *head.ContentLength
 	}
-	return nil
 }
 
 // listGCS asks the JSON API (https://cloud.google.com/storage/docs/json_api/v1/objects/list).

@@ -24,9 +24,8 @@ func objectPlace(f registry.File) (bucket, key string, err error) {
 	return bucket, key, nil
 }
 
-// openObject opens an object of S3 or Azure Blob Storage. Without a
-// secret, credentials, region and endpoint are those of the provider's own tools: AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3 and
-// so on, AZURE_STORAGE_ACCOUNT.
+// openObject opens an object of S3 or Azure Blob Storage. Without a secret, credentials, region and endpoint are those of
+// the provider's own tools: AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3 and so on, AZURE_STORAGE_ACCOUNT.
 func (s sources) openObject(ctx context.Context, f registry.File, secret Secret) (io.ReadCloser, error) {
 	name, key, err := objectPlace(f)
 	if err != nil {

@@ -102,7 +102,7 @@ func (s sources) blobs(ctx context.Context, repo name.Repository, secret Secret)
 	if err != nil {
 		return nil, fmt.Errorf("reaching %s: %w", repo, err)
 	}
-	return &http.Client{Transport: t}, nil
+	return withinOrigin(&http.Client{Transport: t}), nil
 }
 
 // openOCI reads one file of an image or artifact: a blob that is the file, or an entry of a tar that is a layer.

@@ -156,7 +156,7 @@ type short struct {
 func (s *short) Write(p []byte) (int, error) {
 	n, err := s.ResponseWriter.Write(p[:min(len(p), s.left)])
 	if s.left -= n; s.left == 0 && err == nil {
-		panic(http.ErrAbortHandler)
+		panic(http.ErrAbortHandler) // how a handler breaks its connection
 	}
 	return n, err
 }
