@@ -67,9 +67,7 @@ func checkEnvironment(doc *document, env *Environment) []Fault {
 	if !dnsLabel.ok(env.Spec.Namespace) {
 		f.add([]string{"namespace"}, "namespace %q is not %s", env.Spec.Namespace, dnsLabel.text)
 	}
-	if v := env.Spec.Capabilities.Kubernetes; v != "" && !minor.MatchString(v) {
-		f.add([]string{"capabilities", "kubernetes"}, `kubernetes: %q is not a minor version; write one such as "1.37"`, v)
-	}
+	checkCapabilities(&f, env.Spec.Capabilities)
 	policies := []string{"rollback", "hold"}
 	if p := env.Spec.Rollback.OnFailure; p != "" && !slices.Contains(policies, p) {
 		f.add([]string{"rollback", "onFailure"}, "onFailure: %q is not known%s", p, nearest(p, policies))

@@ -42,9 +42,9 @@ type EnvironmentSpec struct {
 
 // Capabilities is what an environment's cluster declares.
 type Capabilities struct {
-	// Kubernetes is the minor version, "1.37".
+	// Kubernetes is the minor version, "1.37"; a current one when empty.
 	Kubernetes string `yaml:"kubernetes"`
-	// Features names optional APIs: jobset, gatewayAPI, …
+	// Features names optional APIs: GatewayAPI, JobSet, …
 	Features []string `yaml:"features"`
 }
 
