@@ -15,9 +15,12 @@ const (
 	KServe             = "kserve"             // serving.kserve.io/v1beta1, for InferenceServices
 	PrometheusOperator = "prometheusOperator" // monitoring.coreos.com/v1, for ServiceMonitors
 	DRA                = "dra"                // resource.k8s.io/v1 with a driver for the GPUs
+	Metrics            = "metrics"            // metrics.k8s.io, to scale by cpu and memory
+	CustomMetrics      = "customMetrics"      // custom.metrics.k8s.io, to scale by metrics of the pods
+	ImageVolume        = "imageVolume"        // pods mount images before Kubernetes 1.35
 )
 
-var features = []string{GatewayAPI, JobSet, LeaderWorkerSet, Kueue, KServe, PrometheusOperator, DRA}
+var features = []string{GatewayAPI, JobSet, LeaderWorkerSet, Kueue, KServe, PrometheusOperator, DRA, Metrics, CustomMetrics, ImageVolume}
 
 // Has says whether the cluster declares a feature.
 func (c Capabilities) Has(feature string) bool { return slices.Contains(c.Features, feature) }

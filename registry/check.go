@@ -32,6 +32,8 @@ var (
 	imageRef   = regexp.MustCompile(`^[^\s@]+@sha256:[0-9a-f]{64}$`)
 	repository = regexp.MustCompile(`^[a-zA-Z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$`)
 	quantity   = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?([eE][0-9]+|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$`)
+	hostname   = regexp.MustCompile(`^(\*\.)?[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$`)
+	gateway    = regexp.MustCompile(`^([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z0-9]([-.a-z0-9]*[a-z0-9])?$`)
 	minor      = regexp.MustCompile(`^1\.[0-9]+$`)
 )
 
@@ -85,6 +87,7 @@ func checkEnvironment(doc *document, env *Environment) []Fault {
 	if d := env.Spec.Drift; d != "" && !slices.Contains(drifts, d) {
 		f.add([]string{"drift"}, "drift: %q is not known%s", d, nearest(d, drifts))
 	}
+	checkServingPolicy(&f, &env.Spec)
 	checkFleet(&f, &env.Spec.Fleet)
 	checkHealth(&f, env.Spec.HealthCheckExprs)
 	return f.faults
@@ -105,27 +108,6 @@ func checkImagePolicy(f *faultsOf, p ImagePolicy) {
 	if p.Provenance && len(p.Keys) == 0 {
 		f.add([]string{"images", "provenance"}, "images.provenance needs images.keys: whose provenance counts")
 	}
-}
-
-func checkRuntime(doc *document, rt *Runtime) []Fault {
-	f := faultsOf{doc: doc}
-	w := rt.Spec.Workload
-	if w.APIVersion == "" || w.Kind == "" || w.Name == "" {
-		f.add([]string{"workload"}, "workload needs apiVersion, kind and name of the object that runs the server")
-	}
-	if rt.Spec.Container == "" {
-		f.add([]string{"container"}, "spec.container is missing; name the server's container")
-	}
-	if rt.Spec.Port < 1 || rt.Spec.Port > 65535 {
-		f.add([]string{"port"}, "port: %d is not between 1 and 65535", rt.Spec.Port)
-	}
-	if !imageRef.MatchString(rt.Spec.Image) {
-		f.add([]string{"image"}, "image %q has no digest; write name@sha256:… (davit runtime add resolves a tag)", rt.Spec.Image)
-	}
-	if p := rt.Spec.ModelPath; p != "" && !path.IsAbs(p) {
-		f.add([]string{"modelPath"}, "modelPath %q is not absolute", p)
-	}
-	return f.faults
 }
 
 func checkModelVersion(doc *document, v *ModelVersion) []Fault {

@@ -24,7 +24,10 @@ func (c *check) resolve(r *Release, version string) {
 	r.Accelerator = c.accelerator(s)
 	c.code(r)
 	c.serve(s)
-	c.rollout(s)
+	c.server(r)
+	c.rollout(r)
+	c.autoscale(r)
+	c.route(r)
 	c.smokeTest(s, r.Runtime)
 	c.dependsOn(s)
 }
@@ -144,16 +147,6 @@ func (c *check) smokeTest(s *ServingSpec, rt *Runtime) {
 	case s.Replicas != nil && *s.Replicas == 0:
 		c.fault([]string{"replicas"}, "replicas: 0 leaves nobody to answer the smokeTest; remove one of them")
 	}
-}
-
-func (c *check) rollout(s *ServingSpec) {
-	one := func(field, what, value string, known ...string) {
-		if value != "" && !slices.Contains(known, value) {
-			c.fault([]string{"rollout", field}, "%s %q is not known%s", what, value, nearest(value, known))
-		}
-	}
-	one("strategy", "rollout strategy", s.Rollout.Strategy, "inPlace", "surge", "recreate")
-	one("onImmutable", "onImmutable:", s.Rollout.OnImmutable, "fail", "recreate")
 }
 
 // dependsOn notes each dependency's place; whether it exists only the whole registry can tell.

@@ -75,7 +75,7 @@ func (rd *reader) runtime(p place) *unit[Runtime] {
 	if u.report(faults...); doc == nil {
 		return u
 	}
-	if u.report(checkRuntime(doc, rt)...); len(u.faults) == 0 {
+	if u.report(checkRuntime(doc, rt, files)...); len(u.faults) == 0 {
 		rt.digest = rd.digest(rt.Dir)
 		u.value = rt
 	}
@@ -97,8 +97,7 @@ func (rd *reader) accelerator(p place) *unit[Accelerator] {
 	if u.report(faults...); doc == nil {
 		return u
 	}
-	if acc.Spec.Resource == "" {
-		u.report(Fault{acc.Path, line(doc.spec), `spec.resource is missing; write the resource that gpus counts, such as nvidia.com/gpu`})
+	if u.report(checkAccelerator(doc, &acc.Spec)...); len(u.faults) > 0 {
 		return u
 	}
 	acc.digest = rd.digest(acc.Dir)

@@ -36,6 +36,11 @@ type EnvironmentSpec struct {
 	Images ImagePolicy `yaml:"images"`
 	// AllowCode names the kinds of code that model files may carry: "pickle", "python". None when empty.
 	AllowCode []string `yaml:"allowCode"`
+	// Serving is what every release of the environment gets beside its server.
+	Serving ServingPolicy `yaml:"serving"`
+	// ModelLoader brings the model's files into pods where Kubernetes can't mount an image: before 1.35, unless
+	// the feature imageVolume is declared.
+	ModelLoader ModelLoader `yaml:"modelLoader"`
 	// HealthCheckExprs say when objects of kinds davit has no rule for are healthy.
 	HealthCheckExprs []HealthCheck `yaml:"healthCheckExprs"`
 }
@@ -138,67 +143,28 @@ type Lineage struct {
 	Commit      string `yaml:"commit"`
 }
 
-// RuntimeSpec is runtimes/<name>/<version>/runtime.yaml: how davit's fields reach the base beside it.
-type RuntimeSpec struct {
-	// Workload is the object that runs the server.
-	Workload ObjectRef `yaml:"workload"`
-	// Service is the name of the base's Service; empty when the base has none.
-	Service string `yaml:"service"`
-	// Container is the server's container within the workload.
-	Container string `yaml:"container"`
-	// Port is the container port that answers requests.
-	Port int `yaml:"port"`
-	// Image is the server's image with its digest, "name@sha256:…".
-	Image string `yaml:"image"`
-	// ModelPath is the folder the model's files are seen in; /mnt/model/models when empty.
-	ModelPath string `yaml:"modelPath"`
-	// Args are arguments every release of this runtime gets; a Serving's args are merged over them.
-	Args map[string]Arg `yaml:"args"`
-}
-
-// ObjectRef names an object of a runtime's base.
-type ObjectRef struct {
-	APIVersion string `yaml:"apiVersion"`
-	Kind       string `yaml:"kind"`
-	Name       string `yaml:"name"`
-}
-
-// AcceleratorSpec is accelerators/<name>/accelerator.yaml: a kind of GPU.
-type AcceleratorSpec struct {
-	// Resource is the extended resource counted by `gpus`, "nvidia.com/gpu".
-	Resource string `yaml:"resource"`
-}
-
 // ServingSpec is how a model is served: everything but the version.
 type ServingSpec struct {
 	Model string `yaml:"model"`
 	// Runtime is "name" (the environment gives the version) or "name@version".
-	Runtime     string            `yaml:"runtime"`
-	Accelerator string            `yaml:"accelerator"`
-	GPUs        int               `yaml:"gpus"`
-	Args        map[string]Arg    `yaml:"args"`
-	Env         map[string]EnvVar `yaml:"env"`
-	Resources   Resources         `yaml:"resources"`
-	Replicas    *int              `yaml:"replicas"`
-	Rollout     Rollout           `yaml:"rollout"`
+	Runtime     string `yaml:"runtime"`
+	Accelerator string `yaml:"accelerator"`
+	// GPUs is how many each node of a replica gets.
+	GPUs int `yaml:"gpus"`
+	// Nodes is how many pods, each on a node of its own, make one replica; one when zero.
+	Nodes     int               `yaml:"nodes"`
+	Args      map[string]Arg    `yaml:"args"`
+	Env       map[string]EnvVar `yaml:"env"`
+	Resources Resources         `yaml:"resources"`
+	// Replicas is the base's when nil. Autoscale is its alternative.
+	Replicas  *int       `yaml:"replicas"`
+	Autoscale *Autoscale `yaml:"autoscale"`
+	Rollout   Rollout    `yaml:"rollout"`
+	Route     *Route     `yaml:"route"`
 	// DependsOn names releases of the same environment that must be healthy at a commit before this one
 	// rolls to it. They exist (a broken one does) and never wait for each other in a circle.
 	DependsOn []string   `yaml:"dependsOn"`
 	SmokeTest *SmokeTest `yaml:"smokeTest"`
-}
-
-// Rollout says how a new revision replaces the old.
-type Rollout struct {
-	// Strategy is inPlace (the zero value's meaning: the new pods take the old pods' places), surge (new
-	// pods first) or recreate.
-	Strategy string `yaml:"strategy"`
-	// OnImmutable is what to do when a revision changes a field of an object that Kubernetes lets nobody
-	// change, such as a selector or a StatefulSet's volume claims: "fail" (the zero value's meaning: the
-	// revision fails and the object stays) or "recreate" (the object is deleted and made again, with the
-	// downtime that brings).
-	OnImmutable string `yaml:"onImmutable"`
-	// StartupTimeout bounds the time from container start to ready; 10 minutes when zero.
-	StartupTimeout Duration `yaml:"startupTimeout"`
 }
 
 // SmokeTest is one request that must be answered before a revision counts as healthy.

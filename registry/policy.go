@@ -1,0 +1,48 @@
+package registry
+
+// ServingPolicy is what an environment's releases get beside their servers.
+type ServingPolicy struct {
+	// DisruptionBudget lets a drain take one pod at a time from a release that has two or more.
+	DisruptionBudget bool `yaml:"disruptionBudget"`
+	// NetworkPolicy lets in nobody but whom it names; everybody when nil.
+	NetworkPolicy *NetworkPolicy `yaml:"networkPolicy"`
+	// ServiceMonitor has Prometheus ask the servers whose runtimes tell metrics. It needs the feature
+	// prometheusOperator.
+	ServiceMonitor bool `yaml:"serviceMonitor"`
+}
+
+// NetworkPolicy says who may send requests to the releases of an environment.
+type NetworkPolicy struct {
+	// Namespaces are those whose pods may, besides the environment's own: the gateway's, Prometheus'.
+	Namespaces []string `yaml:"namespaces"`
+}
+
+// ModelLoader is an init container that copies a model image's files into its pod.
+type ModelLoader struct {
+	// Image is davit's own with its digest: it runs `davit pull`.
+	Image string `yaml:"image"`
+	// PullSecret is a Secret of type kubernetes.io/dockerconfigjson in the environment's namespace; none when empty.
+	PullSecret string `yaml:"pullSecret"`
+}
+
+func checkServingPolicy(f *faultsOf, spec *EnvironmentSpec) {
+	if spec.Serving.ServiceMonitor && !spec.Capabilities.Has(PrometheusOperator) {
+		f.add([]string{"serving", "serviceMonitor"}, "serviceMonitor needs %s; write it under capabilities.features", PrometheusOperator)
+	}
+	if p := spec.Serving.NetworkPolicy; p != nil {
+		for _, ns := range p.Namespaces {
+			if !dnsLabel.ok(ns) {
+				f.add([]string{"serving", "networkPolicy", "namespaces"}, "namespace %q is not %s", ns, dnsLabel.text)
+			}
+		}
+	}
+	if image := spec.ModelLoader.Image; image != "" && !imageRef.MatchString(image) {
+		f.add([]string{"modelLoader", "image"}, "image %q has no digest; write name@sha256:…", image)
+	}
+}
+
+// MountsImages says whether pods of the environment mount the model image; otherwise its loader copies it.
+func (e *Environment) MountsImages() bool {
+	c := e.Spec.Capabilities
+	return c.AtLeast(35) || c.Has(ImageVolume)
+}
