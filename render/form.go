@@ -21,7 +21,7 @@ import (
 // Generated names hash the name, and have none.
 type form struct {
 	key    [sha256.Size]byte
-	values []string // the first is the release's name
+	values []string // the first is the release's name; the last the rollout's, where revisions don't share the workload
 }
 
 // A value that YAML can't take for anything but a string, and that no printer folds or escapes. A name begins
@@ -45,11 +45,11 @@ func (o *overlay) form() (*form, error) {
 		return nil, nil
 	}
 	f := &form{}
-	r, image := f.abstract(o, func(i int) string { return fmt.Sprintf("value%03d", i) })
+	r, image, rollout := f.abstract(o, func(i int) string { return fmt.Sprintf("value%03d", i) })
 	if len(f.values) > maxValues {
 		return nil, nil
 	}
-	g, err := o.generate(r, image)
+	g, err := o.generate(r, image, rollout)
 	if err != nil {
 		return nil, err
 	}
@@ -79,16 +79,16 @@ func (o *overlay) fits() bool {
 			return false
 		}
 	}
-	for _, e := range r.Serving.Env {
+	for _, e := range variables(r) {
 		if collides(e.Secret) {
 			return false
 		}
 	}
-	return true
+	return !collides(r.Environment.Spec.ModelLoader.PullSecret)
 }
 
-// abstract is the release with a token in the place of each value, which it collects.
-func (f *form) abstract(o *overlay, token func(i int) string) (*registry.Release, string) {
+// abstract is the release, its image and its rollout with a token in the place of each value, which it collects.
+func (f *form) abstract(o *overlay, token func(i int) string) (r *registry.Release, image, rollout string) {
 	f.values = nil
 	put := func(s *string, can bool) {
 		if can {
@@ -96,22 +96,29 @@ func (f *form) abstract(o *overlay, token func(i int) string) (*registry.Release
 			*s = token(len(f.values) - 1)
 		}
 	}
-	r, model, version, image := *o.release, *o.release.Model, *o.release.ModelVersion, o.modelImage
+	rel, model, version := *o.release, *o.release.Model, *o.release.ModelVersion
+	r, image, rollout = &rel, o.modelImage, o.rollout
 	put(&r.Name, true)
 	put(&model.Name, opaque(model.Name))
 	put(&version.Name, opaque(version.Name))
 	put(&image, opaqueImage.MatchString(image))
 	r.Model, r.ModelVersion = &model, &version
 	r.Serving.Args, r.Serving.Env = maps.Clone(r.Serving.Args), maps.Clone(r.Serving.Env)
-	for _, name := range slices.Sorted(maps.Keys(r.Serving.Args)) {
+	for _, name := range sortedKeys(r.Serving.Args) {
 		arg := r.Serving.Args[name]
 		put(&arg.Value, !arg.True && opaqueRest.MatchString(arg.Value))
 		r.Serving.Args[name] = arg
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.Serving.Env)) {
+	for _, name := range sortedKeys(r.Serving.Env) {
 		e := r.Serving.Env[name]
 		put(&e.Value, e.Secret == "" && name != modelPathVariable && opaque(e.Value))
 		r.Serving.Env[name] = e
 	}
-	return &r, image
+	if r.Serving.Route != nil {
+		route := *r.Serving.Route
+		put(&route.Hostname, opaque(route.Hostname))
+		r.Serving.Route = &route
+	}
+	put(&rollout, rollout != "")
+	return r, image, rollout
 }

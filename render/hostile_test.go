@@ -157,7 +157,6 @@ func TestFaultyBase(t *testing.T) {
 		"no such workload":           {"deployment.yaml", "name: runtime", "name: other", dir + `runtime.yaml:1: the base has no Deployment "runtime"`},
 		"no such Service":            {"service.yaml", "name: runtime", "name: other", dir + `runtime.yaml:1: the base has no Service "runtime"`},
 		"no such container":          {"deployment.yaml", "name: server", "name: other", dir + `runtime.yaml:1: Deployment "runtime" has no container "server"`},
-		"workload kind":              {"runtime.yaml", "kind: Deployment", "kind: DaemonSet", dir + "runtime.yaml:1: workload kind apps/v1 DaemonSet can't be served"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := strings.Replace(string(iris(t, nil)[dir+c.file].Data), c.old, c.new, 1)

@@ -27,7 +27,7 @@ type layers struct {
 // once for a content, where fsys knows blob ids.
 func (r *Renderer) layers(fsys fs.FS, rel *registry.Release) (*layers, error) {
 	out := &layers{}
-	if err := r.add(out, &out.base, &layer{fsys: fsys, dir: rel.Runtime.Dir}); err != nil {
+	if err := r.add(out, &out.base, &layer{fsys: fsys, dir: rel.BaseDir()}); err != nil {
 		return nil, err
 	}
 	if rel.Accelerator != nil {

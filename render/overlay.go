@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
 	"github.com/davit-dev/davit/registry"
@@ -18,8 +19,9 @@ func overlayDir(r *registry.Release) string { return r.Key().String() }
 type overlay struct {
 	release    *registry.Release
 	modelImage string
+	rollout    string // see Output; "" when revisions share the workload
 	layers     *layers
-	args       []any // the server's, below the Serving's fields
+	base       *base
 	root       string
 	files      map[string][]byte
 }
@@ -37,37 +39,92 @@ func (r *Renderer) overlay(fsys fs.FS, rel *registry.Release, modelImage string)
 	if err != nil {
 		return nil, err
 	}
-	args, err := baseArgs(objects, rel)
+	b, err := baseOf(objects, rel)
 	if err != nil {
 		return nil, err
 	}
-	return &overlay{release: rel, modelImage: modelImage, layers: ls, args: args, root: overlayDir(rel)}, nil
+	return &overlay{release: rel, modelImage: modelImage, layers: ls, base: b, root: overlayDir(rel)}, nil
 }
 
-// generated is what davit writes into an overlay: the kustomizations that lay one layer on the other, and two
-// patches. It is all that differs between releases of the same layers.
-type generated struct {
-	Serving, Named, Last kustomization
-	Fields, Identity     object
-}
+// generated is what davit writes into an overlay, by path below its root: the kustomizations that lay one layer on
+// the other, patches, and objects. It is all that differs between releases of the same layers.
+type generated map[string]any
+
+const rootFile = "kustomization.yaml"
+
+// top is the kustomization at the root.
+func (g generated) top() *kustomization { return g[rootFile].(*kustomization) }
 
 // generate writes for r, which is the overlay's release or one that stands for many.
-func (o *overlay) generate(r *registry.Release, modelImage string) (*generated, error) {
-	fields, err := servingPatch(r, o.args)
-	if err != nil {
+func (o *overlay) generate(r *registry.Release, modelImage, rollout string) (generated, error) {
+	n := names{r.Name, rollout}
+	g := generated{}
+	if err := o.serving(g, r, n); err != nil {
 		return nil, err
 	}
-	named := kustomization{Resources: []string{"../serving"}, NamePrefix: prefixed(r, "")}
+	named := kustomization{Resources: []string{"../serving"}, NamePrefix: r.Name + "-"}
+	if rollout != "" {
+		named.NameSuffix = "-" + rollout
+	}
 	for i := range o.layers.components {
 		named.Components = append(named.Components, "../"+componentDir(i))
 	}
-	return &generated{
-		Serving:  kustomization{Resources: []string{o.layers.belowServing()}, Patches: []patch{{Path: "fields.yaml"}}}.generated(),
-		Named:    named.generated(),
-		Last:     lastLayer(r).generated(),
-		Fields:   fields,
-		Identity: identity(r, modelImage),
-	}, nil
+	g["layers/named/kustomization.yaml"] = named.generated()
+	o.whole(g, r, n, modelImage)
+	return g, nil
+}
+
+// serving is the layer of the Serving's fields and of what the environment has beside each server.
+func (o *overlay) serving(g generated, r *registry.Release, n names) error {
+	fields, err := o.fields(r, n)
+	if err != nil {
+		return err
+	}
+	k := kustomization{Resources: []string{o.layers.belowServing()}}
+	for _, f := range fields {
+		g["layers/serving/"+f.name] = f.content
+		k.Patches = append(k.Patches, patch{Path: f.name})
+	}
+	for _, b := range o.beside(r, n) {
+		g["layers/serving/"+b.name] = b.content
+		k.Resources = append(k.Resources, b.name)
+	}
+	if p := claimCount(r); p != nil {
+		k.Patches = append(k.Patches, *p)
+	}
+	g["layers/serving/kustomization.yaml"] = k.generated()
+	return nil
+}
+
+// whole is davit's last layer: namespace, names, selectors, labels and digests, which no layer overrides.
+func (o *overlay) whole(g generated, r *registry.Release, n names, modelImage string) {
+	k := kustomization{Resources: []string{"layers/named"}, Namespace: namespace(r), Labels: []labels{{Pairs: objectLabels(r)}}}
+	dir := ""
+	if r.MultiNode() {
+		dir = "layers/whole/"
+		k.Resources = []string{"../named"}
+	}
+	for _, f := range identity(r, n, modelImage) {
+		g[dir+f.name] = f.content
+		k.Patches = append(k.Patches, patch{Path: f.name})
+	}
+	k.Patches = append(k.Patches, o.renames(r, n)...)
+	if n.rollout != "" {
+		g[dir+"service.yaml"] = o.ownService(r, n)
+		k.Resources = append(k.Resources, "service.yaml")
+	}
+	if r.MultiNode() {
+		g[dir+"kustomization.yaml"] = k.generated()
+		k = join(g, r, n)
+	}
+	k.SortOptions = map[string]string{"order": "legacy"}
+	g[rootFile] = k.generated()
+}
+
+// file is one that davit writes.
+type file struct {
+	name    string
+	content object
 }
 
 func componentDir(i int) string { return fmt.Sprintf("component-%d", i+1) }
@@ -82,7 +139,7 @@ func (ls *layers) belowServing() string {
 }
 
 // tree lays out all files of an overlay below root.
-func (o *overlay) tree(root string, g *generated) (map[string][]byte, error) {
+func (o *overlay) tree(root string, g generated) (map[string][]byte, error) {
 	tree := map[string][]byte{}
 	dir := path.Join(root, "layers")
 	if err := o.layers.writeBelow(tree, dir); err != nil {
@@ -91,14 +148,8 @@ func (o *overlay) tree(root string, g *generated) (map[string][]byte, error) {
 	for i, c := range o.layers.components {
 		c.write(tree, path.Join(dir, componentDir(i)))
 	}
-	for _, f := range []struct {
-		name string
-		v    any
-	}{
-		{"layers/serving/fields.yaml", g.Fields}, {"layers/serving/kustomization.yaml", g.Serving},
-		{"layers/named/kustomization.yaml", g.Named}, {"identity.yaml", g.Identity}, {"kustomization.yaml", g.Last},
-	} {
-		if err := write(tree, path.Join(root, f.name), f.v); err != nil {
+	for name, v := range g {
+		if err := write(tree, path.Join(root, name), v); err != nil {
 			return nil, err
 		}
 	}
@@ -117,7 +168,7 @@ func (ls *layers) writeBelow(tree map[string][]byte, dir string) error {
 
 // build builds the overlay, once more when selectors must be narrowed, and checks the objects.
 func (o *overlay) build() (*Output, error) {
-	g, err := o.generate(o.release, o.modelImage)
+	g, err := o.generate(o.release, o.modelImage, o.rollout)
 	if err != nil {
 		return nil, err
 	}
@@ -125,20 +176,22 @@ func (o *overlay) build() (*Output, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkObjects(out.Objects, o.release, o.modelImage); err != nil {
+	if err := o.check(out.Objects); err != nil {
 		return nil, err
 	}
-	selectors, err := wide(out.Objects, o.release)
+	selectors, err := wide(out.Objects, o.release, o.names())
 	if err != nil || len(selectors) == 0 {
 		return out, err
 	}
 	for _, n := range selectors {
-		g.Last.Patches = append(g.Last.Patches, n.patch())
+		g.top().Patches = append(g.top().Patches, n.patch())
 	}
 	return o.run(g)
 }
 
-func (o *overlay) run(g *generated) (*Output, error) {
+func (o *overlay) names() names { return names{o.release.Name, o.rollout} }
+
+func (o *overlay) run(g generated) (*Output, error) {
 	var err error
 	if o.files, err = o.tree(o.root, g); err != nil {
 		return nil, err
@@ -150,24 +203,6 @@ func (o *overlay) run(g *generated) (*Output, error) {
 	return printed(built)
 }
 
-func lastLayer(r *registry.Release) kustomization {
-	spec, selector := r.Runtime.Spec, object{releaseLabel: r.Name}
-	k := kustomization{
-		Resources: []string{"layers/named"},
-		Namespace: namespace(r),
-		Labels:    []labels{{Pairs: objectLabels(r)}},
-		Patches: []patch{
-			{Path: "identity.yaml"},
-			rename(r, spec.Workload.Kind, spec.Workload.Name, object{"matchLabels": selector}),
-		},
-		SortOptions: map[string]string{"order": "legacy"},
-	}
-	if spec.Service != "" {
-		k.Patches = append(k.Patches, rename(r, "Service", spec.Service, selector))
-	}
-	return k
-}
-
 func write(tree map[string][]byte, name string, v any) error {
 	data, err := yaml.Marshal(v)
 	if err != nil {
@@ -177,31 +212,80 @@ func write(tree map[string][]byte, name string, v any) error {
 	return nil
 }
 
-// kustomization is what davit writes of a kustomization.yaml.
-type kustomization struct {
-	APIVersion  string            `json:"apiVersion"`
-	Kind        string            `json:"kind"`
-	Resources   []string          `json:"resources,omitempty"`
-	Components  []string          `json:"components,omitempty"`
-	NamePrefix  string            `json:"namePrefix,omitempty"`
-	Namespace   string            `json:"namespace,omitempty"`
-	Labels      []labels          `json:"labels,omitempty"`
-	Patches     []patch           `json:"patches,omitempty"`
-	SortOptions map[string]string `json:"sortOptions,omitempty"`
+// base is what davit has to know of what lies below the Serving's fields.
+type base struct {
+	server, worker *server
+	ports          []any // of the Service
 }
 
-type labels struct {
-	Pairs map[string]string `json:"pairs"`
+// server is a container of a pod template, or what stands for one in an InferenceService.
+type server struct {
+	args, env []any
+	probe     object // the startup probe, or nil
 }
 
-type patch struct {
-	Path    string            `json:"path,omitempty"`
-	Patch   string            `json:"patch,omitempty"`
-	Target  map[string]string `json:"target,omitempty"`
-	Options map[string]bool   `json:"options,omitempty"`
+func baseOf(objects []*unstructured.Unstructured, r *registry.Release) (*base, error) {
+	spec, b := r.Runtime.Spec, &base{}
+	w := spec.Workload
+	workload := lookup(objects, w.Kind, w.Name)
+	if workload == nil {
+		return nil, fmt.Errorf("%s:1: the base has no %s %q; name its workload", r.Runtime.Path, w.Kind, w.Name)
+	}
+	if spec.Service != "" {
+		service := lookup(objects, "Service", spec.Service)
+		if service == nil {
+			return nil, fmt.Errorf("%s:1: the base has no Service %q; name its Service, or none", r.Runtime.Path, spec.Service)
+		}
+		b.ports, _, _ = unstructured.NestedSlice(service.Object, "spec", "ports")
+	}
+	if claim := claimOf(r); claim != "" && lookup(objects, claimTemplate, claim) == nil {
+		return nil, fmt.Errorf("%s:1: the Component has no %s %q; name the one that gpus counts", r.Accelerator.Path, claimTemplate, claim)
+	}
+	var err error
+	if b.server, err = serverOf(workload, spec.Container, r); err != nil || !r.MultiNode() {
+		return b, err
+	}
+	if lookup(objects, group.Kind, w.Name) == nil {
+		return nil, fmt.Errorf("%s:1: the base for several nodes has no %s %q; write one without templates", r.Runtime.Path, group.Kind, w.Name)
+	}
+	worker := lookup(objects, w.Kind, spec.MultiNode.Worker)
+	if worker == nil {
+		return nil, fmt.Errorf("%s:1: the base for several nodes has no %s %q; name the workers'", r.Runtime.Path, w.Kind, spec.MultiNode.Worker)
+	}
+	b.worker, err = serverOf(worker, spec.Container, r)
+	return b, err
 }
 
-func (k kustomization) generated() kustomization {
-	k.APIVersion, k.Kind = "kustomize.config.k8s.io/v1beta1", "Kustomization"
-	return k
+func serverOf(workload *unstructured.Unstructured, name string, r *registry.Release) (*server, error) {
+	container := containerOf(workload, name)
+	if container == nil {
+		return nil, fmt.Errorf("%s:1: %s %q has no container %q; name the server's", r.Runtime.Path, workload.GetKind(), workload.GetName(), name)
+	}
+	s := &server{}
+	s.args, _ = container["args"].([]any)
+	s.env, _ = container["env"].([]any)
+	s.probe, _ = container["startupProbe"].(object)
+	return s, nil
+}
+
+// containerOf is the server's container; of an InferenceService its model, which has the same fields.
+func containerOf(workload *unstructured.Unstructured, name string) object {
+	if workload.GetKind() == inferenceService {
+		model, _, _ := unstructured.NestedFieldNoCopy(workload.Object, "spec", "predictor", "model")
+		o, _ := model.(object)
+		return o
+	}
+	containers, _, _ := unstructured.NestedFieldNoCopy(workload.Object, "spec", "template", "spec", "containers")
+	return named(containers, name)
+}
+
+// named is the entry of a list of objects with that name, or nil.
+func named(list any, name string) object {
+	entries, _ := list.([]any)
+	for _, e := range entries {
+		if o, ok := e.(object); ok && o["name"] == name {
+			return o
+		}
+	}
+	return nil
 }

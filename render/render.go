@@ -15,7 +15,7 @@ import (
 )
 
 // Version is the renderer's version: part of every inputKey, raised when the same files give other bytes.
-const Version = 2
+const Version = 3
 
 // Output is a rendered release.
 type Output struct {
@@ -25,6 +25,9 @@ type Output struct {
 	YAML []byte
 	// Hash is the objectsHash, the SHA-256 of YAML in hex.
 	Hash string
+	// Rollout is the name of what a revision runs where each revision has a workload of its own: a hash, which the
+	// names of all its objects end in but those that turn the traffic (see IsTraffic). Empty otherwise.
+	Rollout string
 }
 
 // Release renders a release as it is in fsys, the tree it was loaded from. modelImage is "repository@sha256:…".
@@ -37,8 +40,12 @@ func Release(fsys fs.FS, r *registry.Release, modelImage string) (*Output, error
 // Overlay is the very Kustomize tree that Release builds, by path: `kubectl kustomize <env>/<release>` in a
 // folder that holds it prints the same bytes. Everything of the repository's in it has been checked.
 func Overlay(fsys fs.FS, r *registry.Release, modelImage string) (map[string][]byte, error) {
-	o, err := new(Renderer).overlay(fsys, r, modelImage)
+	renderer := new(Renderer)
+	o, err := renderer.overlay(fsys, r, modelImage)
 	if err != nil {
+		return nil, err
+	}
+	if err := renderer.name(o); err != nil {
 		return nil, err
 	}
 	if _, err := o.build(); err != nil {

@@ -35,6 +35,30 @@ func (r *Renderer) Release(fsys fs.FS, rel *registry.Release, modelImage string)
 	if err != nil {
 		return nil, err
 	}
+	if err := r.name(o); err != nil {
+		return nil, err
+	}
+	out, err := r.render(o)
+	if err == nil {
+		out.Rollout = o.rollout
+	}
+	return out, err
+}
+
+// name gives a progressive rollout its name, which is a hash of the objects it is to name.
+func (r *Renderer) name(o *overlay) error {
+	if !o.release.Serving.Rollout.Progressive() {
+		return nil
+	}
+	o.rollout = unnamed
+	out, err := r.render(o)
+	if err == nil {
+		o.rollout, err = rolloutOf(out.Objects, o.release)
+	}
+	return err
+}
+
+func (r *Renderer) render(o *overlay) (*Output, error) {
 	f, err := o.form()
 	if err != nil {
 		return nil, err

@@ -2,161 +2,125 @@ package render
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	"github.com/davit-dev/davit/registry"
 )
-
-// mountPath is where the model image is mounted; its files are below models/ there, since a subPath of
-// an image volume needs containerd 2.2.
-const mountPath = "/mnt/model"
-
-// modelPathVariable tells the server where the model's files are.
-const modelPathVariable = "DAVIT_MODEL_PATH"
 
 const defaultStartupTimeout = 10 * time.Minute
 
 type object = map[string]any
 
-// workloadPatch is a strategic merge patch on the runtime's workload.
+const inferenceService = "InferenceService"
+
+// workloadPatch is a strategic merge patch on an object of the runtime's workload's kind.
 func workloadPatch(r *registry.Release, name string, spec object) object {
 	w := r.Runtime.Spec.Workload
 	return object{"apiVersion": w.APIVersion, "kind": w.Kind, "metadata": object{"name": name}, "spec": spec}
 }
 
-// baseArgs are the arguments that the server's container has below the Serving's fields.
-func baseArgs(objects []*unstructured.Unstructured, r *registry.Release) ([]any, error) {
-	spec := r.Runtime.Spec
-	workload := lookup(objects, spec.Workload.Kind, spec.Workload.Name)
-	if workload == nil {
-		return nil, fmt.Errorf("%s:1: the base has no %s %q; name its workload", r.Runtime.Path, spec.Workload.Kind, spec.Workload.Name)
+// fields are the patches that carry the Serving's fields to the workload: as patches of people's own they would
+// lose the base's values in silence.
+func (o *overlay) fields(r *registry.Release, n names) ([]file, error) {
+	name := r.Runtime.Spec.Workload.Name
+	switch {
+	case r.Runtime.Spec.Workload.Kind == inferenceService:
+		return []file{{"fields.yaml", workloadPatch(r, name, o.predictor(r))}}, nil
+	case r.MultiNode():
+		leader := object{"template": object{"spec": o.podFields(r, n, o.base.server, arguments(r))}}
+		worker := object{"template": object{"spec": o.podFields(r, n, o.base.worker, nil)}}
+		set, err := groupFields(r)
+		return []file{
+			{"fields.yaml", workloadPatch(r, name, leader)},
+			{"worker.yaml", workloadPatch(r, r.Runtime.Spec.MultiNode.Worker, worker)},
+			{"group.yaml", groupPatch(name, set)},
+		}, err
 	}
-	if spec.Service != "" && lookup(objects, "Service", spec.Service) == nil {
-		return nil, fmt.Errorf("%s:1: the base has no Service %q; name its Service, or none", r.Runtime.Path, spec.Service)
-	}
-	container := containerOf(workload, spec.Container)
-	if container == nil {
-		return nil, fmt.Errorf("%s:1: %s %q has no container %q; name the server's", r.Runtime.Path, spec.Workload.Kind, spec.Workload.Name, spec.Container)
-	}
-	args, _ := container["args"].([]any)
-	return args, nil
-}
-
-func containerOf(workload *unstructured.Unstructured, name string) object {
-	containers, _, _ := unstructured.NestedFieldNoCopy(workload.Object, "spec", "template", "spec", "containers")
-	return named(containers, name)
-}
-
-// named is the entry of a list of objects with that name, or nil.
-func named(list any, name string) object {
-	entries, _ := list.([]any)
-	for _, e := range entries {
-		if o, ok := e.(object); ok && o["name"] == name {
-			return o
-		}
-	}
-	return nil
-}
-
-// servingPatch carries the Serving's fields to the workload: as patches of people's own they would lose the
-// base's values in silence.
-func servingPatch(r *registry.Release, base []any) (object, error) {
-	s, spec := r.Serving, object{}
+	spec := object{"template": object{"spec": o.podFields(r, n, o.base.server, arguments(r))}}
 	if err := rollout(r, spec); err != nil {
 		return nil, err
 	}
-	if s.Replicas != nil {
-		spec["replicas"] = *s.Replicas
-	}
-	container := object{"name": r.Runtime.Spec.Container, "env": env(r)}
-	if args := arguments(r); len(args) > 0 {
-		container["args"] = append(slices.Clone(base), args...)
-	}
-	if resources := resourcesOf(r); len(resources) > 0 {
-		container["resources"] = resources
-	}
-	spec["template"] = object{"spec": object{"containers": []any{container}}}
-	return workloadPatch(r, r.Runtime.Spec.Workload.Name, spec), nil
+	replicas(r, spec)
+	return []file{{"fields.yaml", workloadPatch(r, name, spec)}}, nil
 }
 
-// rollout writes how a new revision replaces the old one.
+// replicas leaves the field to the autoscaler where there is one.
+func replicas(r *registry.Release, spec object) {
+	switch {
+	case r.Serving.Autoscale != nil:
+		spec["replicas"] = nil
+	case r.Serving.Replicas != nil:
+		spec["replicas"] = *r.Serving.Replicas
+	}
+}
+
+// podFields patches a pod's spec.
+func (o *overlay) podFields(r *registry.Release, n names, base *server, args []any) object {
+	container := object{"name": r.Runtime.Spec.Container, "env": environment(r)}
+	if len(args) > 0 {
+		container["args"] = append(slices.Clone(base.args), args...)
+	}
+	resources := resourcesOf(r)
+	pod := object{}
+	if claim := claimOf(r); claim != "" {
+		resources["claims"] = []any{object{"name": claim}}
+		pod["resourceClaims"] = []any{object{"name": claim, "resourceClaimTemplateName": n.of(claim)}}
+	}
+	if len(resources) > 0 {
+		container["resources"] = resources
+	}
+	if base.probe != nil {
+		container["startupProbe"] = object{"failureThreshold": startupFailures(r, base.probe)}
+	}
+	pod["containers"] = []any{container}
+	return pod
+}
+
+// startupFailures is how often the startup probe may fail: once more than the startup timeout has room for, so that
+// the container is there when davit gives its verdict.
+func startupFailures(r *registry.Release, probe object) int64 {
+	period := 10 * time.Second // Kubernetes' default
+	switch p := probe["periodSeconds"].(type) {
+	case int64:
+		period = time.Duration(max(p, 1)) * time.Second
+	case float64:
+		period = time.Duration(max(p, 1)) * time.Second
+	}
+	timeout := r.Serving.Rollout.StartupTimeout.Or(defaultStartupTimeout)
+	return int64((timeout+period-1)/period) + 1
+}
+
+// rollout writes how pods of one workload replace one another.
 func rollout(r *registry.Release, spec object) error {
-	want := r.Serving.Rollout
 	if r.Runtime.Spec.Workload.Kind == "StatefulSet" {
-		if want.Strategy != "" && want.Strategy != "inPlace" {
-			return fmt.Errorf("%s:1: rollout strategy %q needs a Deployment; a StatefulSet replaces its pods in place", r.ServingPath, want.Strategy)
-		}
 		return nil
 	}
-	strategy, err := strategyOf(want.Strategy)
+	strategy, err := strategyOf(r.Serving.Rollout.Strategy)
 	if err != nil {
 		return fmt.Errorf("%s:1: %w", r.ServingPath, err)
 	}
 	spec["strategy"] = strategy
 	// Later than davit's own verdict: Kubernetes must not give up first.
-	spec["progressDeadlineSeconds"] = int64((want.StartupTimeout.Or(defaultStartupTimeout) + time.Minute).Seconds())
+	spec["progressDeadlineSeconds"] = int64((r.Serving.Rollout.StartupTimeout.Or(defaultStartupTimeout) + time.Minute).Seconds())
 	return nil
 }
 
 // strategyOf: in a full GPU cluster a surge pod finds no place, so the new pods take the old ones' by default.
+// Where each revision has a workload of its own, this is how pods are replaced for other reasons.
 func strategyOf(strategy string) (object, error) {
 	rolling := func(surge, unavailable int) object {
 		return object{"type": "RollingUpdate", "rollingUpdate": object{"maxSurge": surge, "maxUnavailable": unavailable}}
 	}
 	switch strategy {
-	case "", "inPlace":
+	case "", registry.InPlace, registry.BlueGreen, registry.Canary:
 		return rolling(0, 1), nil
-	case "surge":
+	case registry.Surge:
 		return rolling(1, 0), nil
-	case "recreate":
+	case registry.Recreate:
 		return object{"type": "Recreate", "rollingUpdate": nil}, nil
 	}
-	return nil, fmt.Errorf("rollout strategy %q is not known; write inPlace, surge or recreate", strategy)
-}
-
-// arguments are the runtime's with the Serving's over them, ordered: `--key=value`, or `--key` for true.
-func arguments(r *registry.Release) (args []any) {
-	merged := maps.Clone(r.Runtime.Spec.Args)
-	if merged == nil {
-		merged = map[string]registry.Arg{}
-	}
-	maps.Copy(merged, r.Serving.Args)
-	for _, key := range slices.Sorted(maps.Keys(merged)) {
-		if merged[key].True {
-			args = append(args, "--"+key)
-		} else {
-			args = append(args, "--"+key+"="+merged[key].Value)
-		}
-	}
-	return args
-}
-
-// env takes the other source away from a variable that the base has too: it may have one only.
-func env(r *registry.Release) []any {
-	modelPath := r.Runtime.Spec.ModelPath
-	if modelPath == "" {
-		modelPath = mountPath + "/models"
-	}
-	out := []any{object{"name": modelPathVariable, "value": modelPath, "valueFrom": nil}}
-	for _, name := range slices.Sorted(maps.Keys(r.Serving.Env)) {
-		e := r.Serving.Env[name]
-		if name == modelPathVariable {
-			continue
-		}
-		if e.Secret == "" {
-			out = append(out, object{"name": name, "value": e.Value, "valueFrom": nil})
-			continue
-		}
-		ref := object{"name": e.Secret, "key": e.Key}
-		out = append(out, object{"name": name, "value": nil, "valueFrom": object{
-			"secretKeyRef": ref, "configMapKeyRef": nil, "fieldRef": nil, "resourceFieldRef": nil,
-		}})
-	}
-	return out
+	return nil, fmt.Errorf("rollout strategy %q is not known; write inPlace, surge, recreate, blueGreen or canary", strategy)
 }
 
 // resourcesOf asks for CPU without a limit (a throttled server is worse than a busy node), and for memory and
@@ -169,7 +133,7 @@ func resourcesOf(r *registry.Release) object {
 			limits[name] = quantity
 		}
 	}
-	if r.Accelerator != nil && r.Serving.GPUs > 0 {
+	if r.Accelerator != nil && r.Serving.GPUs > 0 && r.Accelerator.Spec.Resource != "" {
 		requests[r.Accelerator.Spec.Resource], limits[r.Accelerator.Spec.Resource] = r.Serving.GPUs, r.Serving.GPUs
 	}
 	out := object{}
@@ -182,31 +146,24 @@ func resourcesOf(r *registry.Release) object {
 	return out
 }
 
-// identity is the last patch on the workload: what the pods are labelled with, and which images they run and
-// mount, by digest.
-func identity(r *registry.Release, modelImage string) object {
-	podLabels := objectLabels(r)
-	podLabels[versionLabel] = r.ModelVersion.Name
-	template := object{
-		"metadata": object{"labels": podLabels},
-		"spec": object{
-			"containers": []any{object{
-				"name":         r.Runtime.Spec.Container,
-				"image":        r.Runtime.Spec.Image,
-				"volumeMounts": []any{modelMount()},
-			}},
-			"volumes": []any{modelVolume(modelImage)},
-		},
+const claimTemplate = "ResourceClaimTemplate"
+
+// claimOf is the accelerator's claim template for a release that asks for GPUs, "" without one.
+func claimOf(r *registry.Release) string {
+	if r.Accelerator == nil || r.Serving.GPUs == 0 {
+		return ""
 	}
-	workload := workloadPatch(r, prefixed(r, r.Runtime.Spec.Workload.Name), object{"template": template})
-	workload["metadata"].(object)["labels"] = object{versionLabel: r.ModelVersion.Name}
-	return workload
+	return r.Accelerator.Spec.Claim
 }
 
-func modelMount() object {
-	return object{"name": "model", "mountPath": mountPath, "readOnly": true}
-}
-
-func modelVolume(image string) object {
-	return object{"name": "model", "image": object{"reference": image, "pullPolicy": "IfNotPresent"}}
+// claimCount has the claim ask for as many devices as the Serving.
+func claimCount(r *registry.Release) *patch {
+	claim := claimOf(r)
+	if claim == "" {
+		return nil
+	}
+	return &patch{
+		Target: exactly(claimTemplate, claim),
+		Patch:  operations(object{"op": "add", "path": "/spec/spec/devices/requests/0/exactly/count", "value": r.Serving.GPUs}),
+	}
 }

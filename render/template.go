@@ -46,8 +46,8 @@ func (r *Renderer) learn(f *form, o *overlay, out *Output) {
 func (o *overlay) template(f *form) *template {
 	// From the form's hash, so that no file of the form can hold it.
 	prefix := fmt.Sprintf("t%xx", f.key[:8])
-	r, image := new(form).abstract(o, func(i int) string { return fmt.Sprintf("%s%03dx", prefix, i) })
-	g, err := o.generate(r, image)
+	r, image, rollout := new(form).abstract(o, func(i int) string { return fmt.Sprintf("%s%03dx", prefix, i) })
+	g, err := o.generate(r, image, rollout)
 	if err != nil {
 		return nil
 	}
@@ -131,10 +131,10 @@ func (t *template) fill(f *form, o *overlay) *Output {
 	for _, made := range t.objects {
 		objects = append(objects, &unstructured.Unstructured{Object: filled(made, f.values).(object)})
 	}
-	if checkObjects(objects, o.release, o.modelImage) != nil {
+	if o.check(objects) != nil {
 		return nil
 	}
-	selectors, err := wide(objects, o.release)
+	selectors, err := wide(objects, o.release, o.names())
 	if err != nil {
 		return nil
 	}

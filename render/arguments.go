@@ -1,0 +1,107 @@
+package render
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"github.com/davit-dev/davit/registry"
+)
+
+// modelPathVariable tells the server where the model's files are.
+const modelPathVariable = "DAVIT_MODEL_PATH"
+
+// arguments are the runtime's, those for the model's format and those for several nodes, with the Serving's over
+// them, ordered: `--key=value`, or `--key` for true.
+func arguments(r *registry.Release) (args []any) {
+	spec := r.Runtime.Spec
+	merged := map[string]registry.Arg{}
+	for _, of := range []map[string]registry.Arg{spec.Args, spec.Formats[r.ModelVersion.Spec.Format].Args, multiNodeArgs(r)} {
+		for key, arg := range of {
+			if value, ok := expand(arg.Value, r); ok {
+				merged[key] = registry.Arg{Value: value, True: arg.True}
+			}
+		}
+	}
+	maps.Copy(merged, r.Serving.Args)
+	for _, key := range slices.Sorted(maps.Keys(merged)) {
+		if merged[key].True {
+			args = append(args, "--"+key)
+		} else {
+			args = append(args, "--"+key+"="+merged[key].Value)
+		}
+	}
+	return args
+}
+
+func multiNodeArgs(r *registry.Release) map[string]registry.Arg {
+	if !r.MultiNode() {
+		return nil
+	}
+	return r.Runtime.Spec.MultiNode.Args
+}
+
+// variables are the runtime's and those for the model's format, with the Serving's over them.
+func variables(r *registry.Release) map[string]registry.EnvVar {
+	spec := r.Runtime.Spec
+	merged := map[string]registry.EnvVar{}
+	for _, of := range []map[string]registry.EnvVar{spec.Env, spec.Formats[r.ModelVersion.Spec.Format].Env} {
+		for name, e := range of {
+			if value, ok := expand(e.Value, r); ok {
+				e.Value = value
+				merged[name] = e
+			}
+		}
+	}
+	maps.Copy(merged, r.Serving.Env)
+	return merged
+}
+
+// environment is the container's list of variables. It takes the other source away from a variable that the base
+// has too: it may have one only.
+func environment(r *registry.Release) []any {
+	out := []any{object{"name": modelPathVariable, "value": modelPath(r), "valueFrom": nil}}
+	all := variables(r)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		e := all[name]
+		if name == modelPathVariable {
+			continue
+		}
+		if e.Secret == "" {
+			out = append(out, object{"name": name, "value": e.Value, "valueFrom": nil})
+			continue
+		}
+		ref := object{"name": e.Secret, "key": e.Key}
+		out = append(out, object{"name": name, "value": nil, "valueFrom": object{
+			"secretKeyRef": ref, "configMapKeyRef": nil, "fieldRef": nil, "resourceFieldRef": nil,
+		}})
+	}
+	return out
+}
+
+// placeholder is what a runtime's values may name of a release.
+var placeholder = regexp.MustCompile(`\{(model|release|modelPath|port|gpus|nodes)\}`)
+
+// expand fills placeholders in; false for a value that names what the release does not have.
+func expand(value string, r *registry.Release) (string, bool) {
+	complete := true
+	out := placeholder.ReplaceAllStringFunc(value, func(name string) string {
+		switch name {
+		case "{model}":
+			return r.Model.Name
+		case "{release}":
+			return r.Name
+		case "{modelPath}":
+			return modelPath(r)
+		case "{port}":
+			return strconv.Itoa(r.Runtime.Spec.Port)
+		case "{gpus}":
+			complete = complete && r.Serving.GPUs > 0
+			return strconv.Itoa(r.Serving.GPUs)
+		}
+		complete = complete && r.MultiNode()
+		return strconv.Itoa(r.Serving.Nodes)
+	})
+	return out, complete
+}

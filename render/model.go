@@ -1,0 +1,94 @@
+package render
+
+import (
+	"github.com/davit-dev/davit/registry"
+)
+
+// mountPath is where the model image is mounted; its files are below models/ there, since a subPath of
+// an image volume needs containerd 2.2.
+const mountPath = "/mnt/model"
+
+// modelPath is the folder in which the server sees the model's files.
+func modelPath(r *registry.Release) string {
+	switch {
+	case r.Runtime.Spec.ModelPath != "":
+		return r.Runtime.Spec.ModelPath
+	case r.Runtime.Spec.Workload.Kind == inferenceService:
+		return "/mnt/models" // where KServe puts them
+	}
+	return mountPath + "/models"
+}
+
+// identity is the last patches on the workload: what the pods are labelled with, and which images they run and
+// mount, by digest.
+func identity(r *registry.Release, n names, modelImage string) []file {
+	version := object{"labels": object{versionLabel: r.ModelVersion.Name}}
+	w := r.Runtime.Spec.Workload
+	if w.Kind == inferenceService {
+		p := workloadPatch(r, n.of(w.Name), object{"predictor": object{"model": object{"storageUri": "oci://" + modelImage}}})
+		p["metadata"].(object)["labels"] = version["labels"]
+		return []file{{"identity.yaml", p}}
+	}
+	spec := object{"template": object{"metadata": object{"labels": podLabels(r, n)}, "spec": podIdentity(r, modelImage)}}
+	p := workloadPatch(r, n.of(w.Name), spec)
+	p["metadata"].(object)["labels"] = workloadLabels(r, n)
+	if !r.MultiNode() {
+		return []file{{"identity.yaml", p}}
+	}
+	return []file{
+		{"identity.yaml", p},
+		{"worker.yaml", workloadPatch(r, n.of(r.Runtime.Spec.MultiNode.Worker), spec)},
+		{"group.yaml", object{"apiVersion": group.APIVersion, "kind": group.Kind, "metadata": object{"name": n.of(w.Name), "labels": workloadLabels(r, n)}}},
+	}
+}
+
+func podIdentity(r *registry.Release, modelImage string) object {
+	pod := object{
+		"containers": []any{object{
+			"name":         r.Runtime.Spec.Container,
+			"image":        r.Runtime.Spec.Image,
+			"volumeMounts": []any{modelMount()},
+		}},
+		"volumes": modelVolumes(r, modelImage),
+	}
+	if !r.Environment.MountsImages() {
+		pod["initContainers"] = []any{loader(r, modelImage)}
+	}
+	return pod
+}
+
+func modelMount() object {
+	return object{"name": "model", "mountPath": mountPath, "readOnly": true}
+}
+
+// modelVolumes are the volume with the model's files, and the loader's credentials where it needs them.
+func modelVolumes(r *registry.Release, image string) []any {
+	if r.Environment.MountsImages() {
+		return []any{object{"name": "model", "image": object{"reference": image, "pullPolicy": "IfNotPresent"}}}
+	}
+	volumes := []any{object{"name": "model", "emptyDir": object{}}}
+	if secret := r.Environment.Spec.ModelLoader.PullSecret; secret != "" {
+		items := []any{object{"key": ".dockerconfigjson", "path": "config.json"}}
+		volumes = append(volumes, object{"name": "model-loader", "secret": object{"secretName": secret, "items": items}})
+	}
+	return volumes
+}
+
+// loader copies the model image's files where pods can't mount it.
+func loader(r *registry.Release, image string) object {
+	mounts := []any{object{"name": "model", "mountPath": mountPath}}
+	container := object{
+		"name":  "model-loader",
+		"image": r.Environment.Spec.ModelLoader.Image,
+		"args":  []any{"pull", image, mountPath},
+		"securityContext": object{
+			"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": object{"drop": []any{"ALL"}},
+		},
+	}
+	if r.Environment.Spec.ModelLoader.PullSecret != "" {
+		mounts = append(mounts, object{"name": "model-loader", "mountPath": "/docker", "readOnly": true})
+		container["env"] = []any{object{"name": "DOCKER_CONFIG", "value": "/docker"}}
+	}
+	container["volumeMounts"] = mounts
+	return container
+}

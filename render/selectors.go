@@ -1,0 +1,193 @@
+package render
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	k8slabels "k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/davit-dev/davit/registry"
+)
+
+// wide finds the selectors, other than the workload's and the Service's, that select the release's pods by
+// labels the pods of other releases have too, and says how to narrow them: a disruption budget of a base or a
+// Component would otherwise span every release of the namespace, or both revisions of a progressive rollout.
+func wide(objects []*unstructured.Unstructured, r *registry.Release, in names) (found []narrowing, err error) {
+	workload := workloadOf(objects, r, in)
+	if workload == nil {
+		return nil, nil
+	}
+	pods := podLabelsOf(workload)
+	for _, o := range objects {
+		against := k8slabels.Set(pods)
+		if o.GetKind() == "ServiceMonitor" { // it selects Services
+			service := lookup(objects, "Service", r.Name)
+			if service == nil {
+				continue
+			}
+			against = service.GetLabels()
+		}
+		n := narrowing{object: o, value: object{"matchLabels": in.selector()}}
+		if o.GetKind() == "Service" {
+			n.value = in.selector()
+		}
+		for at, selector := range selectors(o, o == workload) {
+			if !in.isWide(selector, against) {
+				continue
+			}
+			if hasPods(o) && o != workload && at == "/spec/selector" {
+				return nil, fmt.Errorf("%s:1: %s %s selects the release's pods as well; give its pods labels of their own",
+					r.Runtime.Path, o.GetKind(), o.GetName())
+			}
+			n.at = append(n.at, at)
+		}
+		if len(n.at) > 0 {
+			found = append(found, n)
+		}
+	}
+	return found, nil
+}
+
+// workloadOf is the object that runs the server.
+func workloadOf(objects []*unstructured.Unstructured, r *registry.Release, n names) *unstructured.Unstructured {
+	kind := r.Runtime.Spec.Workload.Kind
+	if r.MultiNode() {
+		kind = group.Kind
+	}
+	return lookup(objects, kind, n.workload())
+}
+
+// templates are the places of a workload's pod templates.
+func templates(workload *unstructured.Unstructured) [][]string {
+	switch workload.GetKind() {
+	case group.Kind:
+		return [][]string{{"spec", "leaderWorkerTemplate", "leaderTemplate"}, {"spec", "leaderWorkerTemplate", "workerTemplate"}}
+	case inferenceService:
+		return nil
+	}
+	return [][]string{{"spec", "template"}}
+}
+
+func podLabelsOf(workload *unstructured.Unstructured) map[string]string {
+	for _, at := range templates(workload) {
+		pods, _, _ := unstructured.NestedStringMap(workload.Object, append(slices.Clone(at), "metadata", "labels")...)
+		return pods
+	}
+	return workload.GetLabels() // KServe's pods have them too
+}
+
+// narrowing replaces selectors of an object.
+type narrowing struct {
+	object *unstructured.Unstructured
+	at     []string // JSON pointers
+	value  object
+}
+
+func (n narrowing) patch() patch {
+	var ops []object
+	for _, at := range n.at {
+		ops = append(ops, object{"op": "replace", "path": at, "value": n.value})
+	}
+	return patch{
+		Target: map[string]string{"kind": n.object.GetKind(), "name": regexp.QuoteMeta(n.object.GetName())},
+		Patch:  operations(ops...),
+	}
+}
+
+func lookup(objects []*unstructured.Unstructured, kind, name string) *unstructured.Unstructured {
+	for _, o := range objects {
+		if o.GetKind() == kind && o.GetName() == name {
+			return o
+		}
+	}
+	return nil
+}
+
+func hasPods(o *unstructured.Unstructured) bool {
+	_, ok, err := unstructured.NestedFieldNoCopy(o.Object, "spec", "template", "spec")
+	return ok && err == nil
+}
+
+// selectors iterates over an object's selectors of pods by their JSON pointer; within the pod template, over
+// those of the spread and affinity terms too.
+func selectors(o *unstructured.Unstructured, template bool) func(yield func(string, any) bool) {
+	return func(yield func(string, any) bool) {
+		for _, field := range []string{"selector", "podSelector"} {
+			if v, ok, _ := unstructured.NestedFieldNoCopy(o.Object, "spec", field); ok && !yield("/spec/"+field, v) {
+				return
+			}
+		}
+		if !template {
+			return
+		}
+		for _, place := range templates(o) {
+			place = append(slices.Clone(place), "spec")
+			spec, _, _ := unstructured.NestedFieldNoCopy(o.Object, place...)
+			for _, field := range []string{"affinity", "topologySpreadConstraints"} {
+				pod, _ := spec.(object)
+				if at := "/" + strings.Join(place, "/") + "/" + field; !nestedSelectors(at, pod[field], yield) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func nestedSelectors(at string, v any, yield func(string, any) bool) bool {
+	switch v := v.(type) {
+	case object:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			if key == "labelSelector" {
+				if !yield(at+"/"+key, v[key]) {
+					return false
+				}
+			} else if !nestedSelectors(at+"/"+key, v[key], yield) {
+				return false
+			}
+		}
+	case []any:
+		for i, e := range v {
+			if !nestedSelectors(at+"/"+strconv.Itoa(i), e, yield) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// isWide says whether a selector matches set without naming the release, or in a progressive rollout the revision.
+func (n names) isWide(v any, set k8slabels.Set) bool {
+	m, ok := v.(object)
+	if !ok {
+		return false
+	}
+	var s metav1.LabelSelector
+	_, labels := m["matchLabels"]
+	_, expressions := m["matchExpressions"]
+	if labels || expressions || len(m) == 0 {
+		if runtime.DefaultUnstructuredConverter.FromUnstructured(m, &s) != nil {
+			return false
+		}
+	} else {
+		s.MatchLabels = map[string]string{}
+		for k, v := range m {
+			s.MatchLabels[k] = fmt.Sprint(v)
+		}
+	}
+	narrow := releaseLabel
+	if n.rollout != "" {
+		narrow = RolloutLabel
+	}
+	if _, ok := s.MatchLabels[narrow]; ok {
+		return false
+	}
+	selector, err := metav1.LabelSelectorAsSelector(&s)
+	return err == nil && selector.Matches(set)
+}
