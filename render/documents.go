@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -76,9 +77,10 @@ func plain(name string, n *yaml.Node, depth int) error {
 
 // survey is what all layers of a release hold, as far as it matters to one another.
 type survey struct {
-	foreign []resid.Gvk // kinds Kustomize has no schema for
-	merges  []merge
-	copied  int
+	foreign     []resid.Gvk // kinds Kustomize has no schema for
+	merges      []merge
+	overwritten []overwriting
+	copied      int
 }
 
 // merge is a strategic merge patch with a target.
@@ -96,15 +98,21 @@ func (s *survey) resource(name string, doc *yaml.Node) error {
 	if clusterScoped(meta) {
 		return fmt.Errorf("%s:%d: kind %s is not namespaced; a release holds objects of its namespace only", name, lineOf(doc, meta.Kind), meta.Kind)
 	}
-	if meta.Kind != "" && !hasSchema(meta) && meta.Kind != "List" {
-		s.foreign = append(s.foreign, gvk(meta))
-	}
+	s.kind(meta)
 	return nil
+}
+
+// kind notes one that Kustomize has no schema for.
+func (s *survey) kind(meta kyaml.TypeMeta) {
+	if meta.Kind != "" && !hasSchema(meta) && meta.Kind != "List" {
+		s.foreign = append(slices.Clip(s.foreign), gvk(meta))
+	}
 }
 
 // patch refuses a strategic merge patch on a kind that Kustomize has no schema for: it would replace lists
 // where it should merge them, and drop fields, in silence.
 func (s *survey) patch(name string, doc *yaml.Node, target *types.Selector) error {
+	s.overwrites(name, doc)
 	if doc.Kind == yaml.SequenceNode { // JSON6902
 		return s.copies(name, doc.Line, operationsOf(doc, "copy"))
 	}

@@ -51,7 +51,7 @@ func (r *Renderer) layers(fsys fs.FS, rel *registry.Release) (*layers, error) {
 		out.take(c)
 		out.components = append(out.components, c)
 	}
-	return out, out.survey.check()
+	return out, nil
 }
 
 // nested are the folders inside dir that are layers of their own.
@@ -90,6 +90,9 @@ func (r *Renderer) add(all *layers, at **content, l *layer) error {
 func (ls *layers) take(c *content) {
 	ls.survey.foreign = append(slices.Clip(ls.survey.foreign), c.foreign...)
 	ls.survey.merges = append(slices.Clip(ls.survey.merges), c.merges...)
+	if ls.base != nil { // a base may do as it likes with its own
+		ls.survey.overwritten = append(slices.Clip(ls.survey.overwritten), c.overwritten...)
+	}
 	ls.survey.copied += c.copied
 }
 

@@ -6,6 +6,7 @@ import (
 	"path"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 	"sigs.k8s.io/yaml"
 
 	"github.com/davit-dev/davit/registry"
@@ -39,11 +40,19 @@ func (r *Renderer) overlay(fsys fs.FS, rel *registry.Release, modelImage string)
 	if err != nil {
 		return nil, err
 	}
+	if err := ls.survey.lost(objects, rel.Runtime.Spec.Container); err != nil {
+		return nil, err
+	}
 	b, err := baseOf(objects, rel)
 	if err != nil {
 		return nil, err
 	}
-	return &overlay{release: rel, modelImage: modelImage, layers: ls, base: b, root: overlayDir(rel)}, nil
+	o := &overlay{release: rel, modelImage: modelImage, layers: ls, base: b, root: overlayDir(rel)}
+	known := ls.survey
+	for _, b := range o.beside(rel, o.names()) { // Components patch those too
+		known.kind(kyaml.TypeMeta{APIVersion: b.content["apiVersion"].(string), Kind: b.content["kind"].(string)})
+	}
+	return o, known.check()
 }
 
 // generated is what davit writes into an overlay, by path below its root: the kustomizations that lay one layer on

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -134,6 +135,7 @@ func (t *template) fill(f *form, o *overlay) *Output {
 	if o.check(objects) != nil {
 		return nil
 	}
+	order(objects)
 	selectors, err := wide(objects, o.release, o.names())
 	if err != nil {
 		return nil
@@ -155,6 +157,18 @@ func (t *template) fill(f *form, o *overlay) *Output {
 		text.Write(page)
 	}
 	return output(objects, text.Bytes())
+}
+
+// order sorts objects of one kind by name, as sortOptions has Kustomize do: a rollout's name is part of theirs.
+func order(objects []*unstructured.Unstructured) {
+	for i := 0; i < len(objects); {
+		kind, j := objects[i].GroupVersionKind(), i+1
+		for j < len(objects) && objects[j].GroupVersionKind() == kind {
+			j++
+		}
+		slices.SortStableFunc(objects[i:j], func(a, b *unstructured.Unstructured) int { return strings.Compare(a.GetName(), b.GetName()) })
+		i = j
+	}
 }
 
 func filled(v any, values []string) any {
