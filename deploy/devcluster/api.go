@@ -33,23 +33,28 @@ func newAPI(server, caFile, token string) (*api, error) {
 
 // call sends body (nil for none) and decodes the answer into result (nil to drop it).
 func (a *api) call(ctx context.Context, method, path string, body, result any) error {
-	var sent io.Reader
+	var sent []byte
 	if body != nil {
-		data, err := json.Marshal(body)
-		if err != nil {
+		var err error
+		if sent, err = json.Marshal(body); err != nil {
 			return err
 		}
-		sent = bytes.NewReader(data)
 	}
-	request, err := http.NewRequestWithContext(ctx, method, a.server+path, sent)
+	kind := "application/json"
+	if method == http.MethodPatch {
+		kind = "application/merge-patch+json"
+	}
+	return a.send(ctx, method, path, kind, sent, result)
+}
+
+// send sends a body that is marshaled already.
+func (a *api) send(ctx context.Context, method, path, kind string, body []byte, result any) error {
+	request, err := http.NewRequestWithContext(ctx, method, a.server+path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
 	request.Header.Set("Authorization", "Bearer "+a.token)
-	request.Header.Set("Content-Type", "application/json")
-	if method == http.MethodPatch {
-		request.Header.Set("Content-Type", "application/merge-patch+json")
-	}
+	request.Header.Set("Content-Type", kind)
 	response, err := a.client.Do(request)
 	if err != nil {
 		return err

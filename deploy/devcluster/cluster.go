@@ -39,6 +39,10 @@ type Config struct {
 	Registry bool `json:"registry,omitempty"`
 	// Forge adds a forge: Gitea, with Git over http and Git LFS. Its administrator is ForgeUser.
 	Forge bool `json:"forge,omitempty"`
+	// APIs are third-party APIs whose CRDs are installed, of those that APIs() names: gatewayAPI, jobset, ….
+	APIs []string `json:"apis,omitempty"`
+	// Controllers are those of the APIs that get their real controller too: jobset, leaderWorkerSet.
+	Controllers []string `json:"controllers,omitempty"`
 	// Dir holds the cluster's state; it is made when it does not exist. Logs and the registry's blobs stay in it
 	// after Stop. Empty means a temporary folder that Stop removes.
 	Dir string `json:"dir,omitempty"`
@@ -53,6 +57,9 @@ func (c Config) check() error {
 	}
 	if c.Kubeconfig != "" && (c.Nodes > 0 || c.RealNode) {
 		faults = append(faults, errors.New("no node is added to a cluster of your own: leave Kubeconfig, or Nodes and RealNode, empty"))
+	}
+	if err := c.checkAPIs(); err != nil {
+		faults = append(faults, err)
 	}
 	if c.Nodes < 0 || c.GPUs < 0 {
 		faults = append(faults, errors.New("nodes and GPUs can't be negative"))
@@ -205,6 +212,9 @@ func (c *Cluster) supervise(ctx context.Context, cfg Config) error {
 		if o.ForgeRoot, err = forgeRoot(ctx); err != nil {
 			return errors.Join(err, c.Stop())
 		}
+	}
+	if o.CRDs, err = crdFiles(ctx, cfg.apis()); err != nil {
+		return errors.Join(err, c.Stop())
 	}
 	if err := json.NewEncoder(stdin).Encode(o); err != nil {
 		return errors.Join(err, c.Stop())

@@ -23,6 +23,8 @@ type order struct {
 	Temp     bool              `json:"temp"`
 	// ForgeRoot is the folder of the forge's templates.
 	ForgeRoot string `json:"forgeRoot"`
+	// CRDs are the files of the third-party APIs.
+	CRDs []string `json:"crds"`
 }
 
 // supervisor is the process that owns a cluster's children.
@@ -30,6 +32,7 @@ type supervisor struct {
 	config    Config
 	binaries  map[string]string
 	forgeRoot string
+	crds      []string
 	net       network
 	record    *record
 	children  []*process // in the order of start
@@ -78,7 +81,7 @@ func newSupervisor(o order) (*supervisor, error) {
 	if _, err := rand.Read(random); err != nil {
 		return nil, err
 	}
-	s := &supervisor{config: o.Config, binaries: o.Binaries, forgeRoot: o.ForgeRoot}
+	s := &supervisor{config: o.Config, binaries: o.Binaries, forgeRoot: o.ForgeRoot, crds: o.CRDs}
 	s.record = &record{ID: hex.EncodeToString(random), Dir: o.Config.Dir, Keep: !o.Temp, Supervisor: identify("supervisor", os.Getpid())}
 	var err error
 	if s.net, err = newNetwork(); err != nil {
@@ -107,6 +110,9 @@ func (s *supervisor) up(ctx context.Context) (ready, error) {
 			return r, err
 		}
 		r.Kubeconfig = c.kubeconfig
+		if err := s.installAPIs(ctx, c); err != nil {
+			return r, err
+		}
 		if s.config.Nodes > 0 {
 			if err := s.startKwok(ctx, c); err != nil {
 				return r, err

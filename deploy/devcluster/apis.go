@@ -1,0 +1,189 @@
+package devcluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// thirdParty is an API that a cluster can have besides Kubernetes' own. Its CRDs are read from its module in Go's
+// module cache, so that a cluster has the real ones and the repository no copy of them.
+type thirdParty struct {
+	name   string   // as Config.APIs says it
+	pinned string   // the nested module below build that pins it
+	module string   // its module's path
+	crds   []string // patterns of the files that hold one CRD each
+}
+
+// kueue's and kserve's CRDs get their conversion webhooks from patches beside them: the files alone have none, and
+// so work without a controller.
+var thirdParties = []thirdParty{
+	{"gatewayAPI", "apis", "sigs.k8s.io/gateway-api", []string{ // not what is experimental, nor a policy that guards upgrades
+		"config/crd/standard/gateway.networking.k8s.io_gateway*.yaml", "config/crd/standard/gateway.networking.k8s.io_*routes.yaml",
+		"config/crd/standard/gateway.networking.k8s.io_referencegrants.yaml", "config/crd/standard/gateway.networking.k8s.io_backendtlspolicies.yaml"}},
+	{"jobset", "jobset", "sigs.k8s.io/jobset", []string{"config/components/crd/bases/*.yaml"}},
+	{"leaderWorkerSet", "lws", "sigs.k8s.io/lws", []string{"config/crd/bases/*.yaml"}},
+	{"kueue", "apis", "sigs.k8s.io/kueue", []string{"config/components/crd/bases/*.yaml"}},
+	{"kserve", "apis", "github.com/kserve/kserve", []string{"config/crd/full/serving.kserve.io_inferenceservices.yaml", "config/crd/full/serving.kserve.io_*servingruntimes.yaml"}},
+	{"prometheusOperator", "apis", "github.com/prometheus-operator/prometheus-operator", []string{
+		"example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml", "example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml"}},
+}
+
+// APIs are the names that Config.APIs may hold.
+func APIs() []string {
+	var names []string
+	for _, t := range thirdParties {
+		names = append(names, t.name)
+	}
+	return names
+}
+
+// apis are the third-party APIs asked for, those that a controller implies included.
+func (c Config) apis() []thirdParty {
+	var wanted []thirdParty
+	for _, t := range thirdParties {
+		if slices.Contains(c.APIs, t.name) || slices.Contains(c.Controllers, t.name) {
+			wanted = append(wanted, t)
+		}
+	}
+	return wanted
+}
+
+func (c Config) checkAPIs() error {
+	if len(c.APIs)+len(c.Controllers) == 0 {
+		return nil
+	}
+	var faults []error
+	if c.Kubeconfig != "" {
+		faults = append(faults, errors.New("nothing is installed in a cluster of your own: leave Kubeconfig, or APIs and Controllers, empty"))
+	}
+	if c.NoControlPlane {
+		faults = append(faults, errors.New("APIs and controllers need a control plane"))
+	}
+	for _, name := range c.APIs {
+		if !slices.Contains(APIs(), name) {
+			faults = append(faults, fmt.Errorf("there is no API %q (have %s)", name, strings.Join(APIs(), ", ")))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// dir downloads the module, unless Go's cache has it, and returns its folder there.
+func (t thirdParty) dir(ctx context.Context) (string, error) {
+	source, err := sourceDir(ctx)
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", t.module)
+	cmd.Dir = filepath.Join(source, "build", t.pinned)
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
+	out, failed := cmd.Output()
+	var module struct{ Dir, Error string } // it tells an error here too
+	if err := json.Unmarshal(out, &module); err != nil || failed != nil {
+		return "", fmt.Errorf("downloading %s: %w: %s", t.module, errors.Join(failed, err), module.Error)
+	}
+	return module.Dir, nil
+}
+
+// crdFiles are the files of the APIs' CRDs, named <group>_<plural>.yaml.
+func crdFiles(ctx context.Context, apis []thirdParty) ([]string, error) {
+	var files []string
+	for _, t := range apis {
+		dir, err := t.dir(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, pattern := range t.crds {
+			found, err := filepath.Glob(filepath.Join(dir, filepath.FromSlash(pattern)))
+			if err != nil || len(found) == 0 {
+				return nil, fmt.Errorf("finding the CRDs of %s: nothing is called %s in %s", t.name, pattern, dir)
+			}
+			files = append(files, found...)
+		}
+	}
+	return files, nil
+}
+
+// installAPIs returns when the API server serves all of them. Four at a time keep it busy; all at once, some of
+// which are a megabyte, would each take longer than a request may.
+func (s *supervisor) installAPIs(ctx context.Context, c *controlPlane) error {
+	slots, done := make(chan bool, 4), make(chan error)
+	for _, file := range s.crds {
+		go func() {
+			slots <- true
+			err := c.api.installCRD(ctx, file)
+			<-slots
+			done <- err
+		}()
+	}
+	var failed []error
+	for range s.crds {
+		failed = append(failed, <-done)
+	}
+	return errors.Join(failed...)
+}
+
+const crdPath = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+// installCRD creates it and waits. The cluster is new: there is none to update, and a create costs the API server
+// less than an apply.
+func (a *api) installCRD(ctx context.Context, file string) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if err := a.send(ctx, http.MethodPost, crdPath, "application/yaml", data, nil); err != nil {
+		return fmt.Errorf("installing %s: %w", file, err)
+	}
+	group, plural, _ := strings.Cut(strings.TrimSuffix(filepath.Base(file), ".yaml"), "_")
+	for {
+		err := a.served(ctx, plural+"."+group)
+		if err == nil {
+			return nil
+		}
+		if pause(ctx) != nil {
+			return fmt.Errorf("installing %s: %w", file, err)
+		}
+	}
+}
+
+// served fails until the CRD is established and each of its versions is served.
+func (a *api) served(ctx context.Context, name string) error {
+	var crd struct {
+		Spec struct {
+			Group    string
+			Names    struct{ Plural string }
+			Versions []struct {
+				Name   string
+				Served bool
+			}
+		}
+		Status struct {
+			Conditions []struct{ Type, Status, Message string }
+		}
+	}
+	if err := a.call(ctx, http.MethodGet, crdPath+"/"+name, nil, &crd); err != nil {
+		return err
+	}
+	for _, condition := range crd.Status.Conditions {
+		if condition.Type == "Established" && condition.Status == "True" {
+			for _, v := range crd.Spec.Versions {
+				if !v.Served {
+					continue
+				}
+				if err := a.call(ctx, http.MethodGet, "/apis/"+crd.Spec.Group+"/"+v.Name+"/"+crd.Spec.Names.Plural, nil, nil); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("the CRD %s is not established: %+v", name, crd.Status.Conditions)
+}
