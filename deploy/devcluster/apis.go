@@ -16,23 +16,27 @@ import (
 // thirdParty is an API that a cluster can have besides Kubernetes' own. Its CRDs are read from its module in Go's
 // module cache, so that a cluster has the real ones and the repository no copy of them.
 type thirdParty struct {
-	name   string   // as Config.APIs says it
-	pinned string   // the nested module below build that pins it
-	module string   // its module's path
-	crds   []string // patterns of the files that hold one CRD each
+	name    string   // as Config.APIs says it
+	pinned  string   // the nested module below build that pins it
+	module  string   // its module's path
+	crds    []string // patterns of the files that hold one CRD each, named <group>_<plural>.yaml
+	manager *manager // its controller; nil where none can be had
 }
 
-// kueue's and kserve's CRDs get their conversion webhooks from patches beside them: the files alone have none, and
-// so work without a controller.
+// Kueue's CRDs get their conversion webhooks from patches beside them: the files alone have none, and so work
+// without a controller.
 var thirdParties = []thirdParty{
-	{"gatewayAPI", "apis", "sigs.k8s.io/gateway-api", []string{ // not what is experimental, nor a policy that guards upgrades
+	{name: "gatewayAPI", pinned: "apis", module: "sigs.k8s.io/gateway-api", crds: []string{ // the standard channel, but not its policy that guards upgrades
 		"config/crd/standard/gateway.networking.k8s.io_gateway*.yaml", "config/crd/standard/gateway.networking.k8s.io_*routes.yaml",
 		"config/crd/standard/gateway.networking.k8s.io_referencegrants.yaml", "config/crd/standard/gateway.networking.k8s.io_backendtlspolicies.yaml"}},
-	{"jobset", "jobset", "sigs.k8s.io/jobset", []string{"config/components/crd/bases/*.yaml"}},
-	{"leaderWorkerSet", "lws", "sigs.k8s.io/lws", []string{"config/crd/bases/*.yaml"}},
-	{"kueue", "apis", "sigs.k8s.io/kueue", []string{"config/components/crd/bases/*.yaml"}},
-	{"kserve", "apis", "github.com/kserve/kserve", []string{"config/crd/full/serving.kserve.io_inferenceservices.yaml", "config/crd/full/serving.kserve.io_*servingruntimes.yaml"}},
-	{"prometheusOperator", "apis", "github.com/prometheus-operator/prometheus-operator", []string{
+	{name: "jobset", pinned: "jobset", module: "sigs.k8s.io/jobset", crds: []string{"config/components/crd/bases/*.yaml"},
+		manager: &manager{PartJobSet, "jobset-manager", "config.jobset.x-k8s.io/v1alpha1", "config/components/webhook"}},
+	{name: "leaderWorkerSet", pinned: "lws", module: "sigs.k8s.io/lws", crds: []string{"config/crd/bases/*.yaml"},
+		manager: &manager{PartLWS, "lws-manager", "config.lws.x-k8s.io/v1alpha1", "config/webhook"}},
+	{name: "kueue", pinned: "apis", module: "sigs.k8s.io/kueue", crds: []string{"config/components/crd/bases/*.yaml"}},
+	{name: "kserve", pinned: "apis", module: "github.com/kserve/kserve", crds: []string{
+		"config/crd/full/serving.kserve.io_inferenceservices.yaml", "config/crd/full/serving.kserve.io_*servingruntimes.yaml"}},
+	{name: "prometheusOperator", pinned: "apis", module: "github.com/prometheus-operator/prometheus-operator", crds: []string{
 		"example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml", "example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml"}},
 }
 
@@ -72,6 +76,11 @@ func (c Config) checkAPIs() error {
 			faults = append(faults, fmt.Errorf("there is no API %q (have %s)", name, strings.Join(APIs(), ", ")))
 		}
 	}
+	for _, name := range c.Controllers {
+		if !slices.Contains(Controllers(), name) {
+			faults = append(faults, fmt.Errorf("there is no controller for %q (have %s)", name, strings.Join(Controllers(), ", ")))
+		}
+	}
 	return errors.Join(faults...)
 }
 
@@ -92,18 +101,27 @@ func (t thirdParty) dir(ctx context.Context) (string, error) {
 	return module.Dir, nil
 }
 
-// crdFiles are the files of the APIs' CRDs, named <group>_<plural>.yaml.
-func crdFiles(ctx context.Context, apis []thirdParty) ([]string, error) {
-	var files []string
+// modules are the folders of the APIs' modules, by the APIs' names.
+func modules(ctx context.Context, apis []thirdParty) (map[string]string, error) {
+	dirs := map[string]string{}
 	for _, t := range apis {
 		dir, err := t.dir(ctx)
 		if err != nil {
 			return nil, err
 		}
+		dirs[t.name] = dir
+	}
+	return dirs, nil
+}
+
+// crdFiles are the files of the CRDs of all APIs that are asked for.
+func (s *supervisor) crdFiles() ([]string, error) {
+	var files []string
+	for _, t := range s.config.apis() {
 		for _, pattern := range t.crds {
-			found, err := filepath.Glob(filepath.Join(dir, filepath.FromSlash(pattern)))
+			found, err := filepath.Glob(filepath.Join(s.modules[t.name], filepath.FromSlash(pattern)))
 			if err != nil || len(found) == 0 {
-				return nil, fmt.Errorf("finding the CRDs of %s: nothing is called %s in %s", t.name, pattern, dir)
+				return nil, fmt.Errorf("finding the CRDs of %s: nothing is called %s in %s", t.name, pattern, s.modules[t.name])
 			}
 			files = append(files, found...)
 		}
@@ -114,8 +132,12 @@ func crdFiles(ctx context.Context, apis []thirdParty) ([]string, error) {
 // installAPIs returns when the API server serves all of them. Four at a time keep it busy; all at once, some of
 // which are a megabyte, would each take longer than a request may.
 func (s *supervisor) installAPIs(ctx context.Context, c *controlPlane) error {
+	files, err := s.crdFiles()
+	if err != nil {
+		return err
+	}
 	slots, done := make(chan bool, 4), make(chan error)
-	for _, file := range s.crds {
+	for _, file := range files {
 		go func() {
 			slots <- true
 			err := c.api.installCRD(ctx, file)
@@ -124,7 +146,7 @@ func (s *supervisor) installAPIs(ctx context.Context, c *controlPlane) error {
 		}()
 	}
 	var failed []error
-	for range s.crds {
+	for range files {
 		failed = append(failed, <-done)
 	}
 	return errors.Join(failed...)

@@ -23,6 +23,8 @@ const (
 	PartRegistry     Part = "registry"      // an OCI registry
 	PartControlPlane Part = "control-plane" // etcd, API server, controller manager, scheduler, kubectl
 	PartKwok         Part = "kwok"          // simulated nodes
+	PartJobSet       Part = "jobset"        // JobSet's controller
+	PartLWS          Part = "lws"           // LeaderWorkerSet's controller
 	PartForge        Part = "forge"         // a forge; needs a C compiler for its database
 	PartNode         Part = "node"          // kubelet, containerd, runc, CNI plugins; Linux only
 )
@@ -48,6 +50,8 @@ var targets = []target{
 	{PartControlPlane, "kube-scheduler", ".", "k8s.io/kubernetes/cmd/kube-scheduler", "", false},
 	{PartControlPlane, "kubectl", ".", "k8s.io/kubernetes/cmd/kubectl", "", false},
 	{PartKwok, "kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok", "", false},
+	{PartJobSet, "jobset-manager", "jobset", "sigs.k8s.io/jobset", "", false},
+	{PartLWS, "lws-manager", "lws", "sigs.k8s.io/lws/cmd", "", false},
 	{PartForge, "gitea", "gitea", "code.gitea.io/gitea", "sqlite sqlite_unlock_notify", true},
 	{PartNode, "containerd", "containerd", "github.com/containerd/containerd/v2/cmd/containerd", containerdTags, false},
 	{PartNode, "containerd-shim-runc-v2", "containerd", "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2", containerdTags, false},
@@ -61,6 +65,17 @@ var targets = []target{
 }
 
 const containerdTags = "no_btrfs no_devmapper no_zfs"
+
+// Parts are all of them, in that order.
+func Parts() []Part {
+	var parts []Part
+	for _, t := range targets {
+		if !slices.Contains(parts, t.part) {
+			parts = append(parts, t.part)
+		}
+	}
+	return parts
+}
 
 // Build makes sure that the parts' binaries exist and returns the path of each by its name. What
 // KUBEBUILDER_ASSETS or PATH offers in a fitting version is taken as it is; the rest is built once from the

@@ -39,9 +39,9 @@ type Config struct {
 	Registry bool `json:"registry,omitempty"`
 	// Forge adds a forge: Gitea, with Git over http and Git LFS. Its administrator is ForgeUser.
 	Forge bool `json:"forge,omitempty"`
-	// APIs are third-party APIs whose CRDs are installed, of those that APIs() names: gatewayAPI, jobset, ….
+	// APIs are third-party APIs whose CRDs are installed: of APIs().
 	APIs []string `json:"apis,omitempty"`
-	// Controllers are those of the APIs that get their real controller too: jobset, leaderWorkerSet.
+	// Controllers are those of the APIs, installed or not, that get their real controller too: of Controllers().
 	Controllers []string `json:"controllers,omitempty"`
 	// Dir holds the cluster's state; it is made when it does not exist. Logs and the registry's blobs stay in it
 	// after Stop. Empty means a temporary folder that Stop removes.
@@ -88,6 +88,9 @@ func (c Config) parts() []Part {
 	}
 	if c.RealNode {
 		parts = append(parts, PartNode)
+	}
+	for _, t := range c.managers() {
+		parts = append(parts, t.manager.part)
 	}
 	return parts
 }
@@ -213,7 +216,7 @@ func (c *Cluster) supervise(ctx context.Context, cfg Config) error {
 			return errors.Join(err, c.Stop())
 		}
 	}
-	if o.CRDs, err = crdFiles(ctx, cfg.apis()); err != nil {
+	if o.Modules, err = modules(ctx, cfg.apis()); err != nil {
 		return errors.Join(err, c.Stop())
 	}
 	if err := json.NewEncoder(stdin).Encode(o); err != nil {

@@ -23,8 +23,8 @@ type order struct {
 	Temp     bool              `json:"temp"`
 	// ForgeRoot is the folder of the forge's templates.
 	ForgeRoot string `json:"forgeRoot"`
-	// CRDs are the files of the third-party APIs.
-	CRDs []string `json:"crds"`
+	// Modules are the folders, by an API's name, of the modules that third-party APIs come from.
+	Modules map[string]string `json:"modules"`
 }
 
 // supervisor is the process that owns a cluster's children.
@@ -32,7 +32,7 @@ type supervisor struct {
 	config    Config
 	binaries  map[string]string
 	forgeRoot string
-	crds      []string
+	modules   map[string]string
 	net       network
 	record    *record
 	children  []*process // in the order of start
@@ -81,7 +81,7 @@ func newSupervisor(o order) (*supervisor, error) {
 	if _, err := rand.Read(random); err != nil {
 		return nil, err
 	}
-	s := &supervisor{config: o.Config, binaries: o.Binaries, forgeRoot: o.ForgeRoot, crds: o.CRDs}
+	s := &supervisor{config: o.Config, binaries: o.Binaries, forgeRoot: o.ForgeRoot, modules: o.Modules}
 	s.record = &record{ID: hex.EncodeToString(random), Dir: o.Config.Dir, Keep: !o.Temp, Supervisor: identify("supervisor", os.Getpid())}
 	var err error
 	if s.net, err = newNetwork(); err != nil {
@@ -111,6 +111,9 @@ func (s *supervisor) up(ctx context.Context) (ready, error) {
 		}
 		r.Kubeconfig = c.kubeconfig
 		if err := s.installAPIs(ctx, c); err != nil {
+			return r, err
+		}
+		if err := s.startManagers(ctx, c); err != nil {
 			return r, err
 		}
 		if s.config.Nodes > 0 {
@@ -152,7 +155,7 @@ func (s *supervisor) down() error {
 // etcd's is read again; the node's parts and the registry have files to finish.
 func (p *process) grace() time.Duration {
 	switch p.name {
-	case "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok":
+	case "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "jobset-manager", "lws-manager":
 		return 0
 	}
 	return 5 * time.Second
