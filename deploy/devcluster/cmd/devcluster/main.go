@@ -16,11 +16,15 @@ import (
 
 const usage = `usage:
   devcluster up [--nodes N] [--gpus G] [--stages FILE] [--real-node] [--registry] [--forge] [--dir DIR]
+                [--apis NAME,…] [--controllers NAME,…]
                                               runs until Ctrl-C, then takes all down
   devcluster up --own-cluster --registry      only the registry, beside the cluster KUBECONFIG names
-  devcluster build [registry|control-plane|kwok|forge|node|all]…
-                                              builds the binaries, once
+  devcluster build [PART|all]…                builds the binaries, once
   devcluster sweep                            removes what a killed supervisor left behind
+names:
+  APIs         %s; with their real CRDs
+  controllers  %s; with their API
+  parts        %s
 `
 
 func main() {
@@ -52,7 +56,7 @@ func run(args []string) error {
 		}
 		return err
 	}
-	fmt.Fprint(os.Stderr, usage)
+	fmt.Fprintf(os.Stderr, usage, strings.Join(devcluster.APIs(), ", "), strings.Join(devcluster.Controllers(), ", "), join(devcluster.Parts()))
 	os.Exit(2)
 	return nil
 }
@@ -70,6 +74,8 @@ func up(ctx context.Context, args []string) error {
 		cfg.Stages = append(cfg.Stages, path)
 		return nil
 	})
+	flags.Func("apis", "third-party APIs whose CRDs are installed: "+strings.Join(devcluster.APIs(), ","), list(&cfg.APIs))
+	flags.Func("controllers", "those that get their controller too: "+strings.Join(devcluster.Controllers(), ","), list(&cfg.Controllers))
 	own := flags.Bool("own-cluster", false, "start no cluster: the one KUBECONFIG names stands in")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -105,8 +111,16 @@ func up(ctx context.Context, args []string) error {
 	}
 }
 
+// list is a flag of names with commas between them, which may be given more than once.
+func list(names *[]string) func(string) error {
+	return func(value string) error {
+		*names = append(*names, strings.Split(value, ",")...)
+		return nil
+	}
+}
+
 func build(ctx context.Context, names []string) error {
-	parts := []devcluster.Part{devcluster.PartRegistry, devcluster.PartControlPlane, devcluster.PartKwok, devcluster.PartForge, devcluster.PartNode}
+	parts := devcluster.Parts()
 	if len(names) > 0 && names[0] != "all" {
 		known := parts
 		parts = nil
