@@ -26,7 +26,7 @@ const (
 	PartJobSet       Part = "jobset"        // JobSet's controller
 	PartLWS          Part = "lws"           // LeaderWorkerSet's controller
 	PartForge        Part = "forge"         // a forge; needs a C compiler for its database
-	PartNode         Part = "node"          // kubelet, containerd, runc, CNI plugins; Linux only
+	PartNode         Part = "node"          // kubelet, containerd, runc, CNI plugins, CoreDNS; Linux only
 )
 
 // KubernetesVersion is the version build/go.mod pins; a binary found elsewhere must have its major and minor.
@@ -61,6 +61,7 @@ var targets = []target{
 	{PartNode, "loopback", "cni", "github.com/containernetworking/plugins/plugins/main/loopback", "", false},
 	{PartNode, "host-local", "cni", "github.com/containernetworking/plugins/plugins/ipam/host-local", "", false},
 	{PartNode, "portmap", "cni", "github.com/containernetworking/plugins/plugins/meta/portmap", "", false},
+	{PartNode, "coredns", "dns", "github.com/coredns/coredns", "", false},
 	{PartNode, "kubelet", ".", "k8s.io/kubernetes/cmd/kubelet", "", false},
 }
 

@@ -1,8 +1,8 @@
 // Package devcluster starts a real Kubernetes on this machine, for tests and for trying davit out: etcd, API
-// server, controller manager and scheduler, simulated nodes, a real node that runs pods, and an OCI registry.
-// It builds the binaries itself (Build) and runs each cluster under a supervisor process that takes everything
-// down when its starter stops it or dies. It knows nothing of davit's other packages, and they know it only in
-// their tests.
+// server, controller manager and scheduler, third-party APIs and their controllers, simulated nodes, a real node
+// that runs pods, and an OCI registry. It builds the binaries itself (Build) and runs each cluster under a
+// supervisor process that takes everything down when its starter stops it or dies. It knows nothing of davit's
+// other packages, and they know it only in their tests.
 package devcluster
 
 import (
@@ -33,7 +33,7 @@ type Config struct {
 	GPUs int `json:"gpus,omitempty"`
 	// Stages are files of kwok Stages that make simulated pods fail, hang or take long.
 	Stages []string `json:"stages,omitempty"`
-	// RealNode adds a node that runs pods, image volumes included. It needs root on Linux.
+	// RealNode adds a node that runs pods, image volumes included, and cluster DNS for them. It needs root on Linux.
 	RealNode bool `json:"realNode,omitempty"`
 	// Registry adds an OCI registry.
 	Registry bool `json:"registry,omitempty"`

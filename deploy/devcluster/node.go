@@ -34,6 +34,9 @@ func (s *supervisor) startRealNode(ctx context.Context, c *controlPlane, registr
 	if err := s.startContainerd(ctx, registry, n.registry); err != nil {
 		return nil, err
 	}
+	if err := s.startDNS(ctx, c); err != nil {
+		return nil, err
+	}
 	kubelet, err := s.startKubelet(c, n.name)
 	if err != nil {
 		return nil, err
@@ -123,7 +126,8 @@ func (s *supervisor) kubeletConfig(c *controlPlane, port int) map[string]any {
 		"authorization": map[string]any{"mode": "AlwaysAllow"}, // of those with a certificate: the API server
 		"cgroupDriver":  "cgroupfs", "cgroupRoot": "/" + s.record.Cgroup,
 		"failCgroupV1": false, "failSwapOn": false, "enforceNodeAllocatable": []string{},
-		"oomScoreAdj":              0, // lowering it needs a capability that containers often lack
+		"oomScoreAdj": 0, // lowering it needs a capability that containers often lack
+		"clusterDNS":  []string{s.net.gateway()}, "clusterDomain": clusterDomain,
 		"containerRuntimeEndpoint": "unix://" + s.record.containerdSocket(),
 		"podLogsDir":               s.path("pod-logs"), "volumePluginDir": s.path("volumeplugins"),
 		// A full disk of the developer's must not evict what a test waits for.
