@@ -86,7 +86,8 @@ func (s *supervisor) startManager(c *controlPlane, m *manager, port int) (*proce
 	if err := os.WriteFile(file, config, 0o600); err != nil {
 		return nil, err
 	}
-	return s.start(m.binary, nil, "--kubeconfig="+c.kubeconfig, "--config="+file)
+	// Its log would be mostly stack traces: of each conflict, and of each question whether a webhook is there.
+	return s.start(m.binary, nil, "--kubeconfig="+c.kubeconfig, "--config="+file, "--zap-stacktrace-level=panic")
 }
 
 // webhookConfiguration is the part of a Mutating- or ValidatingWebhookConfiguration that is rewritten.
