@@ -84,7 +84,7 @@ func (r *Reconciler) reconcile(ctx context.Context, site *site, s *state) (time.
 	if err != nil {
 		return 0, r.fail(ctx, s, target, "RenderFailed", err.Error())
 	}
-	target.image, target.hash, target.uploaded = image.Ref, objects.Hash, image.BytesUploaded
+	target.image, target.hash, target.rollout, target.uploaded = image.Ref, objects.Hash, objects.Rollout, image.BytesUploaded
 	if s.sameObjects(target) {
 		return r.settle(ctx, s, target)
 	}
@@ -96,7 +96,7 @@ func (r *Reconciler) reconcile(ctx context.Context, site *site, s *state) (time.
 	if err := r.claim(ctx, s, target, cluster.Kinds(objects.Objects)); err != nil {
 		return r.unclaimed(ctx, s, target, err)
 	}
-	changes, err := site.cluster.Apply(ctx, s.release, objects.Objects, applyOptions(target))
+	changes, err := r.apply(ctx, s, target, objects.Objects)
 	s.progress(target, changes, err)
 	if err != nil {
 		return r.unapplied(ctx, s, target, err)

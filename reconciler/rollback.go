@@ -22,6 +22,9 @@ func (r *Reconciler) fail(ctx context.Context, s *state, t *target, reason, mess
 		}
 		s.release.Status.Token = s.release.Spec.Claim.Token // nothing of it was applied
 	}
+	if err := r.pause(ctx, s, t); err != nil {
+		return err
+	}
 	st := &s.release.Status
 	text := reason + ": " + message
 	if t.rollback {

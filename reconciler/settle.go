@@ -39,10 +39,13 @@ func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Dura
 		if again, err := r.drift(ctx, s, t); err != nil || again > 0 {
 			return again, err
 		}
+		if err := r.unkeep(ctx, s); err != nil {
+			return 0, err
+		}
 		return r.degraded(ctx, s, t)
 	case v1alpha1.RolledBack, v1alpha1.Held:
 		if t.rollback {
-			return r.drift(ctx, s, t)
+			return r.rolledBack(ctx, s, t)
 		}
 		// The hold ended with a commit that asks for the very objects that are healthy.
 		s.release.Status.Applied = t.renew(s.release.Status.Applied)
@@ -57,6 +60,9 @@ func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Dura
 	health := r.site(s.key.Environment).watcher.Load().Health(ctx, s.release, healthOptions(t))
 	if health.State != cluster.Ready {
 		s.ready, s.tested = time.Time{}, false
+		if err := r.pause(ctx, s, t); err != nil {
+			return 0, err
+		}
 	}
 	switch health.State {
 	case cluster.Ready:
@@ -77,6 +83,14 @@ func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Dura
 		return look, r.writeAndReport(ctx, s, t)
 	}
 	return look, nil
+}
+
+// rolledBack watches over a release that is back at its last healthy revision.
+func (r *Reconciler) rolledBack(ctx context.Context, s *state, t *target) (time.Duration, error) {
+	if again, err := r.drift(ctx, s, t); err != nil || again > 0 {
+		return again, err
+	}
+	return 0, r.unkeep(ctx, s)
 }
 
 // armed says that a failure would be this revision's: it has not been healthy yet, or is the one gone back to.
@@ -104,23 +118,16 @@ func (r *Reconciler) degraded(ctx context.Context, s *state, t *target) (time.Du
 	return look, r.wait(ctx, s, t, health.Reason, health.Sentence())
 }
 
-// bake tests a ready release once and counts it as healthy when it has stayed ready.
+// bake tests a ready release once, turns the traffic to it, and counts it as healthy when it has stayed ready.
 func (r *Reconciler) bake(ctx context.Context, s *state, t *target) (time.Duration, error) {
 	if s.ready.IsZero() {
 		s.ready = time.Now()
 	}
-	if test := t.release.Serving.SmokeTest; test != nil && !s.tested {
-		err := r.site(s.key.Environment).cluster.SmokeTest(ctx, cluster.Smoke{
-			Namespace: s.release.Namespace, Service: t.release.Name, Path: test.Path, Body: test.Body, Expect: test.Expect,
-		})
-		var bad *cluster.SmokeError
-		switch {
-		case errors.As(err, &bad) && s.armed(t):
-			return 0, r.fail(ctx, s, t, "SmokeTestFailed", bad.Error())
-		case err != nil:
-			return look, r.wait(ctx, s, t, "SmokeTest", err.Error())
-		}
-		s.tested = true
+	if again, err := r.smoke(ctx, s, t); err != nil || again > 0 || !s.tested {
+		return again, err
+	}
+	if again, err := r.shift(ctx, s, t); err != nil || again > 0 || !s.tested {
+		return again, err
 	}
 	if left := r.bakeTime(t.release) - time.Since(s.ready); left > 0 {
 		return left, nil
@@ -128,15 +135,34 @@ func (r *Reconciler) bake(ctx context.Context, s *state, t *target) (time.Durati
 	return 0, r.healthy(ctx, s, t)
 }
 
+// smoke sends the smoke test once since the release is ready. A bad answer fails a revision that is not healthy yet.
+func (r *Reconciler) smoke(ctx context.Context, s *state, t *target) (time.Duration, error) {
+	test := t.release.Serving.SmokeTest
+	if test == nil || s.tested {
+		s.tested = true
+		return 0, nil
+	}
+	err := r.site(s.key.Environment).cluster.SmokeTest(ctx, cluster.Smoke{
+		Namespace: s.release.Namespace, Service: s.service(t), Path: test.Path, Body: test.Body, Expect: test.Expect,
+	})
+	var bad *cluster.SmokeError
+	switch {
+	case errors.As(err, &bad) && s.armed(t):
+		return 0, r.fail(ctx, s, t, "SmokeTestFailed", bad.Error())
+	case err != nil:
+		return look, r.wait(ctx, s, t, "SmokeTest", err.Error())
+	}
+	s.tested = true
+	return 0, nil
+}
+
 // healthy settles a release and deletes what its new revision no longer has: only now, so that the
 // generated ConfigMaps outlive the pods that use them.
 func (r *Reconciler) healthy(ctx context.Context, s *state, t *target) error {
 	st := &s.release.Status
-	changes, err := r.site(s.key.Environment).cluster.Prune(ctx, s.release, current(st.Inventory))
-	if err != nil {
-		return fmt.Errorf("pruning: %w", err)
+	if err := r.prune(ctx, s, t); err != nil {
+		return err
 	}
-	st.Inventory = changes.Inventory
 	if err := r.leaveFormer(ctx, s); err != nil {
 		return err
 	}
@@ -156,6 +182,7 @@ func (r *Reconciler) healthy(ctx context.Context, s *state, t *target) error {
 	r.record(s, t)
 	r.report(s, t)
 	r.point(ctx, s, t)
+	r.remind(s)
 	return nil
 }
 

@@ -19,14 +19,20 @@ import (
 // ail has a running pod of production/iris with that image say that its container waits, after so many restarts.
 func (w *world) ail(image string, restarts int32, waiting corev1.ContainerStateWaiting) {
 	w.t.Helper()
+	w.ailing(cluster.LabelRelease+"=iris", image, restarts, waiting)
+}
+
+// ailing is ail for a pod with a label; any image will do when it is empty.
+func (w *world) ailing(label, image string, restarts int32, waiting corev1.ContainerStateWaiting) {
+	w.t.Helper()
 	pods := w.kubectl().CoreV1().Pods(w.namespace("production"))
 	w.eventually("a running pod of "+image, func() bool {
-		list, err := pods.List(w.t.Context(), metav1.ListOptions{LabelSelector: cluster.LabelRelease + "=iris"})
+		list, err := pods.List(w.t.Context(), metav1.ListOptions{LabelSelector: label})
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		for _, pod := range list.Items {
-			if pod.DeletionTimestamp != nil || pod.Status.Phase != corev1.PodRunning || pod.Spec.Containers[0].Image != image {
+			if pod.DeletionTimestamp != nil || pod.Status.Phase != corev1.PodRunning || image != "" && pod.Spec.Containers[0].Image != image {
 				continue
 			}
 			status := map[string]any{"status": corev1.PodStatus{

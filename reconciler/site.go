@@ -126,6 +126,7 @@ func (r *Reconciler) missed() {
 		drifted := true
 		if s.work.TryLock() {
 			drifted = s.release != nil && len(site.watcher.Load().Drifted(s.release)) > 0
+			r.remind(s)
 			s.work.Unlock()
 		}
 		if drifted {

@@ -70,6 +70,7 @@ type target struct {
 	seen     time.Time
 	image    string
 	hash     string // objectsHash
+	rollout  string // see render.Output
 	uploaded int64
 }
 

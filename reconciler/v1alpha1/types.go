@@ -119,6 +119,9 @@ type ModelReleaseStatus struct {
 	// +optional
 	// +listType=atomic
 	Drift []string `json:"drift,omitempty"`
+	// Traffic is where a progressive rollout stands; absent where revisions share the workload.
+	// +optional
+	Traffic *Traffic `json:"traffic,omitempty"`
 	// Reason is one CamelCase word for Phase, Message a sentence.
 	// +optional
 	Reason string `json:"reason,omitempty"`
