@@ -21,9 +21,10 @@ var arrows = map[string][]string{
 	"render":                           {"registry"},
 	"deploy/devcluster/cmd/devcluster": {"deploy/devcluster"},
 	"examples/images":                  {"deploy/devcluster"},
-	"examples/iris/demo":               {"deploy/devcluster"},
+	"examples/iris/demo":               {"deploy/devcluster", "examples/stage"},
 	"examples/iris/serve":              {"examples/iris/safetensors"},
 	"examples/iris/train":              {"examples/iris/safetensors"},
+	"examples/stage":                   {"deploy/devcluster"},
 }
 
 // outside says which packages alone may import a module, by the beginning of its path.
