@@ -14,11 +14,12 @@ import (
 
 // arrows says what each package may import of davit's own; what is not listed may import nothing of it.
 var arrows = map[string][]string{
-	"cmd/davit":                        {"reconciler", "reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/image", "render", "gitops"},
+	"cmd/davit":                        {"reconciler", "reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/image", "render", "render/catalog", "gitops"},
 	"reconciler":                       {"reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/image", "render", "gitops"},
 	"reconciler/cluster":               {"reconciler/v1alpha1", "deploy/crds"},
 	"registry/image":                   {"registry"},
 	"render":                           {"registry"},
+	"render/catalog":                   {"registry"},
 	"deploy/devcluster/cmd/devcluster": {"deploy/devcluster"},
 	"examples/images":                  {"deploy/devcluster"},
 	"examples/iris/demo":               {"deploy/devcluster", "examples/stage"},
