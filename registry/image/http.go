@@ -63,7 +63,7 @@ func (s httpSource) connect(ctx context.Context, offset int64) (body io.ReadClos
 	}
 	req.Header.Set("Accept-Encoding", "identity") // else Content-Length and bytes are those of the gzip
 	if offset > 0 {
-		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
+		req.Header.Set("Range", s.rest(offset))
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
@@ -82,6 +82,14 @@ func (s httpSource) connect(ctx context.Context, offset int64) (body io.ReadClos
 		from = offset
 	}
 	return body, from, false, nil
+}
+
+// rest is the range from an offset on. It says its end where that is known: not every OCI registry takes one without.
+func (s httpSource) rest(offset int64) string {
+	if s.file.Size > offset {
+		return fmt.Sprintf("bytes=%d-%d", offset, s.file.Size-1)
+	}
+	return fmt.Sprintf("bytes=%d-", offset)
 }
 
 func (s httpSource) accept(resp *http.Response, offset int64) (passing bool, err error) {

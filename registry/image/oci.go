@@ -175,9 +175,13 @@ func isTar(l v1.Descriptor) bool {
 
 // open reads a blob, and goes on where it was when the connection breaks.
 func (o *ociSource) open(ctx context.Context, source string, l v1.Descriptor) (io.ReadCloser, error) {
+	return o.openAt(ctx, source, l, 0)
+}
+
+func (o *ociSource) openAt(ctx context.Context, source string, l v1.Descriptor, offset int64) (io.ReadCloser, error) {
 	address := fmt.Sprintf("%s://%s/v2/%s/blobs/%s", o.repo.Scheme(), o.repo.RegistryStr(), o.repo.RepositoryStr(), l.Digest)
 	blob := registry.File{Source: source, Size: l.Size}
-	return openResumed(ctx, blob, httpSource{client: o.client, file: blob, url: address}.connect)
+	return openResumedAt(ctx, blob, httpSource{client: o.client, file: blob, url: address}.connect, offset)
 }
 
 // unpack decompresses a layer. The decoders have no goroutines, so there is nothing to close.

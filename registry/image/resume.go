@@ -43,8 +43,12 @@ type resumed struct {
 }
 
 func openResumed(ctx context.Context, f registry.File, c connect) (io.ReadCloser, error) {
+	return openResumedAt(ctx, f, c, 0)
+}
+
+func openResumedAt(ctx context.Context, f registry.File, c connect, offset int64) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	r := &resumed{ctx: ctx, cancel: cancel, file: f, connect: c}
+	r := &resumed{ctx: ctx, cancel: cancel, file: f, connect: c, offset: offset}
 	if err := r.connectAgain(nil); err != nil {
 		cancel()
 		return nil, err
