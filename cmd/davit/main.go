@@ -98,7 +98,8 @@ func newRoot() *cobra.Command {
 	flags.StringVar(&a.kubeconfig, "kubeconfig", "", "kubeconfig file (default: as kubectl)")
 	flags.StringVar(&a.context, "context", "", "kubeconfig context (default: the current one)")
 	root.AddCommand(
-		initCommand(), newCommand(a), addCommand(a), validateCommand(a), planCommand(a), buildCommand(a), renderCommand(a),
+		initCommand(), newCommand(a), addCommand(a), runtimeCommand(a), acceleratorCommand(a),
+		validateCommand(a), planCommand(a), buildCommand(a), pullCommand(a), renderCommand(a),
 		installCommand(a), syncCommand(a), controllerCommand(a), statusCommand(a), historyCommand(a), driftCommand(a),
 		suspendCommand(a), resumeCommand(a), retryCommand(a),
 	)
@@ -108,8 +109,11 @@ func newRoot() *cobra.Command {
 	return root
 }
 
-// asUsage gives a wrong number of arguments the exit code of wrong usage.
+// asUsage gives a wrong number of arguments the exit code of wrong usage, for a command and those below it.
 func asUsage(c *cobra.Command) {
+	for _, below := range c.Commands() {
+		asUsage(below)
+	}
 	check := c.Args
 	if check == nil {
 		check = cobra.NoArgs

@@ -51,7 +51,7 @@ func TestScripts(t *testing.T) {
 			return os.CopyFS(env.WorkDir+"/models", os.DirFS("../../examples/iris/registry"))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"replace": replace, "exitcode": exitCode, "untagged": untagged,
+			"replace": replace, "exitcode": exitCode, "untagged": untagged, "push": push,
 			"asked": func(ts *testscript.TestScript, _ bool, _ []string) { // waits until $SLOW is being read
 				select {
 				case <-asked:
@@ -75,6 +75,19 @@ func untagged(ts *testscript.TestScript, neg bool, args []string) {
 	if err != nil || len(tags) > 0 {
 		ts.Fatalf("tags %q, %v", tags, err)
 	}
+}
+
+// push REF pushes an image that stands in for a server's, another one for each reference.
+func push(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: push REF")
+	}
+	img, err := crane.Image(map[string][]byte{"server": []byte(args[0])})
+	ts.Check(err)
+	ts.Check(crane.Push(img, args[0]))
+	digest, err := img.Digest()
+	ts.Check(err)
+	ts.Setenv("DIGEST", digest.String())
 }
 
 // replace FROM TO FILE edits a file.

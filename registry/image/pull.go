@@ -110,7 +110,7 @@ func (p *pulling) run(ctx context.Context) (Pulled, error) {
 
 // foreign says that an image is not one to be pulled.
 func (p *pulling) foreign(format string, args ...any) error {
-	return contentErrorf("%s is no model image that davit built: %s; name one, or mount it instead", p.ref, fmt.Sprintf(format, args...))
+	return contentErrorf("%s is not a model image of davit's: %s; name one that davit build has pushed", p.ref, fmt.Sprintf(format, args...))
 }
 
 // have notes a file that is whole.

@@ -278,7 +278,7 @@ func TestPullRefuses(t *testing.T) {
 			}
 			parent := t.TempDir()
 			_, err = newBuilder(t, Config{}).Pull(t.Context(), ref.String(), filepath.Join(parent, "to"))
-			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "is no model image that davit built") {
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "is not a model image of davit's") {
 				t.Errorf("%v, want %q", err, c.want)
 			}
 			for name := range read(t, parent) {
@@ -336,4 +336,35 @@ func TestResolve(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestReference(t *testing.T) {
+	digest := "sha256:" + strings.Repeat("ab", 32)
+	for text, want := range map[string]Reference{
+		"docker.io/vllm/vllm-openai:v1":        {"docker.io/vllm/vllm-openai", "v1", ""},
+		"localhost:5000/a":                     {"localhost:5000/a", "", ""},
+		"localhost:5000/a:b@" + digest:         {"localhost:5000/a", "b", digest},
+		"a@" + digest:                          {"a", "", digest},
+		"registry.example.com/a/b/c@" + digest: {"registry.example.com/a/b/c", "", digest},
+	} {
+		got, err := ParseReference(text)
+		if err != nil || got != want {
+			t.Errorf("%s: %+v, %v", text, got, err)
+		}
+		if again, err := ParseReference(got.String()); err != nil || again.Repository != want.Repository || again.Digest != want.Digest {
+			t.Errorf("%s is written %s", text, got)
+		}
+	}
+	for _, text := range []string{"", "A B", "a@sha256:1", "https://a/b", "a:"} {
+		if got, err := ParseReference(text); err == nil {
+			t.Errorf("%q: %+v", text, got)
+		}
+	}
+	for text, want := range map[string]string{
+		"docker.io/vllm/vllm-openai": "mirror.example.com/hub/vllm/vllm-openai", "localhost:5000/a": "mirror.example.com/hub/a", "library/a": "mirror.example.com/hub/library/a",
+	} {
+		if got := (Reference{Repository: text}).Mirrored("mirror.example.com/hub/"); got.Repository != want {
+			t.Errorf("%s: %s, want %s", text, got.Repository, want)
+		}
+	}
 }

@@ -27,8 +27,8 @@ func Accelerators() []Accelerator {
 		{Name: "h100-dra", About: "NVIDIA H100, claimed from its DRA driver", Counts: "claim gpu", Feature: registry.DRA},
 		{Name: "l4", About: "NVIDIA L4, 24 GB", Counts: nvidia},
 		{Name: "mi300x", About: "AMD Instinct MI300X, 192 GB", Counts: "amd.com/gpu"},
-		{Name: "mig-1g.10gb", About: "a seventh of an NVIDIA GPU with 80 GB", Counts: "nvidia.com/mig-1g.10gb"},
-		{Name: "mig-3g.40gb", About: "three sevenths of an NVIDIA GPU with 80 GB", Counts: "nvidia.com/mig-3g.40gb"},
+		{Name: "mig-1g.10gb", About: "a slice of 10 GB of an NVIDIA GPU with 80 GB", Counts: "nvidia.com/mig-1g.10gb"},
+		{Name: "mig-3g.40gb", About: "a slice of 40 GB of an NVIDIA GPU with 80 GB", Counts: "nvidia.com/mig-3g.40gb"},
 		{Name: "nvidia", About: "any NVIDIA GPU", Counts: nvidia},
 	}
 }
