@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -41,10 +40,10 @@ func pullCommand(a *app) *cobra.Command {
 			began := time.Now()
 			got, err := builder.Pull(cmd.Context(), ref, args[1])
 			bars.clear()
-			if cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
-				return errors.New("interrupted: run the command again, and it goes on")
-			}
-			if err != nil {
+			switch {
+			case err != nil && cmd.Context().Err() != nil:
+				return errors.New("interrupted: nothing is seen in the folder yet; run the command again, and it goes on")
+			case err != nil:
 				return fmt.Errorf("pulling %s: %w", args[0], err)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s  %s  (%s, %d bytes; %d bytes read in %s)\n", got.Ref, filepath.Join(args[1], "models"),

@@ -24,10 +24,11 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/*.txtar: what a user types and what comes back. Each script has the example's
 // registry committed in $WORK/models, and an OCI registry at $REGISTRY.
 func TestScripts(t *testing.T) {
-	server := httptest.NewServer(ociregistry.New(ociregistry.Logger(log.New(io.Discard, "", 0))))
+	oci := ociregistry.New(ociregistry.Logger(log.New(io.Discard, "", 0)))
+	server := httptest.NewServer(oci)
 	t.Cleanup(server.Close)
 	host := strings.TrimPrefix(server.URL, "http://")
-	asked := make(chan struct{}, 10)
+	asked, askedBlob := make(chan struct{}, 10), make(chan struct{}, 10)
 	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "396") // of which half comes, and then nothing
 		w.Write(make([]byte, 198))
@@ -36,11 +37,21 @@ func TestScripts(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	t.Cleanup(slow.Close)
+	stalled := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // the same OCI registry, whose blobs never come
+		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/") {
+			askedBlob <- struct{}{}
+			<-r.Context().Done()
+			return
+		}
+		oci.ServeHTTP(w, r)
+	}))
+	t.Cleanup(stalled.Close)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", RequireExplicitExec: true, UpdateScripts: os.Getenv("UPDATE") != "",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("REGISTRY", host)
 			env.Setenv("SLOW", slow.URL)
+			env.Setenv("STALLED", strings.TrimPrefix(stalled.URL, "http://"))
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("GIT_CONFIG_GLOBAL", "/dev/null")
 			for _, who := range []string{"AUTHOR", "COMMITTER"} {
@@ -52,15 +63,19 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"replace": replace, "exitcode": exitCode, "untagged": untagged, "push": push,
-			"asked": func(ts *testscript.TestScript, _ bool, _ []string) { // waits until $SLOW is being read
-				select {
-				case <-asked:
-				case <-time.After(30 * time.Second):
-					ts.Fatalf("nobody reads")
-				}
-			},
+			"asked": waitFor(asked), "askedblob": waitFor(askedBlob), // that $SLOW, or a blob of $STALLED, is being read
 		},
 	})
+}
+
+func waitFor(done <-chan struct{}) func(ts *testscript.TestScript, _ bool, _ []string) {
+	return func(ts *testscript.TestScript, _ bool, _ []string) {
+		select {
+		case <-done:
+		case <-time.After(30 * time.Second):
+			ts.Fatalf("nobody reads")
+		}
+	}
 }
 
 // untagged REPOSITORY wants no tag there.

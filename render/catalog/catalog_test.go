@@ -158,7 +158,8 @@ func TestAccelerators(t *testing.T) {
 	}
 }
 
-// TestRender wants what render does of each runtime to pass its checks, with an accelerator that a plugin counts.
+// TestRender wants what render does of each runtime to pass its checks, with an accelerator that a plugin counts. An object
+// that Kustomize has no schema for is beside it: no patch may be able to take its fields.
 func TestRender(t *testing.T) {
 	each(t, func(t *testing.T, rt catalog.Runtime, format string) {
 		for _, acc := range catalog.Accelerators() {
@@ -166,6 +167,9 @@ func TestRender(t *testing.T) {
 				continue
 			}
 			fsys := repository(format, rt, &acc, ", accelerator: "+acc.Name+", gpus: 2")
+			const component = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nresources: [beside.yaml]\n"
+			fsys["environments/production/kustomization.yaml"] = &fstest.MapFile{Data: []byte(component)}
+			fsys["environments/production/beside.yaml"] = &fstest.MapFile{Data: beside(t)}
 			out, err := render.Release(fsys, load(t, fsys), modelImage)
 			if err != nil {
 				t.Fatal(err)
@@ -178,6 +182,16 @@ func TestRender(t *testing.T) {
 			}
 		}
 	})
+}
+
+// beside is an InferenceService.
+func beside(t *testing.T) []byte {
+	t.Helper()
+	kserve, err := catalog.FindRuntime("kserve")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kserve.Files("", "")["inferenceservice.yaml"]
 }
 
 // TestNames wants the lists ordered, each with a folder, and no folder that no list has.
