@@ -43,7 +43,9 @@ func everything(fsys fs.FS) (*work, error) {
 			w.teams.add(teamPlace(team))
 		}
 		for _, name := range rd.list(inTeam(team, "models", "").dir).folders() {
-			w.models.add(inTeam(team, "models", name))
+			p := inTeam(team, "models", name)
+			w.models.add(p)
+			w.trainings.add(trainingsOf(p))
 		}
 		for _, name := range rd.list(inTeam(team, "releases", "").dir).folders() {
 			w.folders[inTeam(team, "releases", name)] = nil
@@ -54,7 +56,7 @@ func everything(fsys fs.FS) (*work, error) {
 
 // LoadRelease reads one release and what it stands on, of a registry of any size: Release(key) and
 // Broken[key] of the result are those of Load. The result holds no other release, and of models, runtimes,
-// accelerators only those the release names.
+// accelerators only those the release names, and no trainings.
 func LoadRelease(fsys fs.FS, key Key) (*Registry, error) {
 	rd := &reader{fsys: fsys}
 	teams := append([]string{""}, rd.list("teams").folders()...)

@@ -2,9 +2,11 @@ package registry_test
 
 import (
 	"flag"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -90,6 +92,13 @@ func describe(fsys fstest.MapFS) string {
 	}
 	for _, key := range reg.BrokenKeys() {
 		b.WriteString("broken " + key.String() + "\n")
+	}
+	for _, key := range slices.Sorted(maps.Keys(reg.Trainings)) {
+		t := reg.Trainings[key]
+		fmt.Fprintf(&b, "training %s in %s from %v on %d\n", key, t.Environment.Name, t.BaseVersion, t.Nodes())
+	}
+	for _, key := range slices.Sorted(maps.Keys(reg.BrokenTrainings)) {
+		b.WriteString("broken training " + key + "\n")
 	}
 	return b.String()
 }

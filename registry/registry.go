@@ -19,6 +19,9 @@ type Registry struct {
 	// Runtimes is keyed "name@version".
 	Runtimes     map[string]*Runtime
 	Accelerators map[string]*Accelerator
+	// Trainings holds the sound trainings, keyed "model/name", and BrokenTrainings why the others can't run.
+	Trainings       map[string]*Training
+	BrokenTrainings map[string][]Fault
 	// Releases holds the sound releases, ordered by key.
 	Releases []*Release
 	// Broken names the releases that exist but have a fault: they stay at their last good revision.
@@ -36,6 +39,7 @@ type Registry struct {
 	accelerators table[Accelerator]
 	teams        table[Team]
 	models       table[Model]
+	trainings    table[shelf] // named as their model
 	folders      table[folder]
 	entries      []*entry
 

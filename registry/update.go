@@ -23,6 +23,10 @@ func (r *Registry) update(fsys fs.FS, w *work) (*Registry, error) {
 	if err := u.shared(w); err != nil {
 		return nil, err
 	}
+	u.staleTrainings(w)
+	if err := u.readTrainings(w); err != nil {
+		return nil, err
+	}
 	u.stale(w)
 	if err := u.releases(w); err != nil {
 		return nil, err

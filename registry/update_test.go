@@ -25,11 +25,15 @@ func edits(t testing.TB) map[string][]string {
 	spec := func(kind, spec string) string {
 		return "apiVersion: davit.dev/v1alpha1\nkind: " + kind + "\nspec: " + spec + "\n"
 	}
+	training := func(more string) string {
+		return spec("Training", "{environment: staging, image: "+trainer+", "+more+"}")
+	}
 	component := "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
 	// The shared files break less often than the rest, or there would be nothing else to see.
 	all["davit.yaml"] = []string{string(sound["davit.yaml"].Data), string(sound["davit.yaml"].Data), spec("Registry", "{images: example.com/m, defaults: {replicas: 2}}"),
 		spec("Registry", "{images: example.com/m, defaults: {replicas: 2, dependsOn: [iris]}}"), "a: ["}
-	add("environments/staging/environment.yaml", spec("Environment", `{namespace: production, runtimes: {custom: "1.0"}}`), spec("Environment", "{}"))
+	add("environments/staging/environment.yaml", spec("Environment", `{namespace: production, runtimes: {custom: "1.0"}}`),
+		spec("Environment", "{capabilities: {features: [kueue]}}"))
 	add("environments/canary/environment.yaml", "", "", spec("Environment", `{namespace: production, runtimes: {custom: "1.0"}}`), spec("Environment", `{runtimes: {custom: "2.0"}}`))
 	add("environments/production/kustomization.yaml", "", component)
 	add("environments/production/notes.txt", "", "x", "y")
@@ -45,6 +49,13 @@ func edits(t testing.TB) map[string][]string {
 			version := strings.ReplaceAll(string(sound["models/iris/versions/v1.yaml"].Data), "size: 244", "size: 1")
 			add(m+"/versions/"+v+".yaml", "", version, version, version+"# x\n", "a: [")
 		}
+		for _, name := range []string{"tune", "scratch"} {
+			add(m+"/training/"+name+".yaml", "", training("baseVersion: v1"), training("baseVersion: rose@v2"), training("accelerator: tpu"),
+				training("accelerator: gpu, gpus: 1"), training("queue: a"), training("nodez: 2"))
+			add(m+"/training/"+name+"/kustomization.yaml", "", "", component)
+		}
+		add(m+"/training", "", "", "", "", "", "", "", "a file")
+		add(m+"/training/other.yml", "", "", "", "x")
 		add(m+"/versions/v3.yml", "", "", "", "x")
 		add(m+"/versions", "", "", "", "", "a file")
 	}
@@ -81,6 +92,8 @@ func healthy(t testing.TB) fstest.MapFS {
 		"teams/b/releases/chat/serving.yaml": 3, "teams/b/releases/chat/production.yaml": 1, "teams/b/releases/chat/staging.yaml": 3,
 		"releases/embed/serving.yaml": 2, "releases/embed/production.yaml": 1, "releases/embed/staging.yaml": 1,
 		"teams/b/releases/rank/serving.yaml": 0, "teams/b/releases/rank/production.yaml": 1, "teams/b/releases/rank/kustomization.yaml": 2,
+		"models/iris/training/tune.yaml": 1, "models/iris/training/scratch.yaml": 4, "models/iris/training/tune/kustomization.yaml": 2,
+		"teams/b/models/tulip/training/tune.yaml": 2, "teams/b/models/tulip/training/scratch.yaml": 1,
 	} {
 		lay(fsys, name, all[name][i])
 	}
@@ -125,7 +138,7 @@ func TestUpdateIsLoad(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1))
 			fsys := healthy(t)
 			reg, sameAs := load(t, fsys), load(t, fsys)
-			sound := 0
+			sound, trainings := 0, 0
 			for step := range 100 {
 				next := maps.Clone(fsys)
 				for range 1 + random.IntN(4) {
@@ -154,9 +167,10 @@ func TestUpdateIsLoad(t *testing.T) {
 				}
 				reg, sameAs, fsys = got, want, next
 				sound += len(reg.Releases)
+				trainings += len(reg.Trainings)
 			}
-			if sound < 300 {
-				t.Errorf("only %d sound releases seen: the edits break too much", sound)
+			if sound < 300 || trainings < 30 {
+				t.Errorf("only %d sound releases and %d trainings seen: the edits break too much", sound, trainings)
 			}
 		})
 	}

@@ -8,14 +8,14 @@ import (
 
 // work is what is to be read of a tree.
 type work struct {
-	root                                                bool
-	environments, runtimes, accelerators, teams, models places
+	root                                                           bool
+	environments, runtimes, accelerators, teams, models, trainings places
 	// folders are the releases' folders, with the environments whose Releases are meant; nil means all.
 	folders map[place]map[string]bool
 }
 
 func newWork() *work {
-	return &work{environments: places{}, runtimes: places{}, accelerators: places{}, teams: places{}, models: places{}, folders: map[place]map[string]bool{}}
+	return &work{environments: places{}, runtimes: places{}, accelerators: places{}, teams: places{}, models: places{}, trainings: places{}, folders: map[place]map[string]bool{}}
 }
 
 // places is a set.
@@ -65,6 +65,9 @@ func (r *Registry) changes(changed []string) *work {
 		case kindModel:
 			if u := r.models.at(p); u == nil || u.value == nil || rest == "" || is(rest, "model.yaml", "versions") {
 				w.models.add(p)
+			}
+			if rest == "" || is(rest, "training") {
+				w.trainings.add(trainingsOf(p))
 			}
 		case kindRelease:
 			r.releaseChanges(w, p, rest)
