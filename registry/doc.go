@@ -1,4 +1,4 @@
-// Package registry reads a model registry from an [io/fs.FS]: models and their versions, environments,
+// Package registry reads a model registry from an [io/fs.FS]: models, their versions and trainings, environments,
 // runtimes, accelerators and releases, each a strict KRM file whose place names the thing.
 //
 // It knows nothing of Git, OCI, Kustomize or Kubernetes, opens no network connection and reads no clock:

@@ -193,3 +193,41 @@ func FuzzTraining(f *testing.F) {
 		}
 	})
 }
+
+// TestTrainingHints adds what a fault of a training lists.
+func TestTrainingHints(t *testing.T) {
+	before := trained(t, map[string]string{"models/iris/training/tune.yaml": strings.Replace(tune, "accelerator: gpu", "accelerator: h100", 1)})
+	reg := load(t, before)
+	after := maps.Clone(before)
+	lay(after, "accelerators/h200/accelerator.yaml", string(before["accelerators/gpu/accelerator.yaml"].Data))
+	lay(after, "accelerators/h200/kustomization.yaml", string(before["accelerators/gpu/kustomization.yaml"].Data))
+	next, err := reg.Update(after, differing(before, after))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := next.BrokenTrainings["iris/tune"][0].Text; got != `accelerator "h100" does not exist; did you mean "h200"?` {
+		t.Error(got)
+	}
+	if d := difference(next, load(t, after)); d != "" {
+		t.Errorf("Update and Load differ in %s", d)
+	}
+}
+
+// TestTrainingOfTwoTeams is broken in both, and mended when one is gone.
+func TestTrainingOfTwoTeams(t *testing.T) {
+	one := trained(t, nil)
+	two := maps.Clone(one)
+	lay(two, "teams/a/models/iris/model.yaml", string(one["models/iris/model.yaml"].Data))
+	lay(two, "teams/a/models/iris/training/tune.yaml", tune)
+	reg := load(t, two)
+	if n := len(reg.BrokenTrainings["iris/tune"]); n != 2 || len(reg.Trainings) > 0 {
+		t.Errorf("broken by %v, sound %v", reg.BrokenTrainings, reg.Trainings)
+	}
+	next, err := reg.Update(one, differing(one, two))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(next.BrokenTrainings) > 0 || next.Trainings["iris/tune"] == nil {
+		t.Errorf("broken by %v", next.BrokenTrainings)
+	}
+}

@@ -26,13 +26,16 @@ func arguments(r *registry.Release) (args []any) {
 	}
 	maps.Copy(merged, r.Serving.Args)
 	for _, key := range slices.Sorted(maps.Keys(merged)) {
-		if merged[key].True {
-			args = append(args, "--"+key)
-		} else {
-			args = append(args, "--"+key+"="+merged[key].Value)
-		}
+		args = append(args, flag(key, merged[key]))
 	}
 	return args
+}
+
+func flag(key string, arg registry.Arg) string {
+	if arg.True {
+		return "--" + key
+	}
+	return "--" + key + "=" + arg.Value
 }
 
 func multiNodeArgs(r *registry.Release) map[string]registry.Arg {
@@ -64,20 +67,21 @@ func environment(r *registry.Release) []any {
 	out := []any{object{"name": modelPathVariable, "value": modelPath(r), "valueFrom": nil}}
 	all := variables(r)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		e := all[name]
-		if name == modelPathVariable {
-			continue
+		if name != modelPathVariable {
+			out = append(out, variable(name, all[name]))
 		}
-		if e.Secret == "" {
-			out = append(out, object{"name": name, "value": e.Value, "valueFrom": nil})
-			continue
-		}
-		ref := object{"name": e.Secret, "key": e.Key}
-		out = append(out, object{"name": name, "value": nil, "valueFrom": object{
-			"secretKeyRef": ref, "configMapKeyRef": nil, "fieldRef": nil, "resourceFieldRef": nil,
-		}})
 	}
 	return out
+}
+
+func variable(name string, e registry.EnvVar) object {
+	if e.Secret == "" {
+		return object{"name": name, "value": e.Value, "valueFrom": nil}
+	}
+	ref := object{"name": e.Secret, "key": e.Key}
+	return object{"name": name, "value": nil, "valueFrom": object{
+		"secretKeyRef": ref, "configMapKeyRef": nil, "fieldRef": nil, "resourceFieldRef": nil,
+	}}
 }
 
 // placeholder is what a runtime's values may name of a release.

@@ -10,4 +10,6 @@
 // given. In the way of a commit it stands between the model image and the cluster. The layers are, in
 // this order: the runtime's base, the accelerator, the Serving's fields, the environment, the release, the
 // release in that environment, and at last davit's own namespace, labels and digests, which no layer overrides.
+//
+// Training does the same for a run of a training, over a base that davit writes.
 package render

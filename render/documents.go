@@ -109,6 +109,11 @@ func (s *survey) kind(meta kyaml.TypeMeta) {
 	}
 }
 
+// holds says whether the layers have an object of a kind that Kustomize has no schema for.
+func (s *survey) holds(kind string) bool {
+	return slices.ContainsFunc(s.foreign, func(g resid.Gvk) bool { return g.Kind == kind })
+}
+
 // patch refuses a strategic merge patch on a kind that Kustomize has no schema for: it would replace lists
 // where it should merge them, and drop fields, in silence.
 func (s *survey) patch(name string, doc *yaml.Node, target *types.Selector) error {

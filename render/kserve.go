@@ -18,7 +18,7 @@ func (o *overlay) predictor(r *registry.Release) object {
 	if env := over(o.base.server.env, variables(r)); len(env) > 0 {
 		model["env"] = env
 	}
-	if resources := resourcesOf(r); len(resources) > 0 {
+	if resources := quantities(r.Serving.Resources, r.Accelerator, r.Serving.GPUs); len(resources) > 0 {
 		model["resources"] = resources
 	}
 	spec := object{"model": model}

@@ -49,10 +49,10 @@ func podIdentity(r *registry.Release, modelImage string) object {
 			"image":        r.Runtime.Spec.Image,
 			"volumeMounts": []any{modelMount()},
 		}},
-		"volumes": modelVolumes(r, modelImage),
+		"volumes": modelVolumes(r.Environment, modelImage),
 	}
 	if !r.Environment.MountsImages() {
-		pod["initContainers"] = []any{loader(r, modelImage)}
+		pod["initContainers"] = []any{loader(r.Environment, modelImage)}
 	}
 	return pod
 }
@@ -62,12 +62,12 @@ func modelMount() object {
 }
 
 // modelVolumes are the volume with the model's files, and the loader's credentials where it needs them.
-func modelVolumes(r *registry.Release, image string) []any {
-	if r.Environment.MountsImages() {
+func modelVolumes(env *registry.Environment, image string) []any {
+	if env.MountsImages() {
 		return []any{object{"name": "model", "image": object{"reference": image, "pullPolicy": "IfNotPresent"}}}
 	}
 	volumes := []any{object{"name": "model", "emptyDir": object{}}}
-	if secret := r.Environment.Spec.ModelLoader.PullSecret; secret != "" {
+	if secret := env.Spec.ModelLoader.PullSecret; secret != "" {
 		items := []any{object{"key": ".dockerconfigjson", "path": "config.json"}}
 		volumes = append(volumes, object{"name": "model-loader", "secret": object{"secretName": secret, "items": items}})
 	}
@@ -75,17 +75,17 @@ func modelVolumes(r *registry.Release, image string) []any {
 }
 
 // loader copies the model image's files where pods can't mount it.
-func loader(r *registry.Release, image string) object {
+func loader(env *registry.Environment, image string) object {
 	mounts := []any{object{"name": "model", "mountPath": mountPath}}
 	container := object{
 		"name":  "model-loader",
-		"image": r.Environment.Spec.ModelLoader.Image,
+		"image": env.Spec.ModelLoader.Image,
 		"args":  []any{"pull", image, mountPath},
 		"securityContext": object{
 			"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": object{"drop": []any{"ALL"}},
 		},
 	}
-	if r.Environment.Spec.ModelLoader.PullSecret != "" {
+	if env.Spec.ModelLoader.PullSecret != "" {
 		mounts = append(mounts, object{"name": "model-loader", "mountPath": "/docker", "readOnly": true})
 		container["env"] = []any{object{"name": "DOCKER_CONFIG", "value": "/docker"}}
 	}

@@ -38,19 +38,15 @@ func groupFields(r *registry.Release) (object, error) {
 func join(g generated, r *registry.Release, n names) kustomization {
 	spec := r.Runtime.Spec
 	from := func(name, field string) replacement {
-		return replacement{
-			Source: source{Kind: spec.Workload.Kind, Name: n.of(name), FieldPath: "spec.template"},
-			Targets: []replacementTarget{{
-				Select:     map[string]string{"kind": group.Kind, "name": n.workload()},
-				FieldPaths: []string{"spec.leaderWorkerTemplate." + field},
-				Options:    map[string]bool{"create": true},
-			}},
-		}
+		return copied(object{"kind": spec.Workload.Kind, "name": n.of(name)}, "spec.template",
+			object{"kind": group.Kind, "name": n.workload()}, "spec.leaderWorkerTemplate."+field)
 	}
 	g["layers/joined/kustomization.yaml"] = kustomization{
-		Resources:    []string{"../whole"},
-		Replacements: []replacement{from(spec.Workload.Name, "leaderTemplate"), from(spec.MultiNode.Worker, "workerTemplate")},
+		Resources:      []string{"../whole"},
+		Configurations: []string{"names.yaml"},
+		Replacements:   []replacement{from(spec.Workload.Name, "leaderTemplate"), from(spec.MultiNode.Worker, "workerTemplate")},
 	}.generated()
+	g["layers/joined/names.yaml"] = podReferences(group.Kind, "spec/leaderWorkerTemplate/leaderTemplate/spec/", "spec/leaderWorkerTemplate/workerTemplate/spec/")
 	top := kustomization{Resources: []string{"layers/joined"}}
 	for _, name := range []string{spec.Workload.Name, spec.MultiNode.Worker} {
 		remove := object{"apiVersion": spec.Workload.APIVersion, "kind": spec.Workload.Kind, "metadata": object{"name": n.of(name)}, "$patch": "delete"}

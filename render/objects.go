@@ -28,13 +28,11 @@ func checkRelease(r *registry.Release, modelImage string) error {
 // check refuses objects outside the release's namespace, and a workload that a Component took from davit: the last
 // layer merges into what is there, and a volume with two sources is none.
 func (o *overlay) check(objects []*unstructured.Unstructured) error {
-	r, n := o.release, o.names()
-	for _, made := range objects {
-		if err := checkObject(made, r); err != nil {
-			return err
-		}
+	r := o.release
+	if err := checkScope(objects, r.Path, namespace(r)); err != nil {
+		return err
 	}
-	workload := workloadOf(objects, r, n)
+	workload := workloadOf(objects, r, o.names())
 	if workload == nil {
 		return fmt.Errorf("%s:1: a Component renamed or removed %s %q of the runtime; it can't", r.Path, r.Runtime.Spec.Workload.Kind, r.Runtime.Spec.Workload.Name)
 	}
@@ -46,39 +44,42 @@ func (o *overlay) check(objects []*unstructured.Unstructured) error {
 	}
 	for _, at := range templates(workload) {
 		pod, _, _ := unstructured.NestedFieldNoCopy(workload.Object, append(slices.Clone(at), "spec")...)
-		if err := o.checkPod(pod); err != nil {
+		if err := checkModel(pod, r.Runtime.Spec.Container, r.Path, modelVolumes(r.Environment, o.modelImage)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func checkObject(o *unstructured.Unstructured, r *registry.Release) error {
-	name := o.GetKind() + " " + o.GetName()
-	if clusterScoped(kyaml.TypeMeta{APIVersion: o.GetAPIVersion(), Kind: o.GetKind()}) {
-		return fmt.Errorf("%s:1: %s is not namespaced; a release holds objects of its namespace only", r.Path, name)
-	}
-	if o.GetNamespace() != namespace(r) {
-		return fmt.Errorf("%s:1: %s is in namespace %q; the environment's is %q", r.Path, name, o.GetNamespace(), namespace(r))
+// checkScope refuses objects outside a namespace. file is whose fault it is.
+func checkScope(objects []*unstructured.Unstructured, file, namespace string) error {
+	for _, o := range objects {
+		name := o.GetKind() + " " + o.GetName()
+		if clusterScoped(kyaml.TypeMeta{APIVersion: o.GetAPIVersion(), Kind: o.GetKind()}) {
+			return fmt.Errorf("%s:1: %s is not namespaced; a release holds objects of its namespace only", file, name)
+		}
+		if o.GetNamespace() != namespace {
+			return fmt.Errorf("%s:1: %s is in namespace %q; the environment's is %q", file, name, o.GetNamespace(), namespace)
+		}
 	}
 	return nil
 }
 
-func (o *overlay) checkPod(spec any) error {
-	r := o.release
+// checkModel refuses a pod whose container does not see the model as davit brings it there.
+func checkModel(spec any, container, file string, volumes []any) error {
 	pod, _ := spec.(object)
-	for _, want := range modelVolumes(r, o.modelImage) {
+	for _, want := range volumes {
 		name := want.(object)["name"].(string)
 		if !reflect.DeepEqual(named(pod["volumes"], name), want) {
-			return fmt.Errorf("%s:1: a Component changed the volume %q, which is the model's image; give its own another name", r.Path, name)
+			return fmt.Errorf("%s:1: a Component changed the volume %q, which is the model's image; give its own another name", file, name)
 		}
 	}
-	mounts, _ := named(pod["containers"], r.Runtime.Spec.Container)["volumeMounts"].([]any)
+	mounts, _ := named(pod["containers"], container)["volumeMounts"].([]any)
 	for _, m := range mounts {
 		m, _ := m.(object)
 		at, _ := m["mountPath"].(string)
 		if strings.HasPrefix(at+"/", mountPath+"/") && !reflect.DeepEqual(m, modelMount()) {
-			return fmt.Errorf("%s:1: a Component mounts over %s, where the model is; mount it elsewhere", r.Path, mountPath)
+			return fmt.Errorf("%s:1: a Component mounts over %s, where the model is; mount it elsewhere", file, mountPath)
 		}
 	}
 	return nil

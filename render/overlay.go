@@ -98,9 +98,7 @@ func (o *overlay) serving(g generated, r *registry.Release, n names) error {
 		g["layers/serving/"+b.name] = b.content
 		k.Resources = append(k.Resources, b.name)
 	}
-	if p := claimCount(r); p != nil {
-		k.Patches = append(k.Patches, *p)
-	}
+	k.Patches = append(k.Patches, claimCounts(r.Accelerator, r.Serving.GPUs)...)
 	g["layers/serving/kustomization.yaml"] = k.generated()
 	return nil
 }
@@ -118,6 +116,10 @@ func (o *overlay) whole(g generated, r *registry.Release, n names, modelImage st
 		k.Patches = append(k.Patches, patch{Path: f.name})
 	}
 	k.Patches = append(k.Patches, o.renames(r, n)...)
+	if o.layers.survey.holds(claimTemplate) {
+		g[dir+"names.yaml"] = claimNames(r.Runtime.Spec.Workload.Kind)
+		k.Configurations = []string{"names.yaml"}
+	}
 	if n.rollout != "" {
 		g[dir+"service.yaml"] = o.ownService(r, n)
 		k.Resources = append(k.Resources, "service.yaml")
@@ -247,7 +249,7 @@ func baseOf(objects []*unstructured.Unstructured, r *registry.Release) (*base, e
 		}
 		b.ports, _, _ = unstructured.NestedSlice(service.Object, "spec", "ports")
 	}
-	if claim := claimOf(r); claim != "" && lookup(objects, claimTemplate, claim) == nil {
+	if claim := claimOf(r.Accelerator, r.Serving.GPUs); claim != "" && lookup(objects, claimTemplate, claim) == nil {
 		return nil, fmt.Errorf("%s:1: the Component has no %s %q; name the one that gpus counts", r.Accelerator.Path, claimTemplate, claim)
 	}
 	var err error

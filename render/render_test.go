@@ -158,6 +158,12 @@ func written(t *testing.T, fsys fs.FS, r *registry.Release) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return laid(t, tree)
+}
+
+// laid is a folder with the files of a tree.
+func laid(t *testing.T, tree map[string][]byte) string {
+	t.Helper()
 	dir := t.TempDir()
 	for name, data := range tree {
 		file := filepath.Join(dir, name)

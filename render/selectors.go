@@ -24,27 +24,42 @@ func wide(objects []*unstructured.Unstructured, r *registry.Release, in names) (
 	if workload == nil {
 		return nil, nil
 	}
-	pods := podLabelsOf(workload)
+	label := releaseLabel
+	if in.rollout != "" {
+		label = RolloutLabel
+	}
+	return owner{workload, lookup(objects, "Service", r.Name), in.selector(), label, r.Runtime.Path}.wide(objects)
+}
+
+// owner is whose pods, and Service if there is one, selectors may take in: selector selects them, and one that
+// names the label does not take in anybody else's. file is whose fault it is.
+type owner struct {
+	workload, service *unstructured.Unstructured
+	selector          object
+	label, file       string
+}
+
+func (w owner) wide(objects []*unstructured.Unstructured) (found []narrowing, err error) {
+	pods := podLabelsOf(w.workload)
 	for _, o := range objects {
 		against := k8slabels.Set(pods)
 		if o.GetKind() == "ServiceMonitor" { // it selects Services
-			service := lookup(objects, "Service", r.Name)
-			if service == nil {
+			if w.service == nil {
 				continue
 			}
-			against = service.GetLabels()
+			against = w.service.GetLabels()
 		}
-		n := narrowing{object: o, value: object{"matchLabels": in.selector()}}
+		n := narrowing{object: o, value: object{"matchLabels": w.selector}}
 		if o.GetKind() == "Service" {
-			n.value = in.selector()
+			n.value = w.selector
 		}
-		for at, selector := range selectors(o, o == workload) {
-			if !in.isWide(selector, against) {
+		for at, selector := range selectors(o, o == w.workload) {
+			if !isWide(selector, against, w.label) {
 				continue
 			}
-			if hasPods(o) && o != workload && at == "/spec/selector" {
+			if hasPods(o) && o != w.workload && at == "/spec/selector" {
 				return nil, fmt.Errorf("%s:1: %s %s selects the release's pods as well; give its pods labels of their own",
-					r.Runtime.Path, o.GetKind(), o.GetName())
+					w.file, o.GetKind(), o.GetName())
 			}
 			n.at = append(n.at, at)
 		}
@@ -162,8 +177,8 @@ func nestedSelectors(at string, v any, yield func(string, any) bool) bool {
 	return true
 }
 
-// isWide says whether a selector matches set without naming the release, or in a progressive rollout the revision.
-func (n names) isWide(v any, set k8slabels.Set) bool {
+// isWide says whether a selector matches set without the label that tells the owner.
+func isWide(v any, set k8slabels.Set, label string) bool {
 	m, ok := v.(object)
 	if !ok {
 		return false
@@ -181,11 +196,7 @@ func (n names) isWide(v any, set k8slabels.Set) bool {
 			s.MatchLabels[k] = fmt.Sprint(v)
 		}
 	}
-	narrow := releaseLabel
-	if n.rollout != "" {
-		narrow = RolloutLabel
-	}
-	if _, ok := s.MatchLabels[narrow]; ok {
+	if _, ok := s.MatchLabels[label]; ok {
 		return false
 	}
 	selector, err := metav1.LabelSelectorAsSelector(&s)

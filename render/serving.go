@@ -61,19 +61,14 @@ func (o *overlay) podFields(r *registry.Release, n names, base *server, args []a
 	if len(args) > 0 {
 		container["args"] = append(slices.Clone(base.args), args...)
 	}
-	resources := resourcesOf(r)
-	pod := object{}
-	if claim := claimOf(r); claim != "" {
-		resources["claims"] = []any{object{"name": claim}}
-		pod["resourceClaims"] = []any{object{"name": claim, "resourceClaimTemplateName": n.of(claim)}}
-	}
-	if len(resources) > 0 {
+	if resources := quantities(r.Serving.Resources, r.Accelerator, r.Serving.GPUs); len(resources) > 0 {
 		container["resources"] = resources
 	}
+	pod := object{"containers": []any{container}}
+	claimed(r.Accelerator, r.Serving.GPUs, n, container, pod)
 	if base.probe != nil {
 		container["startupProbe"] = object{"failureThreshold": startupFailures(r, base.probe)}
 	}
-	pod["containers"] = []any{container}
 	return pod
 }
 
@@ -123,18 +118,18 @@ func strategyOf(strategy string) (object, error) {
 	return nil, fmt.Errorf("rollout strategy %q is not known; write inPlace, surge, recreate, blueGreen or canary", strategy)
 }
 
-// resourcesOf asks for CPU without a limit (a throttled server is worse than a busy node), and for memory and
+// quantities asks for CPU without a limit (a throttled server is worse than a busy node), and for memory and
 // GPUs with the limit that Kubernetes wants equal.
-func resourcesOf(r *registry.Release) object {
+func quantities(resources registry.Resources, accelerator *registry.Accelerator, gpus int) object {
 	requests, limits := object{}, object{}
-	for name, quantity := range r.Serving.Resources {
+	for name, quantity := range resources {
 		requests[name] = quantity
 		if name != "cpu" {
 			limits[name] = quantity
 		}
 	}
-	if r.Accelerator != nil && r.Serving.GPUs > 0 && r.Accelerator.Spec.Resource != "" {
-		requests[r.Accelerator.Spec.Resource], limits[r.Accelerator.Spec.Resource] = r.Serving.GPUs, r.Serving.GPUs
+	if accelerator != nil && gpus > 0 && accelerator.Spec.Resource != "" {
+		requests[accelerator.Spec.Resource], limits[accelerator.Spec.Resource] = gpus, gpus
 	}
 	out := object{}
 	if len(requests) > 0 {
@@ -144,26 +139,4 @@ func resourcesOf(r *registry.Release) object {
 		out["limits"] = limits
 	}
 	return out
-}
-
-const claimTemplate = "ResourceClaimTemplate"
-
-// claimOf is the accelerator's claim template for a release that asks for GPUs, "" without one.
-func claimOf(r *registry.Release) string {
-	if r.Accelerator == nil || r.Serving.GPUs == 0 {
-		return ""
-	}
-	return r.Accelerator.Spec.Claim
-}
-
-// claimCount has the claim ask for as many devices as the Serving.
-func claimCount(r *registry.Release) *patch {
-	claim := claimOf(r)
-	if claim == "" {
-		return nil
-	}
-	return &patch{
-		Target: exactly(claimTemplate, claim),
-		Patch:  operations(object{"op": "add", "path": "/spec/spec/devices/requests/0/exactly/count", "value": r.Serving.GPUs}),
-	}
 }

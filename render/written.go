@@ -1,18 +1,21 @@
 package render
 
+import "maps"
+
 // kustomization is what davit writes of a kustomization.yaml.
 type kustomization struct {
-	APIVersion   string            `json:"apiVersion"`
-	Kind         string            `json:"kind"`
-	Resources    []string          `json:"resources,omitempty"`
-	Components   []string          `json:"components,omitempty"`
-	NamePrefix   string            `json:"namePrefix,omitempty"`
-	NameSuffix   string            `json:"nameSuffix,omitempty"`
-	Namespace    string            `json:"namespace,omitempty"`
-	Labels       []labels          `json:"labels,omitempty"`
-	Patches      []patch           `json:"patches,omitempty"`
-	Replacements []replacement     `json:"replacements,omitempty"`
-	SortOptions  map[string]string `json:"sortOptions,omitempty"`
+	APIVersion     string            `json:"apiVersion"`
+	Kind           string            `json:"kind"`
+	Resources      []string          `json:"resources,omitempty"`
+	Components     []string          `json:"components,omitempty"`
+	NamePrefix     string            `json:"namePrefix,omitempty"`
+	NameSuffix     string            `json:"nameSuffix,omitempty"`
+	Namespace      string            `json:"namespace,omitempty"`
+	Labels         []labels          `json:"labels,omitempty"`
+	Patches        []patch           `json:"patches,omitempty"`
+	Configurations []string          `json:"configurations,omitempty"`
+	Replacements   []replacement     `json:"replacements,omitempty"`
+	SortOptions    map[string]string `json:"sortOptions,omitempty"`
 }
 
 type labels struct {
@@ -28,20 +31,15 @@ type patch struct {
 
 // replacement copies a field of one object into another.
 type replacement struct {
-	Source  source              `json:"source"`
-	Targets []replacementTarget `json:"targets"`
+	Source  object   `json:"source"`
+	Targets []object `json:"targets"`
 }
 
-type source struct {
-	Kind      string `json:"kind"`
-	Name      string `json:"name"`
-	FieldPath string `json:"fieldPath"`
-}
-
-type replacementTarget struct {
-	Select     map[string]string `json:"select"`
-	FieldPaths []string          `json:"fieldPaths"`
-	Options    map[string]bool   `json:"options,omitempty"`
+// copied makes a replacement that copies a field to another object's, which need not be there.
+func copied(from object, fieldPath string, to object, path string) replacement {
+	from = maps.Clone(from)
+	from["fieldPath"] = fieldPath
+	return replacement{Source: from, Targets: []object{{"select": to, "fieldPaths": []any{path}, "options": object{"create": true}}}}
 }
 
 func (k kustomization) generated() *kustomization {

@@ -43,21 +43,21 @@ func sources(fsys fs.FS, models *registry.Registry) (faults []registry.Fault) {
 
 var place = regexp.MustCompile(`^([^\s:]+):([0-9]+): (?s:(.*))$`)
 
-// placed is a rendering's error at the place it names, or else at the release.
-func placed(r *registry.Release, err error) registry.Fault {
+// placed is a rendering's error at the place it names, or else in file.
+func placed(file string, err error) registry.Fault {
 	if m := place.FindStringSubmatch(err.Error()); m != nil {
 		if line, convErr := strconv.Atoi(m[2]); convErr == nil {
 			return registry.Fault{Path: m[1], Line: line, Text: m[3]}
 		}
 	}
-	return registry.Fault{Path: r.Path, Line: 1, Text: err.Error()}
+	return registry.Fault{Path: file, Line: 1, Text: err.Error()}
 }
 
 func validateCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "validate",
 		Short: "Check the registry; needs no credentials and fetches nothing",
-		Long: "Reports every fault of the registry with its file and line, and renders every release to be sure.\n" +
+		Long: "Reports every fault of the registry with its file and line, and renders every release and training to be sure.\n" +
 			"Exits 4 when there is a fault.",
 	}
 	format := outputFlag(c, "text", "json", "github")
@@ -74,7 +74,14 @@ func validateCommand(a *app) *cobra.Command {
 		var renderer render.Renderer
 		for _, r := range models.Releases {
 			if _, err := renderer.Release(fsys, r, image.Placeholder(r.Repository())); err != nil {
-				if fault := placed(r, err); !slices.Contains(faults, fault) { // a shared layer's is told once
+				if fault := placed(r.Path, err); !slices.Contains(faults, fault) { // a shared layer's is told once
+					faults = append(faults, fault)
+				}
+			}
+		}
+		for _, t := range slices.SortedFunc(maps.Values(models.Trainings), func(a, b *registry.Training) int { return strings.Compare(a.Path, b.Path) }) {
+			if err := renders(fsys, t); err != nil {
+				if fault := placed(t.Path, err); !slices.Contains(faults, fault) {
 					faults = append(faults, fault)
 				}
 			}
@@ -101,8 +108,12 @@ func validateCommand(a *app) *cobra.Command {
 			return exit(exitInvalid)
 		}
 		if *format == "text" {
-			fmt.Fprintf(out, "valid: %s, %s, %s\n", counted(len(models.Models), "model"),
+			fmt.Fprintf(out, "valid: %s, %s, %s", counted(len(models.Models), "model"),
 				counted(len(models.Environments), "environment"), counted(len(models.Releases), "release"))
+			if n := len(models.Trainings); n > 0 {
+				fmt.Fprintf(out, ", %s", counted(n, "training"))
+			}
+			fmt.Fprintln(out)
 		}
 		return nil
 	}

@@ -1,0 +1,154 @@
+package render_test
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/rogpeppe/go-internal/txtar"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/davit-dev/davit/deploy/devcluster"
+	"github.com/davit-dev/davit/registry"
+	"github.com/davit-dev/davit/render"
+)
+
+const run = "tune-0a1b2c3d"
+
+func tune(t testing.TB, fsys fs.FS) *registry.Training {
+	t.Helper()
+	models, err := registry.Load(fsys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if models.Trainings["iris/tune"] == nil {
+		t.Fatal(models.Faults)
+	}
+	return models.Trainings["iris/tune"]
+}
+
+// baseImage is the model image that a training starts from, if it has a base version.
+func baseImage(t *registry.Training) string {
+	if t.BaseVersion == nil {
+		return ""
+	}
+	return modelImage
+}
+
+// trainings are the archives of testdata/training: files laid over the example, and the objects they give.
+func trainings(t *testing.T, check func(t *testing.T, name string, a *txtar.Archive, fsys fstest.MapFS, want *txtar.File)) {
+	names, err := filepath.Glob("testdata/training/*.txtar")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, name := range names {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			a, err := txtar.ParseFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			over, want := split(t, a)
+			check(t, name, a, iris(t, over), want)
+		})
+	}
+}
+
+func TestTraining(t *testing.T) {
+	trainings(t, func(t *testing.T, name string, a *txtar.Archive, fsys fstest.MapFS, want *txtar.File) {
+		spec := tune(t, fsys)
+		got, err := render.Training(fsys, spec, run, baseImage(spec))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range got.Objects {
+			o.DeepCopy() // panics at a number of a type that no Unstructured may hold
+		}
+		if *update {
+			want.Data = got.YAML
+			if err := os.WriteFile(name, txtar.Format(a), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		} else if string(got.YAML) != string(want.Data) {
+			t.Errorf("got:\n%s\nwant:\n%s", got.YAML, want.Data)
+		}
+	})
+}
+
+// TestTrainingOverlayGivesTheSameBytes builds each case's written tree by the real kubectl.
+func TestTrainingOverlayGivesTheSameBytes(t *testing.T) {
+	binaries, err := devcluster.Build(t.Context(), os.Stderr, devcluster.PartControlPlane)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trainings(t, func(t *testing.T, _ string, _ *txtar.Archive, fsys fstest.MapFS, want *txtar.File) {
+		spec := tune(t, fsys)
+		tree, err := render.TrainingOverlay(fsys, spec, run, baseImage(spec))
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := laid(t, tree)
+		out, err := exec.Command(binaries["kubectl"], "kustomize", filepath.Join(dir, "training", run)).Output()
+		if err != nil || !bytes.Equal(out, want.Data) {
+			t.Errorf("kubectl (%v):\n%s\nin memory:\n%s", err, out, want.Data)
+		}
+	})
+}
+
+// TestTrainingIsAccepted asks a real API server, with Pod Security at its strictest. It has no JobSets, so it is
+// asked for the Job that is in one.
+func TestTrainingIsAccepted(t *testing.T) {
+	cluster, err := devcluster.Start(t.Context(), devcluster.Config{Log: os.Stderr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cluster.Stop() })
+	kubectl := func(in []byte, args ...string) string {
+		t.Helper()
+		cmd := exec.Command(cluster.Bin("kubectl"), append([]string{"--kubeconfig", cluster.Kubeconfig}, args...)...)
+		cmd.Stdin = bytes.NewReader(in)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return string(out)
+	}
+	kubectl(nil, "create", "namespace", "training")
+	kubectl(nil, "label", "namespace", "training", "pod-security.kubernetes.io/enforce=restricted", "pod-security.kubernetes.io/warn=restricted")
+	trainings(t, func(t *testing.T, _ string, _ *txtar.Archive, fsys fstest.MapFS, _ *txtar.File) {
+		spec := tune(t, fsys)
+		out, err := render.Training(fsys, spec, run, baseImage(spec))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range out.Objects {
+			data, err := inside(t, o).MarshalJSON()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if said := kubectl(data, "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-"); strings.Contains(said, "Warning") {
+				t.Error(said)
+			}
+		}
+	})
+}
+
+// inside is the Job in a JobSet; any other object is itself.
+func inside(t *testing.T, o *unstructured.Unstructured) *unstructured.Unstructured {
+	t.Helper()
+	if o.GetKind() != "JobSet" {
+		return o
+	}
+	jobs, _, err := unstructured.NestedSlice(o.Object, "spec", "replicatedJobs")
+	if err != nil || len(jobs) != 1 {
+		t.Fatal(jobs, err)
+	}
+	job := jobs[0].(map[string]any)["template"].(map[string]any)
+	job["apiVersion"], job["kind"] = "batch/v1", "Job"
+	job["metadata"] = map[string]any{"name": o.GetName(), "namespace": o.GetNamespace()}
+	return &unstructured.Unstructured{Object: job}
+}
