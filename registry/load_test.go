@@ -160,7 +160,7 @@ func TestInputKeyFollowsWhatRenderingOpens(t *testing.T) {
 	}
 	sound := func() fstest.MapFS {
 		fsys := base(t)
-		serving := string(fsys["releases/iris/serving.yaml"].Data) + "  accelerator: gpu\n"
+		serving := string(fsys["releases/iris/serving.yaml"].Data) + "  accelerator: gpu\n  gpus: 1\n"
 		fsys["releases/iris/serving.yaml"] = &fstest.MapFile{Data: []byte(serving)}
 		return fsys
 	}

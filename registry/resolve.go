@@ -134,6 +134,9 @@ func (c *check) accelerator(s *ServingSpec) *Accelerator {
 		c.fault([]string{"accelerator"}, "accelerator %q does not exist%s", s.Accelerator, nearest(s.Accelerator, c.hint(c.n.hints.accelerators)))
 		return nil
 	}
+	if s.GPUs == 0 {
+		c.fault([]string{"accelerator"}, "accelerator %s without gpus; write how many, or remove it", s.Accelerator)
+	}
 	c.bad = c.bad || units[0].value == nil
 	return units[0].value
 }
