@@ -1,0 +1,51 @@
+package capacity
+
+import (
+	"cmp"
+	"context"
+	"slices"
+)
+
+// Row is one accelerator: what releases ask for, and what the cluster has on the nodes they name.
+type Row struct {
+	Accelerator
+	AskedNow   int64 `json:"askedNow"`
+	AskedAfter int64 `json:"askedAfter"`
+	Has        int64 `json:"has"`
+	// Free is what nobody holds now, on nodes that would take the pods.
+	Free int64 `json:"free"`
+}
+
+// Table counts the accelerators that releases ask for, before a change and after it.
+func Table(ctx context.Context, s *State, before, after []Release) ([]Row, error) {
+	rows := map[Accelerator]*Row{}
+	asks := map[Accelerator]ask{}
+	asking := map[Accelerator][]*Pods{}
+	add := func(releases []Release, number func(*Row) *int64) {
+		for _, r := range releases {
+			for i := range r.Pods {
+				p := &r.Pods[i]
+				for _, a := range p.asks() {
+					if rows[a.Accelerator] == nil {
+						rows[a.Accelerator] = &Row{Accelerator: a.Accelerator}
+					}
+					*number(rows[a.Accelerator]) += a.n * int64(p.Count)
+					asks[a.Accelerator], asking[a.Accelerator] = a, append(asking[a.Accelerator], p)
+				}
+			}
+		}
+	}
+	add(before, func(r *Row) *int64 { return &r.AskedNow })
+	add(after, func(r *Row) *int64 { return &r.AskedAfter })
+	out := make([]Row, 0, len(rows))
+	now := newRoom(s)
+	for key, row := range rows {
+		var err error
+		if row.Has, row.Free, err = now.count(ctx, asks[key], asking[key]); err != nil && ctx.Err() != nil {
+			return nil, err
+		} // what else is wrong with a claim, its pods wait for, and Fit tells
+		out = append(out, *row)
+	}
+	slices.SortFunc(out, func(a, b Row) int { return cmp.Compare(a.String(), b.String()) })
+	return out, nil
+}
