@@ -14,9 +14,9 @@ import (
 
 // arrows says what each package may import of davit's own; what is not listed may import nothing of it.
 var arrows = map[string][]string{
-	"cmd/davit":                        {"reconciler", "reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/image", "render", "render/catalog", "gitops"},
+	"cmd/davit":                        {"reconciler", "reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/image", "render", "render/catalog", "gitops", "reconciler/cluster/capacity"},
 	"reconciler":                       {"reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/image", "render", "gitops"},
-	"reconciler/cluster":               {"reconciler/v1alpha1", "deploy/crds"},
+	"reconciler/cluster":               {"reconciler/cluster/capacity", "reconciler/v1alpha1", "deploy/crds"},
 	"registry/image":                   {"registry"},
 	"render":                           {"registry"},
 	"render/catalog":                   {"registry"},

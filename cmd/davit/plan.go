@@ -30,10 +30,17 @@ func planCommand(a *app) *cobra.Command {
 		Use:   "plan [ENV[/RELEASE]]",
 		Short: "Show what the worktree, or --rev, changes against a base revision",
 		Long: "Compares releases and their rendered objects with those of a base revision. Needs no credentials and\n" +
-			"fetches nothing: model images stand as a placeholder digest. Exits 3 when there are changes.",
+			"fetches nothing: model images stand as a placeholder digest. Exits 3 when there are changes.\n\n" +
+			"With --server the cluster of the kubeconfig's context is asked: whether it has the devices, nodes and room\n" +
+			"that the releases ask for, which of their pods would wait, and whether it serves what the environments\n" +
+			"declare; exits 1 when it does not. All selected environments are held against that one cluster, so name\n" +
+			"one where each has its own: davit plan production --server --context production.\n" +
+			"Places are found for the largest pods first, each on the first node with room. Priorities, quotas, queues,\n" +
+			"volumes, affinity between pods and spread over zones are not looked at.",
 		Args: cobra.MaximumNArgs(1),
 	}
 	base := c.Flags().String("base", "HEAD", "the revision to compare with")
+	server := c.Flags().Bool("server", false, "ask the cluster whether it has what the releases ask for")
 	format := outputFlag(c, "text", "json")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx := cmd.Context()
@@ -57,6 +64,9 @@ func planCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if *server {
+			return a.planServer(cmd, *format, changes, func() ([]environmentCapacity, error) { return a.capacity(ctx, before, after, match) })
+		}
 		if *format == "json" {
 			err = printData(cmd.OutOrStdout(), "json", changes, nil, nil)
 		} else {
@@ -72,14 +82,8 @@ func planCommand(a *app) *cobra.Command {
 
 func compare(before, after *registry.Registry, match func(registry.Key) bool) ([]planned, error) {
 	changes := []planned{}
-	var keys []registry.Key
-	for _, r := range slices.Concat(before.Releases, after.Releases) {
-		keys = append(keys, r.Key())
-	}
-	keys = append(keys, after.BrokenKeys()...)
 	var renderer render.Renderer
-	slices.SortFunc(keys, func(a, b registry.Key) int { return strings.Compare(a.String(), b.String()) })
-	for _, key := range slices.Compact(keys) {
+	for _, key := range bothKeys(before, after) {
 		if !match(key) {
 			continue
 		}
@@ -122,6 +126,17 @@ func compare(before, after *registry.Registry, match func(registry.Key) bool) ([
 		changes = append(changes, p)
 	}
 	return changes, nil
+}
+
+// bothKeys are those of the releases of both, broken ones included, ordered.
+func bothKeys(before, after *registry.Registry) []registry.Key {
+	var keys []registry.Key
+	for _, r := range slices.Concat(before.Releases, after.Releases) {
+		keys = append(keys, r.Key())
+	}
+	keys = append(keys, after.BrokenKeys()...)
+	slices.SortFunc(keys, func(a, b registry.Key) int { return strings.Compare(a.String(), b.String()) })
+	return slices.Compact(keys)
 }
 
 // same says that nothing a release is rendered from changed; a file that can't be read is for its rendering to tell.

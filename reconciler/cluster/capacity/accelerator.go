@@ -45,7 +45,7 @@ type ask struct {
 // asks lists what one of the pods wants. Of a request with alternatives the first counts; one for all devices of a
 // node counts none.
 func (p *Pods) asks() (all []ask) {
-	nodes := nodesText(&p.spec)
+	nodes := nodesText(&p.template.Spec)
 	for _, name := range p.Needs.names() {
 		if isDevice(name) && p.Needs[name] > 0 {
 			all = append(all, ask{Accelerator: Accelerator{Resource: string(name), Nodes: nodes}, n: p.Needs[name]})

@@ -26,8 +26,8 @@ type Pods struct {
 	// Unknown names the device claims of which nothing is known, since they are not rendered beside.
 	Unknown []string
 
-	spec  corev1.PodSpec      // says where they may run
-	surge func(count int) int // nil when old ones always go first
+	template corev1.PodTemplateSpec
+	surge    func(count int) int // nil when old ones always go first
 }
 
 // Surge is how many run beside all the old ones while a new revision rolls out.
@@ -151,7 +151,7 @@ func decode[T any](o *unstructured.Unstructured) (*T, error) {
 
 // complete adds what stands beside a set: its autoscaler and the templates of its claims.
 func (d *demand) complete(o *unstructured.Unstructured, s set) Pods {
-	p := Pods{Object: o.GetKind() + " " + o.GetName(), Count: s.count, Needs: needs(&s.template.Spec), spec: s.template.Spec, surge: s.surge}
+	p := Pods{Object: o.GetKind() + " " + o.GetName(), Count: s.count, Needs: needs(&s.template.Spec), template: s.template, surge: s.surge}
 	if s.part != "" {
 		p.Object += " (" + s.part + ")"
 	}

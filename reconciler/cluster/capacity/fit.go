@@ -5,6 +5,8 @@ import (
 	"context"
 	"maps"
 	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
 )
 
 // Release is what one release asks for.
@@ -20,6 +22,26 @@ type Release struct {
 	Rolls bool
 	// Whole says that another whole set of pods runs beside the old one until it has taken over.
 	Whole bool
+}
+
+// Replace says how the pods of before make way for those of after: whether any is replaced, and whether the old ones
+// stay until all the new ones are healthy, since other objects make these.
+func Replace(before, after []Pods) (rolls, whole bool) {
+	old := map[string]*Pods{}
+	for i := range before {
+		old[before[i].Object] = &before[i]
+	}
+	for i := range after {
+		p := &after[i]
+		was := old[p.Object]
+		delete(old, p.Object)
+		if was == nil {
+			rolls, whole = true, true
+		} else if !equality.Semantic.DeepEqual(was.template, p.template) || !equality.Semantic.DeepEqual(was.Claims, p.Claims) {
+			rolls = true
+		}
+	}
+	return rolls || len(old) > 0, whole || len(old) > 0
 }
 
 // Fit finds places for the pods of releases and tells which of them would wait. A pod that needs no more than the

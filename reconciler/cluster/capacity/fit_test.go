@@ -290,3 +290,27 @@ nvidia.com/gpu, gpu=h100: 1 12 16 5`
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
 	}
 }
+
+func TestReplace(t *testing.T) {
+	at := func(name, product string, n int) []Pods {
+		return podsIn(t, strings.Replace(served(n, gpus(product, 1)), "name: llama", "name: "+name, 1))
+	}
+	for name, c := range map[string]struct {
+		after        []Pods
+		rolls, whole bool
+	}{
+		"the same":         {at("llama", "h100", 1), false, false},
+		"more of them":     {at("llama", "h100", 5), false, false},
+		"another template": {at("llama", "b200", 1), true, false},
+		"another object":   {at("other", "h100", 1), true, true},
+		"none":             {nil, true, true},
+		"one beside":       {append(at("llama", "h100", 1), at("other", "h100", 1)...), true, true},
+	} {
+		if rolls, whole := Replace(at("llama", "h100", 1), c.after); rolls != c.rolls || whole != c.whole {
+			t.Errorf("%s: %v %v, want %v %v", name, rolls, whole, c.rolls, c.whole)
+		}
+	}
+	if rolls, _ := Replace(podsIn(t, claimed(1, 1, "h100")), podsIn(t, claimed(1, 2, "h100"))); !rolls {
+		t.Error("another claim, and nothing rolls")
+	}
+}

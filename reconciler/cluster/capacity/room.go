@@ -82,10 +82,10 @@ const (
 // bars says why a pod may not run on a node; "" when it may.
 func (r *room) bars(p *Pods, n *Node) string {
 	node := n.Object
-	if p.spec.NodeName != "" && p.spec.NodeName != node.Name {
+	if p.template.Spec.NodeName != "" && p.template.Spec.NodeName != node.Name {
 		return barSelector
 	}
-	if ok, err := nodeaffinity.GetRequiredNodeAffinity(&corev1.Pod{Spec: p.spec}).Match(node); !ok || err != nil {
+	if ok, err := nodeaffinity.GetRequiredNodeAffinity(&corev1.Pod{Spec: p.template.Spec}).Match(node); !ok || err != nil {
 		return barSelector
 	}
 	if !ready(node) {
@@ -94,7 +94,7 @@ func (r *room) bars(p *Pods, n *Node) string {
 	if node.Spec.Unschedulable {
 		return barCordoned
 	}
-	taint, yes := schedulinghelper.FindMatchingUntoleratedTaint(klog.Background(), node.Spec.Taints, p.spec.Tolerations, func(t *corev1.Taint) bool {
+	taint, yes := schedulinghelper.FindMatchingUntoleratedTaint(klog.Background(), node.Spec.Taints, p.template.Spec.Tolerations, func(t *corev1.Taint) bool {
 		return t.Effect == corev1.TaintEffectNoSchedule || t.Effect == corev1.TaintEffectNoExecute
 	}, true)
 	if yes {

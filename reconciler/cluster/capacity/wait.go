@@ -77,7 +77,7 @@ func (p *Pods) wants() string {
 	if len(with) > 0 {
 		out += " with " + strings.Join(with, " and ")
 	}
-	if where := nodesText(&p.spec); where != "" {
+	if where := nodesText(&p.template.Spec); where != "" {
 		out += " on nodes with " + where
 	}
 	return out
