@@ -52,14 +52,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("REGISTRY", host)
 			env.Setenv("SLOW", slow.URL)
 			env.Setenv("STALLED", strings.TrimPrefix(stalled.URL, "http://"))
-			env.Setenv("HOME", env.WorkDir)
-			env.Setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-			for _, who := range []string{"AUTHOR", "COMMITTER"} {
-				env.Setenv("GIT_"+who+"_NAME", "Ada")
-				env.Setenv("GIT_"+who+"_EMAIL", "ada@example.com")
-				env.Setenv("GIT_"+who+"_DATE", "2026-01-02T03:04:05Z")
-			}
-			return os.CopyFS(env.WorkDir+"/models", os.DirFS("../../examples/iris/registry"))
+			return setup(env)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"replace": replace, "exitcode": exitCode, "untagged": untagged, "push": push,
@@ -76,6 +69,18 @@ func waitFor(done <-chan struct{}) func(ts *testscript.TestScript, _ bool, _ []s
 			ts.Fatalf("nobody reads")
 		}
 	}
+}
+
+// setup is what all scripts have.
+func setup(env *testscript.Env) error {
+	env.Setenv("HOME", env.WorkDir)
+	env.Setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+	for _, who := range []string{"AUTHOR", "COMMITTER"} {
+		env.Setenv("GIT_"+who+"_NAME", "Ada")
+		env.Setenv("GIT_"+who+"_EMAIL", "ada@example.com")
+		env.Setenv("GIT_"+who+"_DATE", "2026-01-02T03:04:05Z")
+	}
+	return os.CopyFS(env.WorkDir+"/models", os.DirFS("../../examples/iris/registry"))
 }
 
 // untagged REPOSITORY wants no tag there.

@@ -1,6 +1,7 @@
 package capacity
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,17 +23,14 @@ type Accelerator struct {
 }
 
 func (a Accelerator) String() string {
-	parts := []string{a.Resource}
-	if a.DeviceClass != "" {
-		parts[0] = a.DeviceClass
-	}
+	text := cmp.Or(a.Resource, a.DeviceClass)
 	if a.Selector != "" {
-		parts = append(parts, a.Selector)
+		text += " with " + a.Selector
 	}
 	if a.Nodes != "" {
-		parts = append(parts, a.Nodes)
+		text += " on " + a.Nodes
 	}
-	return strings.Join(parts, ", ")
+	return text
 }
 
 // ask is how many of an accelerator one pod wants.

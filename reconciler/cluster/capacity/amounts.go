@@ -60,6 +60,16 @@ func (a Amounts) Add(b Amounts, n int64) {
 	}
 }
 
+// cover says that all of b is in a.
+func (a Amounts) cover(b Amounts) bool {
+	for name, v := range b {
+		if v > a[name] {
+			return false
+		}
+	}
+	return true
+}
+
 // lacks names what of b is not in a, devices first.
 func (a Amounts) lacks(b Amounts) (names []corev1.ResourceName) {
 	for _, name := range b.names() {
@@ -80,6 +90,16 @@ func (a Amounts) names() []corev1.ResourceName {
 		}
 		return strings.Compare(string(x), string(y))
 	})
+}
+
+// sameDevices leaves out what admission may add to a pod.
+func sameDevices(a, b Amounts) bool {
+	for _, name := range slices.Concat(a.names(), b.names()) {
+		if isDevice(name) && a[name] != b[name] {
+			return false
+		}
+	}
+	return true
 }
 
 // isDevice says whether a resource is one that a device plugin counts.

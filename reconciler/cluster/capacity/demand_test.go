@@ -58,7 +58,7 @@ func line(p Pods) string {
 
 const template = `{metadata: {labels: {davit.dev/release: llama}}, spec: {nodeSelector: {nvidia.com/gpu.product: H100}, containers: [{name: server, resources: {limits: {nvidia.com/gpu: 8, memory: 64Gi}, requests: {cpu: 500m}}}]}}`
 
-const one = "; 8 × nvidia.com/gpu, nvidia.com/gpu.product=H100; cpu 500m; memory 64Gi"
+const one = "; 8 × nvidia.com/gpu on nvidia.com/gpu.product=H100; cpu 500m; memory 64Gi"
 
 func TestDemand(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
@@ -141,7 +141,7 @@ spec:
     nodeSelector: {nvidia.com/gpu.product: H100}
     model: {modelFormat: {name: huggingface}, storageUri: "oci://a", resources: {limits: {nvidia.com/gpu: "2"}}}
   transformer: {minReplicas: 4, containers: [{name: a, resources: {requests: {cpu: "1"}}}]}`,
-			"InferenceService llama (predictor): 2; 2 × nvidia.com/gpu, nvidia.com/gpu.product=H100\nInferenceService llama (transformer): 4; cpu 1"},
+			"InferenceService llama (predictor): 2; 2 × nvidia.com/gpu on nvidia.com/gpu.product=H100\nInferenceService llama (transformer): 4; cpu 1"},
 		"device claims": {`apiVersion: resource.k8s.io/v1
 kind: ResourceClaimTemplate
 metadata: {name: llama-gpu}
@@ -164,7 +164,7 @@ spec:
     spec:
       resourceClaims: [{name: gpu, resourceClaimTemplateName: llama-gpu}, {name: nic, resourceClaimName: nic}]
       containers: [{name: server, resources: {claims: [{name: gpu}]}}]`,
-			"StatefulSet llama: 2; 2 × gpu.nvidia.com, device.attributes['gpu.nvidia.com'].productName == 'H100'; unknown nic"},
+			"StatefulSet llama: 2; 2 × gpu.nvidia.com with device.attributes['gpu.nvidia.com'].productName == 'H100'; unknown nic"},
 		"node affinity, and the larger of init containers and containers": {`apiVersion: apps/v1
 kind: StatefulSet
 metadata: {name: llama}
@@ -174,7 +174,7 @@ spec:
       affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: gpu, operator: In, values: [a, b]}, {key: old, operator: DoesNotExist}]}]}}}
       initContainers: [{name: load, resources: {requests: {memory: 8Gi, cpu: "1"}}}]
       containers: [{name: server, resources: {requests: {memory: 4Gi}, limits: {amd.com/gpu: 1}}}, {name: sidecar, resources: {requests: {memory: 1Gi}}}]`,
-			"StatefulSet llama: 1; 1 × amd.com/gpu, gpu in (a,b),!old; cpu 1; memory 8Gi"},
+			"StatefulSet llama: 1; 1 × amd.com/gpu on gpu in (a,b),!old; cpu 1; memory 8Gi"},
 		"what makes no pods": {"apiVersion: v1\nkind: Service\nmetadata: {name: llama}", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,7 +3,6 @@ package capacity
 import (
 	"cmp"
 	"context"
-	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -127,7 +126,14 @@ func fit(ctx context.Context, s *State, releases []*planned, rolling bool) ([]Wa
 		all = append(all, sets...)
 		switch {
 		case !p.Rolls:
-			keep(p, sets)
+			for _, old := range p.running {
+				if pl := like(old, sets); pl != nil && !sameDevices(pl.pods.Needs, old.Needs) {
+					r.release(old) // it is of a revision that the cluster has yet to leave
+					swaps = append(swaps, swap{old, sets})
+				} else if pl != nil {
+					pl.left--
+				}
+			}
 		case rolling && p.more() > 0: // the old ones stay for now
 		default:
 			for _, old := range p.running {
@@ -166,20 +172,11 @@ func (p *planned) places(rolling bool) (all []*places) {
 	return all
 }
 
-// keep takes off what runs already.
-func keep(p *planned, sets []*places) {
-	for _, old := range p.running {
-		if pl := like(old, sets); pl != nil {
-			pl.left--
-		}
-	}
-}
-
-// like is the set that a pod belongs to: one with the same needs, or else any that lacks pods.
+// like is the set that a pod belongs to: one with the same devices, or else any that lacks pods.
 func like(old Running, sets []*places) *places {
 	var best *places
 	for _, pl := range sets {
-		if pl.left > 0 && (best == nil || maps.Equal(pl.pods.Needs, old.Needs) && !maps.Equal(best.pods.Needs, old.Needs)) {
+		if pl.left > 0 && (best == nil || sameDevices(pl.pods.Needs, old.Needs) && !sameDevices(best.pods.Needs, old.Needs)) {
 			best = pl
 		}
 	}
@@ -198,7 +195,7 @@ func (r *room) swap(ctx context.Context, swaps []swap) error {
 	for _, grows := range []bool{false, true} {
 		for _, w := range swaps {
 			n, pl := r.nodes[w.old.Node], like(w.old, w.sets)
-			if n == nil || pl == nil || grows == (len(w.old.Needs.lacks(pl.pods.Needs)) == 0) {
+			if n == nil || pl == nil || grows == w.old.Needs.cover(pl.pods.Needs) {
 				continue
 			}
 			ok, err := r.place(ctx, pl.pods, n)

@@ -105,6 +105,11 @@ func TestFit(t *testing.T) {
 		wantWaits(t, s, []Release{release(t, "llama", served(2, gpus("h100", 8)))},
 			"production/llama: 1 of 2 pods would wait: 8 × nvidia.com/gpu each on nodes with gpu=h100; none of 16 on 2 nodes is free")
 	})
+	t.Run("what runs is of a revision before", func(t *testing.T) {
+		s := two()
+		s.Running = append(runs("llama", "a", 1, 1), runs("other", "b", 1, 8)...)
+		wantWaits(t, s, []Release{release(t, "llama", served(1, gpus("h100", 8)))})
+	})
 	t.Run("one that grows takes nobody's place", func(t *testing.T) {
 		s := &State{Nodes: []*Node{node(t, "a", "h100", 8, "")}, Running: append(runs("a-grows", "a", 1, 4), runs("stays", "a", 1, 4)...)}
 		wantWaits(t, s, []Release{rolls(release(t, "a-grows", served(1, gpus("h100", 8)))), rolls(release(t, "stays", served(1, gpus("h100", 4))))},
@@ -283,9 +288,9 @@ func TestTable(t *testing.T) {
 		got = append(got, fmt.Sprintf("%.40s: %d %d %d %d", r, r.AskedNow, r.AskedAfter, r.Has, r.Free))
 	}
 	want := `example.com/gpu: 0 3 8 7
-gpu.example.com, device.attributes['gpu.: 0 6 8 7
+gpu.example.com with device.attributes[': 0 6 8 7
 nvidia.com/gpu: 0 1 20 9
-nvidia.com/gpu, gpu=h100: 1 12 16 5`
+nvidia.com/gpu on gpu=h100: 1 12 16 5`
 	if strings.Join(got, "\n") != want {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
 	}

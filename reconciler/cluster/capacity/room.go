@@ -57,11 +57,8 @@ func (r *room) release(p Running) {
 
 // place puts one pod on a node, if it fits there.
 func (r *room) place(ctx context.Context, p *Pods, n *Node) (bool, error) {
-	if r.bars(p, n) != "" {
-		return false, nil
-	}
 	free := r.free[n.Object.Name]
-	if len(free.lacks(p.Needs)) > 0 {
+	if !free.cover(p.Needs) || r.bars(p, n) != "" { // the cheaper question first
 		return false, nil
 	}
 	if ok, err := r.devices.place(ctx, p.Claims, n.Object); !ok || err != nil {

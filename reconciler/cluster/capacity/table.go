@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
 )
 
 // Row is one accelerator: what releases ask for, and what the cluster has on the nodes they name.
@@ -30,7 +32,11 @@ func Table(ctx context.Context, s *State, before, after []Release) ([]Row, error
 						rows[a.Accelerator] = &Row{Accelerator: a.Accelerator}
 					}
 					*number(rows[a.Accelerator]) += a.n * int64(p.Count)
-					asks[a.Accelerator], asking[a.Accelerator] = a, append(asking[a.Accelerator], p)
+					asks[a.Accelerator] = a
+					// The name has what they want of nodes; what they tolerate may differ.
+					if !slices.ContainsFunc(asking[a.Accelerator], p.toleratesTheSame) {
+						asking[a.Accelerator] = append(asking[a.Accelerator], p)
+					}
 				}
 			}
 		}
@@ -48,4 +54,8 @@ func Table(ctx context.Context, s *State, before, after []Release) ([]Row, error
 	}
 	slices.SortFunc(out, func(a, b Row) int { return cmp.Compare(a.String(), b.String()) })
 	return out, nil
+}
+
+func (p *Pods) toleratesTheSame(o *Pods) bool {
+	return equality.Semantic.DeepEqual(p.template.Spec.Tolerations, o.template.Spec.Tolerations)
 }
