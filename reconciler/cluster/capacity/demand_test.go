@@ -165,6 +165,21 @@ spec:
       resourceClaims: [{name: gpu, resourceClaimTemplateName: llama-gpu}, {name: nic, resourceClaimName: nic}]
       containers: [{name: server, resources: {claims: [{name: gpu}]}}]`,
 			"StatefulSet llama: 2; 2 × gpu.nvidia.com with device.attributes['gpu.nvidia.com'].productName == 'H100'; unknown nic"},
+		"a claim for one device, and for all there are": {`apiVersion: resource.k8s.io/v1
+kind: ResourceClaimTemplate
+metadata: {name: llama-gpu}
+spec: {spec: {devices: {requests: [{name: gpu, firstAvailable: [{name: large, deviceClassName: large}, {name: small, deviceClassName: small, count: 2}]}, {name: nics, exactly: {deviceClassName: nic, allocationMode: All}}, {name: one, exactly: {deviceClassName: one}}]}}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: llama}
+spec: {template: {spec: {resourceClaims: [{name: gpu, resourceClaimTemplateName: llama-gpu}], containers: [{name: server}]}}}`,
+			"StatefulSet llama: 1; 1 × large; 1 × one"},
+		"no more surge than there are pods": {`apiVersion: apps/v1
+kind: Deployment
+metadata: {name: llama}
+spec: {replicas: 2, strategy: {rollingUpdate: {maxSurge: 3, maxUnavailable: 0}}, template: ` + template + `}`,
+			"Deployment llama: 2 (+2)" + one},
 		"node affinity, and the larger of init containers and containers": {`apiVersion: apps/v1
 kind: StatefulSet
 metadata: {name: llama}

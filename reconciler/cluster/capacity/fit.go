@@ -145,7 +145,7 @@ func fit(ctx context.Context, s *State, releases []*planned, rolling bool) ([]Wa
 	if err := r.swap(ctx, swaps); err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(all, func(a, b *places) int { return largest(a.pods, b.pods) })
+	slices.SortStableFunc(all, func(a, b *places) int { return cmp.Or(surgeLast(a, b), largest(a.pods, b.pods)) })
 	var waits []Wait
 	for _, pl := range all {
 		err := r.fill(ctx, pl)
@@ -225,6 +225,17 @@ func (r *room) fill(ctx context.Context, pl *places) error {
 		}
 	}
 	return nil
+}
+
+// surgeLast has pods that surge come after all others: what takes their room may keep it for good.
+func surgeLast(a, b *places) int {
+	switch {
+	case a.surge == b.surge:
+		return 0
+	case a.surge:
+		return 1
+	}
+	return -1
 }
 
 // largest orders pods by the devices they want, then by memory and cpu.

@@ -84,7 +84,7 @@ func TestFit(t *testing.T) {
 			"production/llama: 1 of 1 pod would wait: 8 × nvidia.com/gpu each on nodes with gpu=h100; 10 of 16 free on 2 nodes, at most 6 on one")
 	})
 	t.Run("the largest first", func(t *testing.T) {
-		s := &State{Nodes: []*Node{node(t, "a", "h100", 4, ""), node(t, "b", "h100", 8, "")}}
+		s := &State{Nodes: []*Node{node(t, "a", "h100", 8, ""), node(t, "b", "h100", 4, "")}}
 		wantWaits(t, s, []Release{release(t, "a-small", served(2, gpus("h100", 2))), release(t, "z-large", served(1, gpus("h100", 8)))})
 	})
 	t.Run("pods of others count", func(t *testing.T) {
@@ -104,6 +104,25 @@ func TestFit(t *testing.T) {
 		s.Running = append(runs("llama", "a", 1, 8), runs("other", "b", 1, 8)...)
 		wantWaits(t, s, []Release{release(t, "llama", served(2, gpus("h100", 8)))},
 			"production/llama: 1 of 2 pods would wait: 8 × nvidia.com/gpu each on nodes with gpu=h100; none of 16 on 2 nodes is free")
+	})
+	t.Run("no more than the autoscaler may", func(t *testing.T) {
+		s := two()
+		s.Running = append(runs("llama", "a", 2, 4), runs("llama", "b", 2, 4)...)
+		text := served(1, gpus("h100", 4)) + "\n---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: llama}\n" +
+			"spec: {scaleTargetRef: {kind: StatefulSet, name: llama}, minReplicas: 1, maxReplicas: 3}"
+		wantWaits(t, s, []Release{rolls(release(t, "llama", text)), release(t, "new", served(1, gpus("h100", 4)))})
+	})
+	t.Run("a node takes so many pods", func(t *testing.T) {
+		s := two()
+		s.Nodes[0].Has["pods"], s.Nodes[1].Has["pods"] = 1, 1
+		wantWaits(t, s, []Release{release(t, "llama", served(3, gpus("h100", 1)))},
+			"production/llama: 1 of 3 pods would wait: 1 × nvidia.com/gpu each on nodes with gpu=h100; at most 0 of pods is free on one node")
+	})
+	t.Run("what admission changed of a pod does not replace it", func(t *testing.T) {
+		s := two()
+		s.Nodes[0].Used, s.Nodes[1].Used = Amounts{"cpu": 20_000}, Amounts{"cpu": 20_000}
+		s.Running = runs("llama", "a", 1, 8)
+		wantWaits(t, s, []Release{release(t, "llama", served(1, `{nodeSelector: {gpu: h100}, containers: [{name: a, resources: {limits: {nvidia.com/gpu: 8}, requests: {cpu: 20}}}]}`))})
 	})
 	t.Run("what runs is of a revision before", func(t *testing.T) {
 		s := two()
@@ -156,6 +175,13 @@ func TestRolling(t *testing.T) {
 
 	s.Running = runs("llama", "a", 2, 1)
 	wantWaits(t, s, []Release{r})
+	// What is new may take the room for good, and the old ones keep theirs for the time of the rollout only.
+	wantWaits(t, s, []Release{r, release(t, "new", served(1, gpus("h100", 8))), release(t, "small", served(6, gpus("h100", 1)))},
+		"production/llama: 1 of 1 pod more would wait while the old ones run: 1 × nvidia.com/gpu each on nodes with gpu=h100; none of 16 on 2 nodes is free")
+	s.Running = runs("llama", "a", 2, 4)
+	wantWaits(t, s, []Release{r, release(t, "new", served(1, gpus("h100", 8))), release(t, "small", served(6, gpus("h100", 1)))},
+		"production/llama: 1 of 1 pod more would wait while the old ones run: 1 × nvidia.com/gpu each on nodes with gpu=h100; none of 16 on 2 nodes is free")
+	s.Running = runs("llama", "a", 2, 1)
 	whole := release(t, "llama", served(2, gpus("h100", 7)))
 	whole.Rolls, whole.Whole = true, true
 	s.Nodes[1].Used = Amounts{"nvidia.com/gpu": 1}
@@ -181,6 +207,8 @@ func TestWhy(t *testing.T) {
 	wantWaits(t, s, []Release{release(t, "llama", served(3, `{tolerations: [{key: nvidia.com/gpu, operator: Exists}], nodeSelector: {gpu: h100},
 		containers: [{name: a, resources: {limits: {nvidia.com/gpu: 4}, requests: {cpu: 20}}}]}`))},
 		"production/llama: 1 of 3 pods would wait: 4 × nvidia.com/gpu each on nodes with gpu=h100; at most 12 of cpu is free on one node; 1 node is cordoned; 1 node is not ready")
+	wantWaits(t, s, []Release{release(t, "llama", served(1, `{nodeSelector: {gpu: a100}, containers: [{name: a, resources: {limits: {nvidia.com/gpu: 9}, requests: {memory: 300Gi}}}]}`))},
+		"production/llama: 1 of 1 pod would wait: 9 × nvidia.com/gpu each on nodes with gpu=a100; 16 of 16 free on 2 nodes, at most 8 on one")
 	wantWaits(t, s, []Release{release(t, "llama", served(1, gpus("b200", 8)))},
 		"production/llama: 1 of 1 pod would wait: 8 × nvidia.com/gpu each on nodes with gpu=b200; there is no such node among the cluster's 6")
 	wantWaits(t, s, []Release{release(t, "llama", served(1, `{nodeSelector: {gpu: a100}, containers: [{name: a, resources: {limits: {amd.com/gpu: 1}}}]}`))},
@@ -269,7 +297,7 @@ func TestDevices(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	s := withDevices(t)
-	s.Nodes = append(s.Nodes, node(t, "c", "h100", 8, ""), node(t, "d", "h100", 8, "spec: {unschedulable: true}"), node(t, "e", "a100", 4, ""))
+	s.Nodes = append(s.Nodes, node(t, "c", "h100", 8, ""), node(t, "d", "h100", 8, "spec: {unschedulable: true}"), node(t, "e", "a100", 4, ""), node(t, "f", "b200", 2, "spec: {taints: [{key: a, effect: NoSchedule}]}"))
 	s.Nodes[2].Used = Amounts{"nvidia.com/gpu": 2}
 	s.Running = runs("llama", "c", 1, 1)
 	s.Devices.Held["production/llama"] = []structured.DeviceID{structured.MakeDeviceID(driver, "a", "gpu-3")}
@@ -277,6 +305,8 @@ func TestTable(t *testing.T) {
 	after := []Release{
 		release(t, "llama", served(3, gpus("h100", 4))), release(t, "other", claimed(2, 3, "h100")),
 		release(t, "any", served(1, `{containers: [{name: a, resources: {limits: {nvidia.com/gpu: 1}}}]}`)),
+		release(t, "intolerant", served(1, gpus("b200", 1))),
+		release(t, "tolerant", served(1, `{tolerations: [{operator: Exists}], nodeSelector: {gpu: b200}, containers: [{name: a, resources: {limits: {nvidia.com/gpu: 1}}}]}`)),
 		release(t, "extended", served(1, `{containers: [{name: a, resources: {limits: {example.com/gpu: 3}}}]}`)),
 	}
 	rows, err := Table(t.Context(), s, before, after)
@@ -289,7 +319,8 @@ func TestTable(t *testing.T) {
 	}
 	want := `example.com/gpu: 0 3 8 7
 gpu.example.com with device.attributes[': 0 6 8 7
-nvidia.com/gpu: 0 1 20 9
+nvidia.com/gpu: 0 1 22 9
+nvidia.com/gpu on gpu=b200: 0 2 2 2
 nvidia.com/gpu on gpu=h100: 1 12 16 5`
 	if strings.Join(got, "\n") != want {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)

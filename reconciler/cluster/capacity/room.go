@@ -79,9 +79,6 @@ const (
 // bars says why a pod may not run on a node; "" when it may.
 func (r *room) bars(p *Pods, n *Node) string {
 	node := n.Object
-	if p.template.Spec.NodeName != "" && p.template.Spec.NodeName != node.Name {
-		return barSelector
-	}
 	if ok, err := nodeaffinity.GetRequiredNodeAffinity(&corev1.Pod{Spec: p.template.Spec}).Match(node); !ok || err != nil {
 		return barSelector
 	}
