@@ -164,7 +164,7 @@ func (c *check) route(r *Release) {
 		return
 	}
 	c.feature("route", r, GatewayAPI, "a route")
-	if !hostname.MatchString(to.Hostname) {
+	if len(to.Hostname) > 253 || !hostname.MatchString(to.Hostname) {
 		c.fault([]string{"route", "hostname"}, "route.hostname %q is not a DNS name; write one such as iris.models.example.com", to.Hostname)
 	}
 	if !gateway.MatchString(to.Gateway) {

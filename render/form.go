@@ -25,18 +25,21 @@ type form struct {
 }
 
 // A value that YAML can't take for anything but a string, and that no printer folds or escapes. A name begins
-// every object's name.
+// every object's name. (Bounded repetitions would cost 700 KiB.)
 var (
-	opaqueName  = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
-	opaqueWord  = regexp.MustCompile(`^[A-Za-z/][A-Za-z0-9._/:@=+-]{0,199}$`)
-	opaqueRest  = regexp.MustCompile(`^[A-Za-z0-9._/:@=+-]{1,200}$`)
-	opaqueImage = regexp.MustCompile(`^[A-Za-z0-9._/:-]{1,200}@sha256:[0-9a-f]{64}$`)
+	opaqueName  = regexp.MustCompile(`^[a-z]([-a-z0-9]*[a-z0-9])?$`)
+	opaqueWord  = regexp.MustCompile(`^[A-Za-z/][A-Za-z0-9._/:@=+-]*$`)
+	opaqueRest  = regexp.MustCompile(`^[A-Za-z0-9._/:@=+-]+$`)
+	opaqueImage = regexp.MustCompile(`^[A-Za-z0-9._/:-]+@sha256:[0-9a-f]+$`)
 	// yamlWord is what YAML 1.1 reads as a boolean or null.
 	yamlWord = regexp.MustCompile(`(?i)^(y|n|yes|no|on|off|true|false|null|nan|inf)$`)
 )
 
+// opaqueLength is what no printer folds.
+const opaqueLength = 200
+
 func opaque(s string) bool {
-	return opaqueWord.MatchString(s) && !yamlWord.MatchString(s) && !strings.HasSuffix(s, ":")
+	return len(s) <= opaqueLength && opaqueWord.MatchString(s) && !yamlWord.MatchString(s) && !strings.HasSuffix(s, ":")
 }
 
 // form is nil for a release that needs a build of its own.
@@ -67,7 +70,7 @@ const maxValues = 999
 
 func (o *overlay) fits() bool {
 	r := o.release
-	if !opaqueName.MatchString(r.Name) || yamlWord.MatchString(r.Name) {
+	if len(r.Name) > 63 || !opaqueName.MatchString(r.Name) || yamlWord.MatchString(r.Name) {
 		return false
 	}
 	collides := func(name string) bool {
@@ -101,12 +104,12 @@ func (f *form) abstract(o *overlay, token func(i int) string) (r *registry.Relea
 	put(&r.Name, true)
 	put(&model.Name, opaque(model.Name))
 	put(&version.Name, opaque(version.Name))
-	put(&image, opaqueImage.MatchString(image))
+	put(&image, len(image) <= opaqueLength+len("@sha256:")+64 && opaqueImage.MatchString(image))
 	r.Model, r.ModelVersion = &model, &version
 	r.Serving.Args, r.Serving.Env = maps.Clone(r.Serving.Args), maps.Clone(r.Serving.Env)
 	for _, name := range sortedKeys(r.Serving.Args) {
 		arg := r.Serving.Args[name]
-		put(&arg.Value, !arg.True && opaqueRest.MatchString(arg.Value))
+		put(&arg.Value, !arg.True && len(arg.Value) <= opaqueLength && opaqueRest.MatchString(arg.Value))
 		r.Serving.Args[name] = arg
 	}
 	for _, name := range sortedKeys(r.Serving.Env) {
