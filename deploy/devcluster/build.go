@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +26,7 @@ const (
 	PartKwok         Part = "kwok"          // simulated nodes
 	PartJobSet       Part = "jobset"        // JobSet's controller
 	PartLWS          Part = "lws"           // LeaderWorkerSet's controller
+	PartGateway      Part = "gateway"       // a gateway, which shares out requests by HTTPRoutes
 	PartForge        Part = "forge"         // a forge; needs a C compiler for its database
 	PartNode         Part = "node"          // kubelet, containerd, runc, CNI plugins, CoreDNS; Linux only
 )
@@ -52,6 +54,7 @@ var targets = []target{
 	{PartKwok, "kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok", "", false},
 	{PartJobSet, "jobset-manager", "jobset", "sigs.k8s.io/jobset", "", false},
 	{PartLWS, "lws-manager", "lws", "sigs.k8s.io/lws/cmd", "", false},
+	{PartGateway, "traefik", "gateway", "github.com/traefik/traefik/v3/cmd/traefik", "", false},
 	{PartForge, "gitea", "gitea", "code.gitea.io/gitea", "sqlite sqlite_unlock_notify", true},
 	{PartNode, "containerd", "containerd", "github.com/containerd/containerd/v2/cmd/containerd", containerdTags, false},
 	{PartNode, "containerd-shim-runc-v2", "containerd", "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2", containerdTags, false},
@@ -185,7 +188,7 @@ func (t target) ldflags() string {
 	return "-s -w" + v + "gitVersion=" + KubernetesVersion + v + "gitMajor=" + part[0] + v + "gitMinor=" + part[1]
 }
 
-// cacheDir is one folder per content of the module's go.mod and go.sum and per compiler.
+// cacheDir is one folder per content of the module's go.mod, go.sum and stand-ins and per compiler.
 func (t target) cacheDir(module string) (string, error) {
 	hash := sha256.New()
 	fmt.Fprintln(hash, runtime.Version(), runtime.GOOS, runtime.GOARCH, t.ldflags(), t.tags)
@@ -195,6 +198,11 @@ func (t target) cacheDir(module string) (string, error) {
 			return "", err
 		}
 		hash.Write(data)
+	}
+	if t.module != "." { // that of all the others
+		if err := hashStandIns(hash, module); err != nil {
+			return "", err
+		}
 	}
 	cache, err := cacheRoot()
 	if err != nil {
@@ -206,6 +214,20 @@ func (t target) cacheDir(module string) (string, error) {
 	}
 	dir := filepath.Join(cache, name+"-"+hex.EncodeToString(hash.Sum(nil))[:12], "bin")
 	return dir, os.MkdirAll(dir, 0o755)
+}
+
+// hashStandIns covers the sources that the module has itself, for modules that can't be had; most have none.
+func hashStandIns(hash io.Writer, module string) error {
+	files := os.DirFS(module)
+	return fs.WalkDir(files, ".", func(name string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(name, ".go") {
+			return err
+		}
+		data, err := fs.ReadFile(files, name)
+		fmt.Fprintf(hash, "%q %d\n", name, len(data))
+		_, _ = hash.Write(data)
+		return err
+	})
 }
 
 func cacheRoot() (string, error) {
