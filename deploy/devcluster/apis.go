@@ -16,22 +16,23 @@ import (
 // thirdParty is an API that a cluster can have besides Kubernetes' own. Its CRDs are read from its module in Go's
 // module cache, so that a cluster has the real ones and the repository no copy of them.
 type thirdParty struct {
-	name    string   // as Config.APIs says it
-	pinned  string   // the nested module below build that pins it
-	module  string   // its module's path
-	crds    []string // patterns of the files that hold one CRD each, named <group>_<plural>.yaml
-	manager *manager // its controller; nil where none can be had
+	name       string   // as Config.APIs says it
+	controller string   // as Config.Controllers says it; empty where none can be had
+	pinned     string   // the nested module below build that pins it
+	module     string   // its module's path
+	crds       []string // patterns of the files that hold one CRD each, named <group>_<plural>.yaml
+	manager    *manager // its controller; nil where there is none, and of the gateway, which has no webhooks
 }
 
 // Kueue's CRDs get their conversion webhooks from patches beside them: the files alone have none, and so work
 // without a controller.
 var thirdParties = []thirdParty{
-	{name: "gatewayAPI", pinned: "apis", module: "sigs.k8s.io/gateway-api", crds: []string{ // the standard channel, but not its policy that guards upgrades
+	{name: "gatewayAPI", controller: gatewayController, pinned: "apis", module: "sigs.k8s.io/gateway-api", crds: []string{ // the standard channel, but not its policy that guards upgrades
 		"config/crd/standard/gateway.networking.k8s.io_gateway*.yaml", "config/crd/standard/gateway.networking.k8s.io_*routes.yaml",
 		"config/crd/standard/gateway.networking.k8s.io_referencegrants.yaml", "config/crd/standard/gateway.networking.k8s.io_backendtlspolicies.yaml"}},
-	{name: "jobset", pinned: "jobset", module: "sigs.k8s.io/jobset", crds: []string{"config/components/crd/bases/*.yaml"},
+	{name: "jobset", controller: "jobset", pinned: "jobset", module: "sigs.k8s.io/jobset", crds: []string{"config/components/crd/bases/*.yaml"},
 		manager: &manager{PartJobSet, "jobset-manager", "config.jobset.x-k8s.io/v1alpha1", "config/components/webhook"}},
-	{name: "leaderWorkerSet", pinned: "lws", module: "sigs.k8s.io/lws", crds: []string{"config/crd/bases/*.yaml"},
+	{name: "leaderWorkerSet", controller: "leaderWorkerSet", pinned: "lws", module: "sigs.k8s.io/lws", crds: []string{"config/crd/bases/*.yaml"},
 		manager: &manager{PartLWS, "lws-manager", "config.lws.x-k8s.io/v1alpha1", "config/webhook"}},
 	{name: "kueue", pinned: "apis", module: "sigs.k8s.io/kueue", crds: []string{"config/components/crd/bases/*.yaml"}},
 	{name: "kserve", pinned: "apis", module: "github.com/kserve/kserve", crds: []string{
@@ -53,7 +54,7 @@ func APIs() []string {
 func (c Config) apis() []thirdParty {
 	var wanted []thirdParty
 	for _, t := range thirdParties {
-		if slices.Contains(c.APIs, t.name) || slices.Contains(c.Controllers, t.name) {
+		if slices.Contains(c.APIs, t.name) || slices.Contains(c.Controllers, t.controller) {
 			wanted = append(wanted, t)
 		}
 	}

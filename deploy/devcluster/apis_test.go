@@ -42,6 +42,7 @@ func TestAPIFaults(t *testing.T) {
 		want []string
 	}{
 		{Config{APIs: []string{"jobsets"}}, []string{`no API "jobsets"`, "jobset, leaderWorkerSet"}},
+		{Config{Controllers: []string{"gatewayAPI"}}, []string{`no controller for "gatewayAPI"`, "have gateway, jobset"}},
 		{Config{APIs: []string{"jobset"}, Kubeconfig: "/some/kubeconfig"}, []string{"a cluster of your own"}},
 		{Config{Controllers: []string{"jobset"}, Kubeconfig: "/some/kubeconfig"}, []string{"a cluster of your own"}},
 		{Config{APIs: []string{"jobset"}, NoControlPlane: true}, []string{"need a control plane"}},

@@ -1,5 +1,5 @@
 // Package devcluster starts a real Kubernetes on this machine, for tests and for trying davit out: etcd, API
-// server, controller manager and scheduler, third-party APIs and their controllers, simulated nodes, a real node
+// server, controller manager and scheduler, third-party APIs and their controllers, a gateway, simulated nodes, a real node
 // that runs pods, and an OCI registry. It builds the binaries itself (Build) and runs each cluster under a
 // supervisor process that takes everything down when its starter stops it or dies. It knows nothing of davit's
 // other packages, and they know it only in their tests.
@@ -41,7 +41,8 @@ type Config struct {
 	Forge bool `json:"forge,omitempty"`
 	// APIs are third-party APIs whose CRDs are installed: of APIs().
 	APIs []string `json:"apis,omitempty"`
-	// Controllers are those of the APIs, installed or not, that get their real controller too: of Controllers().
+	// Controllers are the real controllers that are started, of Controllers(); each brings its API. "gateway" serves
+	// PublicGateway.
 	Controllers []string `json:"controllers,omitempty"`
 	// Dir holds the cluster's state; it is made when it does not exist. Logs and the registry's blobs stay in it
 	// after Stop. Empty means a temporary folder that Stop removes.
@@ -89,6 +90,9 @@ func (c Config) parts() []Part {
 	if c.RealNode {
 		parts = append(parts, PartNode)
 	}
+	if c.gateway() {
+		parts = append(parts, PartGateway)
+	}
 	for _, t := range c.managers() {
 		parts = append(parts, t.manager.part)
 	}
@@ -100,6 +104,7 @@ type Cluster struct {
 	Kubeconfig  string         // path of an administrator's kubeconfig; empty without a cluster
 	Registry    string         // host:port on loopback, plain http; empty without a registry
 	Forge       string         // URL of the forge; empty without one
+	Gateway     string         // host:port of PublicGateway's listener on loopback, plain http; empty without a gateway
 	PodRegistry string         // the same registry as pods on the real node reach it; empty without both
 	RealNode    string         // the real node's name; empty without one
 	Dir         string         // the state folder; <Dir>/logs/<process>.log
@@ -117,13 +122,14 @@ type ready struct {
 	Kubeconfig  string         `json:"kubeconfig"`
 	Registry    string         `json:"registry"`
 	Forge       string         `json:"forge"`
+	Gateway     string         `json:"gateway"`
 	PodRegistry string         `json:"podRegistry"`
 	RealNode    string         `json:"realNode"`
 	PIDs        map[string]int `json:"pids"`
 }
 
-// Start builds what is missing and starts a cluster; it returns when the API server, the registry and all nodes
-// are ready. ctx bounds the start alone: the cluster runs until Stop, or until this process ends in whatever
+// Start builds what is missing and starts a cluster; it returns when the API server, the registry, the gateway and
+// all nodes are ready. ctx bounds the start alone: the cluster runs until Stop, or until this process ends in whatever
 // way. Several clusters can run at once.
 func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	if err := cfg.check(); err != nil {
@@ -244,7 +250,7 @@ func (c *Cluster) take(line string) error {
 		return errors.New(r.Error)
 	}
 	c.Kubeconfig, c.Registry, c.PodRegistry, c.RealNode, c.PIDs = r.Kubeconfig, r.Registry, r.PodRegistry, r.RealNode, r.PIDs
-	c.Forge = r.Forge
+	c.Forge, c.Gateway = r.Forge, r.Gateway
 	return nil
 }
 

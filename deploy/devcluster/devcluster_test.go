@@ -232,9 +232,10 @@ func TestRealNode(t *testing.T) {
 	if os.Getenv("DAVIT_E2E") == "" || os.Geteuid() != 0 {
 		t.Skip("a real node needs root on Linux and minutes for its first build; set DAVIT_E2E=1")
 	}
-	c := start(t, Config{RealNode: true, Registry: true, GPUs: 2, Controllers: []string{"jobset"}})
+	c := start(t, Config{RealNode: true, Registry: true, GPUs: 2, Controllers: []string{"jobset", "gateway"}})
 	servePod(t, c)
 	resolvePods(t, c)
+	shareRequests(t, c)
 	if err := c.Stop(); err != nil {
 		t.Fatal(err)
 	}

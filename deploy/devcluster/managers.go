@@ -27,16 +27,16 @@ type manager struct {
 func Controllers() []string {
 	var names []string
 	for _, t := range thirdParties {
-		if t.manager != nil {
-			names = append(names, t.name)
+		if t.controller != "" {
+			names = append(names, t.controller)
 		}
 	}
 	return names
 }
 
-// managers are the APIs whose controllers are asked for.
+// managers are the APIs whose managers are asked for.
 func (c Config) managers() []thirdParty {
-	return slices.DeleteFunc(c.apis(), func(t thirdParty) bool { return !slices.Contains(c.Controllers, t.name) })
+	return slices.DeleteFunc(c.apis(), func(t thirdParty) bool { return t.manager == nil || !slices.Contains(c.Controllers, t.controller) })
 }
 
 // startManagers starts them as processes of this machine, each with all its webhooks, and returns when they work.

@@ -116,6 +116,11 @@ func (s *supervisor) up(ctx context.Context) (ready, error) {
 		if err := s.startManagers(ctx, c); err != nil {
 			return r, err
 		}
+		if s.config.gateway() {
+			if r.Gateway, err = s.startGateway(ctx, c); err != nil {
+				return r, err
+			}
+		}
 		if s.config.Nodes > 0 {
 			if err := s.startKwok(ctx, c); err != nil {
 				return r, err
@@ -155,7 +160,7 @@ func (s *supervisor) down() error {
 // etcd's is read again; the node's parts and the registry have files to finish.
 func (p *process) grace() time.Duration {
 	switch p.name {
-	case "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "jobset-manager", "lws-manager":
+	case "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "jobset-manager", "lws-manager", "traefik":
 		return 0
 	}
 	return 5 * time.Second

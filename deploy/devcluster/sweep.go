@@ -222,4 +222,4 @@ func (r *record) removeFiles() error {
 // that the user named.
 var ownFiles = []string{"etcd", "pki", "kubeconfig", "kubelet", "kubelet.yaml", "kubelet-pki", "pod-logs", "kubelet.kubeconfig", "volumeplugins",
 	"containerd", "containerd-state", "containerd.toml", "containerd.sock", "containerd.sock.ttrpc", "certs.d", "cni", "runc", "opt", "pause.tar", "pause",
-	"tokens.csv", "Corefile", "registry.yaml", "devcluster", "kwok.json"}
+	"tokens.csv", "Corefile", "registry.yaml", "devcluster", "kwok.json", "traefik.yaml"}

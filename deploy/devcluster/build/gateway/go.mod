@@ -1,5 +1,5 @@
-// Traefik, a gateway. Nested, so that its dependencies stay out of davit's. The replaces are those of its own go.mod, as
-// far as a proxy serves them, and what stands in for modules that none does.
+// Traefik, a gateway. Nested, so that its dependencies stay out of davit's. The replaces are that of its own go.mod for
+// gorilla/mux, and small modules in place of what not every proxy serves and no gateway on loopback needs.
 module github.com/davit-dev/davit/deploy/devcluster/build/gateway
 
 go 1.26.0

@@ -23,7 +23,7 @@ const usage = `usage:
   devcluster sweep                            removes what a killed supervisor left behind
 names:
   APIs         %s; with their real CRDs
-  controllers  %s; with their API
+  controllers  %s; with their API. gateway serves the Gateway %s
   parts        %s
 `
 
@@ -56,7 +56,7 @@ func run(args []string) error {
 		}
 		return err
 	}
-	fmt.Fprintf(os.Stderr, usage, strings.Join(devcluster.APIs(), ", "), strings.Join(devcluster.Controllers(), ", "), join(devcluster.Parts()))
+	fmt.Fprintf(os.Stderr, usage, strings.Join(devcluster.APIs(), ", "), strings.Join(devcluster.Controllers(), ", "), devcluster.PublicGateway, join(devcluster.Parts()))
 	os.Exit(2)
 	return nil
 }
@@ -75,7 +75,7 @@ func up(ctx context.Context, args []string) error {
 		return nil
 	})
 	flags.Func("apis", "third-party APIs whose CRDs are installed: "+strings.Join(devcluster.APIs(), ","), list(&cfg.APIs))
-	flags.Func("controllers", "those that get their controller too: "+strings.Join(devcluster.Controllers(), ","), list(&cfg.Controllers))
+	flags.Func("controllers", "controllers that are started, with their API: "+strings.Join(devcluster.Controllers(), ","), list(&cfg.Controllers))
 	own := flags.Bool("own-cluster", false, "start no cluster: the one KUBECONFIG names stands in")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -98,6 +98,9 @@ func up(ctx context.Context, args []string) error {
 	}
 	if cluster.Forge != "" {
 		fmt.Printf("export FORGE=%s FORGE_USER=%s FORGE_PASSWORD=%s\n", cluster.Forge, devcluster.ForgeUser, devcluster.ForgePassword)
+	}
+	if cluster.Gateway != "" {
+		fmt.Printf("export GATEWAY=%s\n", cluster.Gateway)
 	}
 	if cluster.PodRegistry != "" {
 		fmt.Printf("export POD_REGISTRY=%s\n", cluster.PodRegistry)
