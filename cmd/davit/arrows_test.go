@@ -25,6 +25,7 @@ var arrows = map[string][]string{
 	"examples/iris/demo":               {"deploy/devcluster", "examples/stage"},
 	"examples/iris/serve":              {"examples/iris/safetensors"},
 	"examples/iris/train":              {"examples/iris/safetensors"},
+	"examples/llm/demo":                {"deploy/devcluster", "examples/stage"},
 	"examples/stage":                   {"deploy/devcluster"},
 }
 
