@@ -194,8 +194,7 @@ func ask(renderer *render.Renderer, before, after *registry.Registry, key regist
 		return out, nil
 	}
 	if out.after != nil && out.before != nil {
-		rolls, whole := capacity.Replace(out.before.Pods, out.after.Pods)
-		out.after.Rolls, out.after.Whole = rolls, whole || is.Serving.Rollout.Strategy == "blueGreen"
+		out.after.Rolls, out.after.Whole = capacity.Replace(out.before.Pods, out.after.Pods)
 	}
 	return out, nil
 }
@@ -243,6 +242,9 @@ func printCapacity(w io.Writer, all []environmentCapacity) error {
 			after := fmt.Sprint(r.AskedAfter)
 			if d := r.AskedAfter - r.AskedNow; d != 0 {
 				after += fmt.Sprintf(" (%+d)", d)
+			}
+			if r.Rolling > r.AskedAfter {
+				after += fmt.Sprintf(", %d while it rolls out", r.Rolling)
 			}
 			rows = append(rows, []any{cut(r.String(), 100), r.AskedNow, after, r.Has, r.Free})
 		}

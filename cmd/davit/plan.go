@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"io/fs"
@@ -92,7 +93,7 @@ func compare(before, after *registry.Registry, match func(registry.Key) bool) ([
 			continue
 		}
 		p := planned{Release: key.String(), Change: "change"}
-		var from, to []byte
+		var from, to *render.Output
 		var err error
 		if was != nil {
 			p.From = was.ModelVersion.Name
@@ -116,12 +117,12 @@ func compare(before, after *registry.Registry, match func(registry.Key) bool) ([
 				p.Note = strings.TrimSpace(p.Note + " other weights: " + describe(is.ModelVersion.Spec))
 			} else if p.Change == "add" {
 				p.Note = describe(is.ModelVersion.Spec)
-			} else if was != nil && p.Change == "change" && string(from) == string(to) {
+			} else if was != nil && p.Change == "change" && from != nil && from.Hash == to.Hash {
 				continue
 			}
 		}
 		if p.Change != "broken" {
-			p.Diff = string(diff.Diff("before", from, "after", to))
+			p.Diff = difference(from, to)
 		}
 		changes = append(changes, p)
 	}
@@ -152,12 +153,26 @@ func same(before *registry.Registry, was *registry.Release, after *registry.Regi
 	return err == nil && from == to
 }
 
-func offline(renderer *render.Renderer, fsys fs.FS, r *registry.Release) ([]byte, error) {
+func offline(renderer *render.Renderer, fsys fs.FS, r *registry.Release) (*render.Output, error) {
 	out, err := renderer.Release(fsys, r, image.Placeholder(r.Repository()))
 	if err != nil {
 		return nil, fmt.Errorf("rendering %s: %w", r.Key(), err)
 	}
-	return out.YAML, nil
+	return out, nil
+}
+
+// difference compares objects; nil stands for none. That a rollout's name is another says nothing to people.
+func difference(from, to *render.Output) string {
+	text := func(out *render.Output) []byte {
+		if out == nil {
+			return nil
+		}
+		if out.Rollout == "" {
+			return out.YAML
+		}
+		return bytes.ReplaceAll(out.YAML, []byte(out.Rollout), []byte("ROLLOUT"))
+	}
+	return string(diff.Diff("before", text(from), "after", text(to)))
 }
 
 func printPlan(w io.Writer, changes []planned) error {

@@ -13,6 +13,8 @@ type Row struct {
 	Accelerator
 	AskedNow   int64 `json:"askedNow"`
 	AskedAfter int64 `json:"askedAfter"`
+	// Rolling is what is asked for at most while the change rolls out: old pods run beside new ones.
+	Rolling int64 `json:"rolling"`
 	Has        int64 `json:"has"`
 	// Free is what nobody holds now, on nodes that would take the pods.
 	Free int64 `json:"free"`
@@ -23,7 +25,7 @@ func Table(ctx context.Context, s *State, before, after []Release) ([]Row, error
 	rows := map[Accelerator]*Row{}
 	asks := map[Accelerator]ask{}
 	asking := map[Accelerator][]*Pods{}
-	add := func(releases []Release, number func(*Row) *int64) {
+	add := func(releases []Release, count func(*Row, int64, *Pods)) {
 		for _, r := range releases {
 			for i := range r.Pods {
 				p := &r.Pods[i]
@@ -31,7 +33,7 @@ func Table(ctx context.Context, s *State, before, after []Release) ([]Row, error
 					if rows[a.Accelerator] == nil {
 						rows[a.Accelerator] = &Row{Accelerator: a.Accelerator}
 					}
-					*number(rows[a.Accelerator]) += a.n * int64(p.Count)
+					count(rows[a.Accelerator], a.n, p)
 					asks[a.Accelerator] = a
 					// The name has what they want of nodes; what they tolerate may differ.
 					if !slices.ContainsFunc(asking[a.Accelerator], p.toleratesTheSame) {
@@ -41,8 +43,16 @@ func Table(ctx context.Context, s *State, before, after []Release) ([]Row, error
 			}
 		}
 	}
-	add(before, func(r *Row) *int64 { return &r.AskedNow })
-	add(after, func(r *Row) *int64 { return &r.AskedAfter })
+	whole := map[string]bool{}
+	for _, r := range after {
+		whole[r.Name] = r.Whole
+	}
+	add(before, func(r *Row, n int64, p *Pods) { r.AskedNow += n * int64(p.Count) })
+	add(slices.DeleteFunc(slices.Clone(before), func(r Release) bool { return !whole[r.Name] }), func(r *Row, n int64, p *Pods) { r.Rolling += n * int64(p.Count) })
+	add(after, func(r *Row, n int64, p *Pods) {
+		r.AskedAfter += n * int64(p.Count)
+		r.Rolling += n * int64(p.Count+p.Surge())
+	})
 	out := make([]Row, 0, len(rows))
 	now := newRoom(s)
 	for key, row := range rows {
