@@ -73,6 +73,9 @@ func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Dura
 		}
 		return r.failed(ctx, s, t, health)
 	case cluster.Waiting:
+		if err := r.makeRoom(ctx, s, health); err != nil {
+			return 0, err
+		}
 		return look, r.wait(ctx, s, t, health.Reason, health.Sentence())
 	}
 	// The claim in the spec says already that the release is under way; only a long rollout is worth a write, and

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -212,30 +212,11 @@ func (s *state) service(t *target) string {
 
 // prune deletes what a healthy target no longer has, but leaves the rollout before for a time.
 func (r *Reconciler) prune(ctx context.Context, s *state, t *target) error {
-	st := &s.release.Status
-	keep := current(st.Inventory)
-	now := st.Traffic
-	before := func(ref v1alpha1.ObjectRef) bool {
-		return now != nil && now.Kept != "" && strings.HasSuffix(ref.Name, "-"+now.Kept)
-	}
-	for _, ref := range st.Inventory {
-		if ref.Stale && before(ref) {
-			ref.Stale = false
-			keep = append(keep, ref)
-		}
-	}
+	now := s.release.Status.Traffic
 	if now != nil && now.Kept != "" && now.KeptUntil.IsZero() {
 		now.KeptUntil = metav1.NewTime(time.Now().Add(t.release.Serving.Rollout.Keep.Or(defaultKeep)))
 	}
-	changes, err := r.site(s.key.Environment).cluster.Prune(ctx, s.release, keep)
-	st.Inventory = changes.Inventory
-	for i, ref := range st.Inventory {
-		st.Inventory[i].Stale = ref.Stale || before(ref)
-	}
-	if err != nil {
-		return fmt.Errorf("pruning: %w", err)
-	}
-	return nil
+	return r.discard(ctx, s, func(ref v1alpha1.ObjectRef) bool { return ref.Stale && !now.Keeps(ref.Name) })
 }
 
 // remind has the release looked at when what it keeps may go. Nobody waits for that.
@@ -248,15 +229,51 @@ func (r *Reconciler) remind(s *state) {
 
 // unkeep deletes the rollout before when its time is over.
 func (r *Reconciler) unkeep(ctx context.Context, s *state) error {
-	st := &s.release.Status
-	if st.Traffic == nil || st.Traffic.Kept == "" || time.Now().Before(st.Traffic.KeptUntil.Time) {
+	now := s.release.Status.Traffic
+	if now == nil || now.Kept == "" || time.Now().Before(now.KeptUntil.Time) {
 		return nil
 	}
-	changes, err := r.site(s.key.Environment).cluster.Prune(ctx, s.release, current(st.Inventory))
-	st.Inventory = changes.Inventory
-	if err != nil {
-		return fmt.Errorf("pruning the rollout before: %w", err)
+	return r.giveUp(ctx, s)
+}
+
+// makeRoom gives up the rollout before when the next one finds no room: it holds GPUs that could be its.
+func (r *Reconciler) makeRoom(ctx context.Context, s *state, health cluster.Health) error {
+	now := s.release.Status.Traffic
+	if now == nil || now.Kept == "" || now.Kept == now.Next || health.Reason != corev1.PodReasonUnschedulable {
+		return nil
 	}
-	st.Traffic.Kept, st.Traffic.KeptUntil = "", metav1.Time{}
+	r.cfg.Log.Info("rollout before given up for room", "release", s.key.String(), "rollout", now.Kept)
+	return r.giveUp(ctx, s)
+}
+
+func (r *Reconciler) giveUp(ctx context.Context, s *state) error {
+	now := s.release.Status.Traffic
+	if err := r.discard(ctx, s, func(ref v1alpha1.ObjectRef) bool { return ref.Stale && now.Keeps(ref.Name) }); err != nil {
+		return err
+	}
+	now.Kept, now.KeptUntil = "", metav1.Time{}
 	return r.write(ctx, s)
+}
+
+// discard deletes objects of the inventory; the others stay in it as they are.
+func (r *Reconciler) discard(ctx context.Context, s *state, goes func(v1alpha1.ObjectRef) bool) error {
+	st := &s.release.Status
+	var keep []v1alpha1.ObjectRef
+	stale := map[string]bool{}
+	for _, ref := range st.Inventory {
+		if !goes(ref) {
+			stale[ref.String()] = ref.Stale
+			ref.Stale = false
+			keep = append(keep, ref)
+		}
+	}
+	changes, err := r.site(s.key.Environment).cluster.Prune(ctx, s.release, keep)
+	st.Inventory = changes.Inventory
+	for i, ref := range st.Inventory {
+		st.Inventory[i].Stale = ref.Stale || stale[ref.String()]
+	}
+	if err != nil {
+		return fmt.Errorf("pruning: %w", err)
+	}
+	return nil
 }

@@ -297,3 +297,25 @@ func TestStrategyChanges(t *testing.T) {
 		t.Errorf("status %+v", s.Traffic)
 	}
 }
+
+// TestBlueGreenMakesRoom: what is kept of the revision before goes when the next one finds no room.
+func TestBlueGreenMakesRoom(t *testing.T) {
+	w := newWorld(t)
+	w.edit("releases/iris/production.yaml", "version: v1\n", "version: v1\n  resources: {cpu: 400}\n") // of a node's 1000
+	w.progressive("{strategy: blueGreen, keep: 1h}")
+	w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	blue := w.selected()
+	w.promote("v1", "v2")
+	w.until(production, "v2", v1alpha1.Healthy)
+	w.edit("releases/iris/production.yaml", "version: v2\n", "version: v2\n  args: {verbose: \"1\"}\n")
+	w.commit("another argument")
+	w.until(production, "v2", v1alpha1.Waiting)
+	w.until(production, "v2", v1alpha1.Healthy)
+	if _, there := w.workloads()[blue]; there {
+		t.Error("v1 is kept")
+	}
+	if kept := w.status("production").Traffic.Kept; kept == "" || kept == blue {
+		t.Errorf("kept %q", kept)
+	}
+}

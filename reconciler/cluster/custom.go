@@ -31,7 +31,7 @@ func (v view) custom(kind schema.GroupKind, t *tracked) Health {
 			return v.judge(inferenceHealth(o), v.newest("serving.kserve.io/inferenceservice", t.name, "pod-template-hash"))
 		})
 	case kindHTTPRoute:
-		return read(t, body, routeHealth)
+		return read(t, body, func(o *conditioned) Health { return routeHealth(o, v.now) })
 	case kindAutoscaler:
 		return read(t, body, autoscalerHealth)
 	case kindClaim:
@@ -208,13 +208,13 @@ type routeParent struct {
 }
 
 // routeHealth asks each gateway an HTTPRoute names whether it took the route and found what it leads to.
-func routeHealth(o *conditioned) Health {
+func routeHealth(o *conditioned, now time.Time) Health {
 	parts := []Health{{State: Ready}}
 	for _, ref := range o.Spec.ParentRefs {
 		h := Health{State: Waiting, Reason: "NoGateway", Message: fmt.Sprintf("httproute %q: no gateway %s has looked at it", o.Metadata.Name, ref)}
 		for _, parent := range o.Status.Parents {
 			if parent.ParentRef.String() == ref.String() {
-				h = parentHealth(o, parent)
+				h = parentHealth(o, parent, now)
 			}
 		}
 		parts = append(parts, h)
@@ -222,14 +222,21 @@ func routeHealth(o *conditioned) Health {
 	return worst(parts...)
 }
 
-func parentHealth(o *conditioned, parent routeParent) Health {
+// gatewayPatience is how long a gateway may not know what a route leads to: it sees the Service after the route.
+const gatewayPatience = 5 * time.Second
+
+func parentHealth(o *conditioned, parent routeParent, now time.Time) Health {
 	for _, typ := range []string{"Accepted", "ResolvedRefs"} {
 		c := find1(parent.Conditions, typ)
 		switch {
 		case c.Type == "" || c.ObservedGeneration < o.Metadata.Generation || c.Status == metav1.ConditionUnknown:
 			return unobserved("httproute", o.Metadata.Name)
 		case c.Status == metav1.ConditionFalse:
-			return Health{State: Waiting, Reason: cmp.Or(c.Reason, typ), Message: fmt.Sprintf("gateway %s: %s", parent.ParentRef, sentence("httproute", o.Metadata.Name, c))}
+			h := Health{State: Waiting, Reason: cmp.Or(c.Reason, typ), Message: fmt.Sprintf("gateway %s: %s", parent.ParentRef, sentence("httproute", o.Metadata.Name, c))}
+			if until := c.LastTransitionTime.Add(gatewayPatience); c.Reason == "BackendNotFound" && now.Before(until) {
+				h.State, h.Next = Progressing, until
+			}
+			return h
 		}
 	}
 	return Health{State: Ready}

@@ -1,6 +1,10 @@
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // Traffic is where the traffic of a release goes whose revisions have workloads of their own (rollout strategies
 // blueGreen and canary). A rollout's name is the value of the label davit.dev/rollout on its objects.
@@ -25,4 +29,9 @@ type Traffic struct {
 	Kept string `json:"kept,omitempty"`
 	// +optional
 	KeptUntil metav1.Time `json:"keptUntil,omitzero"`
+}
+
+// Keeps says whether an object of that name belongs to the rollout before.
+func (t *Traffic) Keeps(name string) bool {
+	return t != nil && t.Kept != "" && strings.HasSuffix(name, "-"+t.Kept)
 }
