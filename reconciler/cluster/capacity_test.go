@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -103,10 +104,13 @@ func TestCapacity(t *testing.T) {
 	eventually(t, func() error { return scheduled(t, ns, "llama-0", "other") })
 	addPod(t, ns, "ended", "llama", "restartPolicy: Never, "+gpus(2))
 	eventually(t, func() error { return scheduled(t, ns, "ended") })
-	ended, err := client.CoreV1().Pods(ns).Get(t.Context(), "ended", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	var ended *corev1.Pod
+	eventually(t, func() (err error) { // the simulated node says that it runs, and says no more
+		if ended, err = client.CoreV1().Pods(ns).Get(t.Context(), "ended", metav1.GetOptions{}); err == nil && ended.Status.Phase != corev1.PodRunning {
+			err = errors.New("it does not run")
+		}
+		return err
+	})
 	ended.Status.Phase = corev1.PodFailed
 	if _, err := client.CoreV1().Pods(ns).UpdateStatus(t.Context(), ended, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
