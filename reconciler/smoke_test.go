@@ -3,6 +3,7 @@ package reconciler_test
 import (
 	"io"
 	"net/http"
+	"path"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,8 +16,8 @@ import (
 )
 
 // answering has iris tested, and stands in for its pods, which are simulated and answer nothing: what the API server's
-// proxy is asked gets the status that answer gives.
-func (w *world) answering(answer func() int) {
+// proxy is asked of a Service ("iris:80") gets the status that answer gives.
+func (w *world) answering(answer func(service string) int) {
 	w.t.Helper()
 	w.edit("releases/iris/serving.yaml", "spec:\n", "spec:\n  smokeTest: {path: /v2/health/ready}\n")
 	w.commit("a smoke test")
@@ -26,7 +27,7 @@ func (w *world) answering(answer func() int) {
 			if !strings.HasSuffix(r.URL.Path, "/proxy/v2/health/ready") {
 				return next.RoundTrip(r)
 			}
-			return &http.Response{StatusCode: answer(), Body: io.NopCloser(strings.NewReader("an answer")), Request: r}, nil
+			return &http.Response{StatusCode: answer(path.Base(strings.TrimSuffix(r.URL.Path, "/proxy/v2/health/ready"))), Body: io.NopCloser(strings.NewReader("an answer")), Request: r}, nil
 		})
 	})
 	var err error
@@ -39,7 +40,7 @@ func (w *world) answering(answer func() int) {
 func TestSmokeTestFails(t *testing.T) {
 	w := newWorld(t)
 	var asked atomic.Int32
-	w.answering(func() int {
+	w.answering(func(string) int {
 		asked.Add(1)
 		if strings.HasSuffix(w.deployment("iris").Labels["davit.dev/version"], "v2") {
 			return http.StatusInternalServerError
@@ -64,7 +65,7 @@ func TestSmokeTestFails(t *testing.T) {
 func TestSmokeTestOfAHealthyRelease(t *testing.T) {
 	w := newWorld(t)
 	var broken atomic.Bool
-	w.answering(func() int {
+	w.answering(func(string) int {
 		if broken.Load() {
 			return http.StatusInternalServerError
 		}

@@ -27,22 +27,16 @@ func (r *Reconciler) apply(ctx context.Context, s *state, t *target, objects []*
 	switch {
 	case t.rollout == "":
 		now = nil
-	case st.Healthy.Commit == "": // there is nothing to go over from
-		now = &v1alpha1.Traffic{Serving: t.rollout}
 	case now == nil:
 		now = &v1alpha1.Traffic{Next: t.rollout}
 	case now.Serving == t.rollout:
 		now = &v1alpha1.Traffic{Serving: t.rollout, Kept: now.Kept, KeptUntil: now.KeptUntil}
-	case now.Next != t.rollout: // what the one before it had of the traffic goes back with this
+	case now.Next != t.rollout: // what the one before it has of the traffic goes back when this one is not ready, or to it
 		now = &v1alpha1.Traffic{Serving: now.Serving, Next: t.rollout, Weight: now.Weight, Kept: now.Kept, KeptUntil: now.KeptUntil}
 	}
 	st.Traffic = now
 	if now == nil || now.Next == "" {
 		return r.site(s.key.Environment).cluster.Apply(ctx, s.release, objects, applyOptions(t))
-	}
-	if now.Step == 0 && now.Weight > 0 {
-		now.Weight = 0
-		return r.weigh(ctx, s, t, objects)
 	}
 	return r.applyOwn(ctx, s, t, own(objects, s.key.Name))
 }

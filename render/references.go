@@ -37,7 +37,9 @@ func podReferences(kind string, specs ...string) object {
 }
 
 // claimNames is for ResourceClaimTemplates of a layer, whose names get a prefix.
-func claimNames(kind string) object { return nameReferences(claimReferences, kind, "spec/template/spec/") }
+func claimNames(kind string) object {
+	return nameReferences(claimReferences, kind, "spec/template/spec/")
+}
 
 func nameReferences(fields map[string][]string, kind string, pods ...string) object {
 	var all []any

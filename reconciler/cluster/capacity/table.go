@@ -15,7 +15,7 @@ type Row struct {
 	AskedAfter int64 `json:"askedAfter"`
 	// Rolling is what is asked for at most while the change rolls out: old pods run beside new ones.
 	Rolling int64 `json:"rolling"`
-	Has        int64 `json:"has"`
+	Has     int64 `json:"has"`
 	// Free is what nobody holds now, on nodes that would take the pods.
 	Free int64 `json:"free"`
 }
