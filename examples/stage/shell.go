@@ -58,6 +58,25 @@ func (s *Stage) Command(ctx context.Context, name string, args ...string) *exec.
 
 // Show runs a command as a user types it, and shows both what is typed and what comes back.
 func (s *Stage) Show(ctx context.Context, name string, args ...string) error {
+	_, err := s.show(ctx, name, args...)
+	return err
+}
+
+// Expect is Show that fails unless the output has every one of the patterns.
+func (s *Stage) Expect(ctx context.Context, patterns []string, name string, args ...string) error {
+	out, err := s.show(ctx, name, args...)
+	if err != nil {
+		return err
+	}
+	for _, pattern := range patterns {
+		if !regexp.MustCompile(`(?m)` + pattern).MatchString(out) {
+			return fmt.Errorf("%s %s does not say %q", filepath.Base(name), strings.Join(args, " "), pattern)
+		}
+	}
+	return nil
+}
+
+func (s *Stage) show(ctx context.Context, name string, args ...string) (string, error) {
 	fmt.Printf("   $ %s\n", strings.Join(append([]string{filepath.Base(name)}, quoted(args)...), " "))
 	out, err := s.Command(ctx, name, args...).CombinedOutput()
 	for line := range strings.Lines(string(out)) {
@@ -65,9 +84,9 @@ func (s *Stage) Show(ctx context.Context, name string, args ...string) error {
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() == 3 && name == s.Davit() {
-		return nil // plan: there are changes
+		err = nil // plan: there are changes
 	}
-	return err
+	return string(out), err
 }
 
 func quoted(args []string) (out []string) {
@@ -180,7 +199,7 @@ func (s *Stage) Note(what string, took time.Duration) {
 }
 
 func (s *Stage) summary(total time.Duration) {
-	fmt.Println("\n== Times (the example bakes for 5 s before it calls a release healthy)")
+	fmt.Println("\n== Times")
 	for _, line := range s.times {
 		fmt.Println("   " + line)
 	}
