@@ -195,6 +195,7 @@ func ask(renderer *render.Renderer, before, after *registry.Registry, key regist
 	}
 	if out.after != nil && out.before != nil {
 		out.after.Rolls, out.after.Whole = capacity.Replace(out.before.Pods, out.after.Pods)
+		out.after.Fewer = capacity.Fewer(out.before.Pods, out.after.Pods)
 	}
 	return out, nil
 }

@@ -19,6 +19,8 @@ type Release struct {
 	// Rolls says that its running pods are replaced, and their places are free for the new ones. Otherwise they
 	// stay, and places are looked for only for those that are not there yet.
 	Rolls bool
+	// Fewer is how many of its running pods go though it does not roll.
+	Fewer int
 	// Whole says that another whole set of pods runs beside the old one until it has taken over.
 	Whole bool
 }
@@ -41,6 +43,22 @@ func Replace(before, after []Pods) (rolls, whole bool) {
 		}
 	}
 	return rolls || len(old) > 0, whole || len(old) > 0
+}
+
+// Fewer is how many pods the change from before to after takes away. With an autoscaler nobody knows.
+func Fewer(before, after []Pods) int {
+	n := 0
+	for _, p := range before {
+		if n += p.Count; p.Most > 0 {
+			return 0
+		}
+	}
+	for _, p := range after {
+		if n -= p.Count; p.Most > 0 {
+			return 0
+		}
+	}
+	return max(n, 0)
 }
 
 // Fit finds places for the pods of releases and tells which of them would wait. A pod that needs no more than the
@@ -126,11 +144,17 @@ func fit(ctx context.Context, s *State, releases []*planned, rolling bool) ([]Wa
 		all = append(all, sets...)
 		switch {
 		case !p.Rolls:
+			fewer := p.Fewer
 			for _, old := range p.running {
-				if pl := like(old, sets); pl != nil && !sameDevices(pl.pods.Needs, old.Needs) {
+				switch pl := like(old, sets); {
+				case pl == nil && fewer > 0:
+					r.release(old)
+					fewer--
+				case pl == nil: // of a rollout before that is kept, say
+				case !sameDevices(pl.pods.Needs, old.Needs):
 					r.release(old) // it is of a revision that the cluster has yet to leave
 					swaps = append(swaps, swap{old, sets})
-				} else if pl != nil {
+				default:
 					pl.left--
 				}
 			}

@@ -134,6 +134,30 @@ func TestFit(t *testing.T) {
 		wantWaits(t, s, []Release{rolls(release(t, "a-grows", served(1, gpus("h100", 8)))), rolls(release(t, "stays", served(1, gpus("h100", 4))))},
 			"production/a-grows: 1 of 1 pod would wait: 8 × nvidia.com/gpu each on nodes with gpu=h100; 4 of 8 free, on 1 node")
 	})
+	t.Run("a release that gets fewer pods makes room", func(t *testing.T) {
+		s := two()
+		s.Running = append(runs("old", "a", 1, 8), runs("old", "b", 1, 8)...)
+		before, after := release(t, "old", served(2, gpus("h100", 8))), release(t, "old", served(1, gpus("h100", 8)))
+		after.Fewer = Fewer(before.Pods, after.Pods)
+		next := release(t, "llama", served(1, gpus("h100", 8)))
+		wantWaits(t, s, []Release{after, next})
+		next.Rolls = true // beside its old pod on one more node
+		next.Whole = true
+		s.Nodes = append(s.Nodes, node(t, "c", "h100", 8, ""))
+		s.Running = append(s.Running, runs("llama", "c", 1, 8)...)
+		wantWaits(t, s, []Release{after, next})
+		after.Fewer = 0 // what is more than the set has is kept
+		wantWaits(t, s, []Release{after, next},
+			"production/llama: 1 of 1 pod more would wait while the old ones run: 8 × nvidia.com/gpu each on nodes with gpu=h100; none of 24 on 3 nodes is free")
+	})
+	t.Run("an autoscaler keeps its pods", func(t *testing.T) {
+		scaled := "\n---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: llama}\n" +
+			"spec: {scaleTargetRef: {kind: StatefulSet, name: llama}, minReplicas: 1, maxReplicas: 3}"
+		two, one := release(t, "llama", served(2, gpus("h100", 4))), release(t, "llama", served(1, gpus("h100", 4))+scaled)
+		if n := Fewer(two.Pods, one.Pods); n != 0 {
+			t.Errorf("%d pods go", n)
+		}
+	})
 	t.Run("a release that goes makes room", func(t *testing.T) {
 		s := two()
 		s.Running = append(runs("old", "a", 1, 8), runs("old", "b", 1, 8)...)
