@@ -189,7 +189,13 @@ func TestRolling(t *testing.T) {
 	s.Running = append(runs("llama", "a", 1, 8), runs("llama", "b", 1, 8)...)
 	r := release(t, "llama", surging(2, 8))
 	wantWaits(t, s, []Release{r}) // nothing rolls
-	r.Rolls = true
+	for _, want := range []int64{16, 24} {
+		rows, err := Table(t.Context(), s, []Release{r}, []Release{r})
+		if err != nil || len(rows) != 1 || rows[0].Rolling != want {
+			t.Errorf("rolls: %v: %+v %v, want %d while it rolls out", r.Rolls, rows, err, want)
+		}
+		r.Rolls = true
+	}
 	wantWaits(t, s, []Release{r},
 		"production/llama: 1 of 1 pod more would wait while the old ones run: 8 × nvidia.com/gpu each on nodes with gpu=h100; none of 16 on 2 nodes is free")
 	r = release(t, "llama", surging(2, 1))

@@ -25,7 +25,7 @@ func Table(ctx context.Context, s *State, before, after []Release) ([]Row, error
 	rows := map[Accelerator]*Row{}
 	asks := map[Accelerator]ask{}
 	asking := map[Accelerator][]*Pods{}
-	add := func(releases []Release, count func(*Row, int64, *Pods)) {
+	add := func(releases []Release, count func(*Row, int64, *Pods, bool)) {
 		for _, r := range releases {
 			for i := range r.Pods {
 				p := &r.Pods[i]
@@ -33,7 +33,7 @@ func Table(ctx context.Context, s *State, before, after []Release) ([]Row, error
 					if rows[a.Accelerator] == nil {
 						rows[a.Accelerator] = &Row{Accelerator: a.Accelerator}
 					}
-					count(rows[a.Accelerator], a.n, p)
+					count(rows[a.Accelerator], a.n, p, r.Rolls)
 					asks[a.Accelerator] = a
 					// The name has what they want of nodes; what they tolerate may differ.
 					if !slices.ContainsFunc(asking[a.Accelerator], p.toleratesTheSame) {
@@ -47,11 +47,14 @@ func Table(ctx context.Context, s *State, before, after []Release) ([]Row, error
 	for _, r := range after {
 		whole[r.Name] = r.Whole
 	}
-	add(before, func(r *Row, n int64, p *Pods) { r.AskedNow += n * int64(p.Count) })
-	add(slices.DeleteFunc(slices.Clone(before), func(r Release) bool { return !whole[r.Name] }), func(r *Row, n int64, p *Pods) { r.Rolling += n * int64(p.Count) })
-	add(after, func(r *Row, n int64, p *Pods) {
+	add(before, func(r *Row, n int64, p *Pods, _ bool) { r.AskedNow += n * int64(p.Count) })
+	add(slices.DeleteFunc(slices.Clone(before), func(r Release) bool { return !whole[r.Name] }), func(r *Row, n int64, p *Pods, _ bool) { r.Rolling += n * int64(p.Count) })
+	add(after, func(r *Row, n int64, p *Pods, rolls bool) {
 		r.AskedAfter += n * int64(p.Count)
-		r.Rolling += n * int64(p.Count+p.Surge())
+		r.Rolling += n * int64(p.Count)
+		if rolls {
+			r.Rolling += n * int64(p.Surge())
+		}
 	})
 	out := make([]Row, 0, len(rows))
 	now := newRoom(s)
