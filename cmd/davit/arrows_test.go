@@ -26,6 +26,8 @@ var arrows = map[string][]string{
 	"examples/iris/serve":              {"examples/iris/safetensors"},
 	"examples/iris/train":              {"examples/iris/safetensors"},
 	"examples/llm/demo":                {"deploy/devcluster", "examples/stage"},
+	"examples/mig/demo":                {"deploy/devcluster", "examples/stage"},
+	"examples/regions/demo":            {"deploy/devcluster", "examples/stage"},
 	"examples/stage":                   {"deploy/devcluster"},
 }
 

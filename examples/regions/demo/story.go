@@ -191,7 +191,7 @@ func (d demo) tooMany(ctx context.Context) error {
 	if err := d.Edit(file("ap"), "replicas: 2", "replicas: 4"); err != nil {
 		return err
 	}
-	err := d.Expect(ctx, []string{`^ap/assistant: 1 of 4 pods would wait: 4 × nvidia\.com/gpu each`}, d.Davit(), "plan", "ap", "--server")
+	err := d.Expect(ctx, []string{`=NVIDIA-L4,\S+ +8 +16 \(\+8\) +12 +4$`, `^ap/assistant: 1 of 4 pods would wait: 4 × nvidia\.com/gpu each`}, d.Davit(), "plan", "ap", "--server")
 	if err != nil {
 		return err
 	}
