@@ -168,7 +168,7 @@ func (d demo) room(ctx context.Context) error {
 	if err := d.plan(ctx, `^every pod finds a place`); err != nil {
 		return err
 	}
-	return d.commit(ctx, "moderation v2, in the place of the third embedder", map[string]string{"embedder": "v1", "moderation": "v2"})
+	return d.commit(ctx, "moderation v2, and an embedder less", map[string]string{"embedder": "v1", "moderation": "v2"})
 }
 
 func (d demo) plan(ctx context.Context, want ...string) error {
