@@ -1,7 +1,6 @@
 package catalog_test
 
 import (
-	"os/exec"
 	"path"
 	"slices"
 	"strings"
@@ -16,7 +15,6 @@ import (
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
-	"github.com/davit-dev/davit/deploy/devcluster"
 	"github.com/davit-dev/davit/render/catalog"
 )
 
@@ -203,53 +201,5 @@ spec: {ports: [{port: 80}]}
 				}
 			}
 		})
-	}
-}
-
-// TestServer has a real API server check every object of the catalog that it has a kind for, by dry runs: unknown fields,
-// the expression that chooses devices, and what the Pod Security Standard "restricted" forbids.
-func TestServer(t *testing.T) {
-	dev, err := devcluster.Start(t.Context(), devcluster.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := dev.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	kubectl := func(stdin string, args ...string) string {
-		t.Helper()
-		cmd := exec.Command(dev.Bin("kubectl"), append([]string{"--kubeconfig", dev.Kubeconfig}, args...)...)
-		cmd.Stdin = strings.NewReader(stdin)
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Errorf("%v: %s\n%s", err, out, stdin)
-		}
-		return string(out)
-	}
-	kubectl("apiVersion: v1\nkind: Namespace\nmetadata: {name: models, labels: {pod-security.kubernetes.io/enforce: restricted}}\n", "create", "-f-")
-	create := func(text string) {
-		t.Helper()
-		if out := kubectl(text, "create", "-n", "models", "--dry-run=server", "--validate=strict", "-f-"); strings.Contains(out, "Warning") {
-			t.Errorf("%s\n%s", out, text)
-		}
-	}
-	bases(t, func(t *testing.T, _ catalog.Runtime, built resmap.ResMap) {
-		for _, res := range built.Resources() {
-			if group := res.GetGvk().Group; strings.Contains(group, ".") {
-				continue // of an API that is not installed here
-			}
-			text := res.MustYaml()
-			if res.GetKind() == "Deployment" {
-				text = strings.Replace(text, "        name: server\n", "        name: server\n        image: "+image+"\n", 1)
-			}
-			create(text)
-		}
-	})
-	for _, acc := range catalog.Accelerators() {
-		if claim, ok := acc.Files()["claim.yaml"]; ok {
-			create(string(claim))
-		}
 	}
 }
