@@ -144,7 +144,7 @@ func (d *draft) entry(env string) *entry {
 	r := &Release{Name: e.key.Name, Team: word(d.team), Dir: d.dir, Path: e.path, ServingPath: path.Join(d.dir, "serving.yaml"),
 		Images: root.spec.Images, VersionLine: line(doc.spec, "version"), tree: d.n.tree}
 	own := without(doc.spec, "version")
-	merged := merge(merge(root.defaults, dropAlternatives(servingDoc.spec, own)), own)
+	merged := lay(lay(root.defaults, servingDoc.spec), own)
 	if faults := d.rd.decode(e.path, merged, &r.Serving); len(faults) > 0 {
 		e.faults = append(e.faults, faults...)
 		return e
@@ -175,15 +175,21 @@ func without(n *yaml.Node, keys ...string) *yaml.Node {
 	return &out
 }
 
-// alternatives are fields of which one at most holds; setting one in a Release removes the others of
-// its Serving.
+// alternatives are fields of which one at most holds; setting one in a layer removes the others of those below.
 var alternatives = [][]string{{"replicas", "autoscale"}}
 
-func dropAlternatives(serving, over *yaml.Node) *yaml.Node {
+// lay merges over on top of under, the alternatives of what over sets taken away.
+func lay(under, over *yaml.Node) *yaml.Node {
 	for _, group := range alternatives {
-		if slices.ContainsFunc(group, func(k string) bool { return find(over, k) >= 0 }) {
-			serving = without(serving, group...)
+		if under != nil && slices.ContainsFunc(group, func(key string) bool { return sets(over, key) }) {
+			under = without(under, group...)
 		}
 	}
-	return serving
+	return merge(under, over)
+}
+
+// sets says whether a mapping has a value for a key: null takes one away.
+func sets(n *yaml.Node, key string) bool {
+	i := find(n, key)
+	return i >= 0 && n.Content[i+1].Tag != "!!null"
 }

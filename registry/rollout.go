@@ -135,6 +135,9 @@ func (c *check) autoscale(r *Release) {
 		return
 	}
 	fault := func(field, format string, args ...any) { c.fault([]string{"autoscale", field}, format, args...) }
+	if r.Serving.Replicas != nil {
+		c.fault([]string{"autoscale"}, "autoscale and replicas are alternatives; remove one of them")
+	}
 	if a.Min < 1 {
 		fault("min", "autoscale.min: %d is less than 1", a.Min)
 	}
@@ -153,6 +156,10 @@ func (c *check) autoscale(r *Release) {
 			fault("metric", "autoscale by %s is in percent of what a pod requests; write resources: {%s: …}", a.Metric, a.Metric)
 		}
 	default:
+		if r.Runtime != nil && r.Runtime.Spec.Workload.Kind == inferenceService {
+			fault("metric", "autoscale by %s can't be had with runtime %s: KServe scales by cpu or memory; write one of them", a.Metric, r.Runtime)
+			return
+		}
 		c.feature("autoscale", r, CustomMetrics, "autoscale by a metric of the pods")
 	}
 }
