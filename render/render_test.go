@@ -62,7 +62,7 @@ func release(t testing.TB, fsys fs.FS) *registry.Release {
 }
 
 // cases are the archives of testdata: files laid over the example, and the objects, or the error, they give.
-func cases(t *testing.T) map[string]*txtar.Archive {
+func cases(t testing.TB) map[string]*txtar.Archive {
 	t.Helper()
 	names, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(names) == 0 {
@@ -78,7 +78,7 @@ func cases(t *testing.T) map[string]*txtar.Archive {
 }
 
 // split takes a case's section want from the files.
-func split(t *testing.T, a *txtar.Archive) (over map[string]string, want *txtar.File) {
+func split(t testing.TB, a *txtar.Archive) (over map[string]string, want *txtar.File) {
 	t.Helper()
 	over = map[string]string{}
 	for i, f := range a.Files {
