@@ -21,6 +21,8 @@ var arrows = map[string][]string{
 	"render":                           {"registry"},
 	"render/catalog":                   {"registry"},
 	"deploy/devcluster/cmd/devcluster": {"deploy/devcluster"},
+	"examples/finetune/demo":           {"deploy/devcluster", "examples/stage"},
+	"examples/finetune/trainer":        {"examples/iris/safetensors"},
 	"examples/images":                  {"deploy/devcluster"},
 	"examples/iris/demo":               {"deploy/devcluster", "examples/stage"},
 	"examples/iris/serve":              {"examples/iris/safetensors"},
