@@ -26,6 +26,7 @@ type Stage struct {
 	Real    bool
 	Dir     string // a temporary folder
 	Cluster *devcluster.Cluster
+	Remark  string // is said beside the times at the end
 	times   []string
 
 	sync  *exec.Cmd
@@ -199,7 +200,7 @@ func (s *Stage) Note(what string, took time.Duration) {
 }
 
 func (s *Stage) summary(total time.Duration) {
-	fmt.Println("\n== Times")
+	fmt.Println("\n== Times" + s.Remark)
 	for _, line := range s.times {
 		fmt.Println("   " + line)
 	}

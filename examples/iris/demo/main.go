@@ -10,6 +10,7 @@ import "github.com/davit-dev/davit/examples/stage"
 func main() {
 	stage.Main(func(s *stage.Stage) []stage.Step {
 		d := &demo{s}
+		s.Remark = " (the example bakes for 5 s before it calls a release healthy)"
 		return []stage.Step{
 			{Title: "Build davit and the example's server", Do: d.build},
 			{Title: "Start a real Kubernetes and an OCI registry", Do: d.start},

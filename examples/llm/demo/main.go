@@ -9,6 +9,7 @@ import "github.com/davit-dev/davit/examples/stage"
 func main() {
 	stage.Main(func(s *stage.Stage) []stage.Step {
 		d := &demo{Stage: s}
+		s.Remark = " (the example bakes for 3 s before it calls a release healthy)"
 		return []stage.Step{
 			{Title: "Build davit and the stand-in for vLLM", Do: d.build},
 			{Title: "Start a real Kubernetes with a gateway, and an OCI registry", Do: d.start},
