@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -45,6 +46,7 @@ func read(args []string, env func(string) string) (settings, error) {
 		patience: 10 * time.Minute, grief: 10 * time.Second,
 	}
 	flags := flag.NewFlagSet("trainer", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // the error says it, and is what becomes of the pod's message
 	flags.Float64Var(&s.rate, "learning_rate", 2e-5, "")
 	flags.IntVar(&s.steps, "max_steps", 100, "")
 	flags.IntVar(&s.saveEvery, "save_steps", 10, "steps from one checkpoint to the next")

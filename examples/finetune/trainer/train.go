@@ -50,9 +50,9 @@ func (n *node) run(ctx context.Context) error {
 func (n *node) mourn(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
-		return errors.New("ended, for all nodes begin anew")
+		return errors.New("told to end")
 	case <-time.After(n.grief):
-		return errors.New("nobody began anew")
+		return errors.New("nobody ended this node, so that it fails")
 	}
 }
 
