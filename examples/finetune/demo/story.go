@@ -210,14 +210,22 @@ func (d *demo) done(ctx context.Context) error {
 	if err := d.Show(ctx, kubectl, "get", "jobset", "-n", "training"); err != nil {
 		return err
 	}
-	restarts, err := d.kubectl(ctx, "get", "jobset", d.run, "-n", "training", "-o", "jsonpath={.status.restarts}")
-	if err != nil || !d.Real {
+	if !d.Real {
+		return nil
+	}
+	if err := d.restarts(ctx, 1); err != nil {
 		return err
 	}
-	if restarts != "1" {
-		return fmt.Errorf("the set began anew %s times, not once", restarts)
-	}
 	return d.Show(ctx, "ls", "-l", "../checkpoints/"+d.run)
+}
+
+// restarts wants the set to have begun anew so many times.
+func (d *demo) restarts(ctx context.Context, want int) error {
+	got, err := d.kubectl(ctx, "get", "jobset", d.run, "-n", "training", "-o", "jsonpath={.status.restarts}")
+	if err == nil && got != fmt.Sprint(want) {
+		err = fmt.Errorf("set %s began anew %q times, want %d", d.run, got, want)
+	}
+	return err
 }
 
 // mistake misspells a hyperparameter. The trainer ends with exit code 2, wrong usage, which no retry cures.
@@ -247,8 +255,8 @@ func (d *demo) mistake(ctx context.Context) error {
 	if err := d.Show(ctx, kubectl, "get", "jobset", "-n", "training"); err != nil {
 		return err
 	}
-	if restarts, err := d.kubectl(ctx, "get", "jobset", d.run, "-n", "training", "-o", "jsonpath={.status.restarts}"); err != nil || restarts != "0" && restarts != "" {
-		return fmt.Errorf("the set began anew %s times, not never: %w", restarts, err)
+	if err := d.restarts(ctx, 0); err != nil {
+		return err
 	}
 	why, err := d.kubectl(ctx, "get", "pods", "-n", "training", "-l", d.pods(0), "-o",
 		`jsonpath={range .items[*].status.containerStatuses[0].state.terminated}exit code {.exitCode}: {.message}{"\n"}{end}`)
@@ -256,8 +264,8 @@ func (d *demo) mistake(ctx context.Context) error {
 		return err
 	}
 	for line := range strings.Lines(why) {
-		if line != "\n" { // a message ends with one of its own
-			fmt.Print("     " + line)
+		if line = strings.TrimSpace(line); line != "" { // a message ends a line by itself
+			fmt.Println("     " + line)
 		}
 	}
 	if !strings.Contains(why, "exit code 2: trainer stand-in: flag provided but not defined: -lerning_rate") {
