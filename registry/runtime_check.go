@@ -97,12 +97,30 @@ func (c *check) server(r *Release) {
 			c.fault([]string{"runtime"}, "runtime %s can't serve version %q, whose format is %q (it serves %s)", rt, v.Name, v.Spec.Format, some(sortedKeys(rt.Spec.Formats)))
 		}
 	}
+	c.digit(r)
 	c.nodes(r)
 	if acc := r.Accelerator; acc != nil && acc.Spec.Claim != "" {
 		c.feature("accelerator", r, DRA, "accelerator "+acc.Name)
 		if rt.Spec.Workload.Kind == inferenceService {
 			c.fault([]string{"accelerator"}, "accelerator %s is claimed from a driver, which an InferenceService can't; name one that a device plugin counts", acc.Name)
 		}
+	}
+}
+
+// digit refuses a name that begins with one where something that bears it must begin with a letter (RFC 1035).
+func (c *check) digit(r *Release) {
+	refuses := ""
+	switch {
+	case r.Name[0] > '9':
+	case r.Runtime.Spec.Workload.Kind == inferenceService:
+		refuses = "KServe"
+	case r.MultiNode():
+		refuses = LeaderWorkerSet
+	case r.Runtime.Spec.Service != "" && !r.Environment.Spec.Capabilities.AtLeast(36):
+		refuses = "a Service before Kubernetes 1.36"
+	}
+	if refuses != "" {
+		c.fault([]string{"runtime"}, "release name %q begins with a digit, which %s refuses; rename %s", r.Name, refuses, r.Dir)
 	}
 }
 
