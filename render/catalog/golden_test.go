@@ -152,6 +152,7 @@ func TestGolden(t *testing.T) {
 	for _, c := range combinations() {
 		wanted = append(wanted, filepath.Join(golden, c.String()))
 		t.Run(c.String(), func(t *testing.T) {
+			t.Parallel()
 			fsys := c.registry(t)
 			out, err := render.Release(fsys, load(t, fsys), modelImage)
 			if err != nil {
