@@ -88,7 +88,8 @@ func (c *check) server(r *Release) {
 	}
 	if rt.Spec.Workload.Kind == inferenceService {
 		c.feature("runtime", r, KServe, "runtime "+rt.String())
-	} else if !env.MountsImages() && env.Spec.ModelLoader.Image == "" {
+	}
+	if !env.MountsImages() && env.Spec.ModelLoader.Image == "" {
 		c.fault([]string{"runtime"}, "Kubernetes %s does not mount images, so that a modelLoader is needed; write modelLoader: {image: DAVIT@sha256:…} in %s, or the feature %s there",
 			env.Spec.Capabilities.Kubernetes, env.Path, ImageVolume)
 	}

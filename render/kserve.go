@@ -7,9 +7,10 @@ import (
 	"github.com/davit-dev/davit/registry"
 )
 
-// predictor is the fields of an InferenceService. Kustomize has no schema for it and replaces its lists, so that they
-// are written whole.
-func (o *overlay) predictor(r *registry.Release) object {
+// predictor is the fields of an InferenceService, and the model. Kustomize has no schema for it and replaces its lists,
+// so that they are written whole, below the Components. The model is a volume as in any pod: KServe's own way to
+// read an OCI image runs a shell in it, and a model image has none.
+func (o *overlay) predictor(r *registry.Release, modelImage string) object {
 	format := r.Runtime.Spec.Formats[r.ModelVersion.Spec.Format]
 	model := object{"modelFormat": object{"name": cmp.Or(format.KServe, r.ModelVersion.Spec.Format)}}
 	if args := arguments(r); len(args) > 0 {
@@ -21,7 +22,12 @@ func (o *overlay) predictor(r *registry.Release) object {
 	if resources := quantities(r.Serving.Resources, r.Accelerator, r.Serving.GPUs); len(resources) > 0 {
 		model["resources"] = resources
 	}
-	spec := object{"model": model}
+	base := o.base.server
+	model["volumeMounts"] = append(slices.Clone(base.mounts), modelMount(r.Runtime))
+	spec := object{"model": model, "volumes": append(slices.Clone(base.volumes), modelVolumes(r.Environment, modelImage)...)}
+	if !r.Environment.MountsImages() {
+		spec["initContainers"] = append(slices.Clone(base.initContainers), loader(r.Environment, modelImage, mountPoint(r.Runtime)))
+	}
 	switch a := r.Serving.Autoscale; {
 	case a != nil:
 		spec["minReplicas"], spec["maxReplicas"], spec["scaleMetric"], spec["scaleTarget"] = a.Min, a.Max, a.Metric, a.Target

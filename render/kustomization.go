@@ -210,7 +210,7 @@ func (k *kustomizationFile) referenceAt(text, ref string) (string, error) {
 	switch {
 	case strings.ContainsAny(ref, ":?@") || strings.Contains(ref, "//") || strings.Contains(ref, "_git"), !(known && mode.IsRegular()) && hasHost(ref):
 		return "", fmt.Errorf("%s:%d: remote resource %q; copy it into the repository", k.name, line, ref)
-	case path.IsAbs(ref), strings.ContainsAny(ref, "\n\\"), !known, !within(name, k.layer.dir):
+	case path.IsAbs(ref), strings.ContainsAny(ref, "\n\\"), !known, !below(name, k.layer.dir):
 		return "", fmt.Errorf("%s:%d: %q is not a file or folder below %s; copy it into the repository there", k.name, line, ref, k.layer.dir)
 	case !mode.IsDir() && !mode.IsRegular():
 		return "", fmt.Errorf("%s:1: symlinks and submodules are not followed; put a file there", name)
@@ -223,5 +223,3 @@ func hasHost(ref string) bool {
 	first, _, below := strings.Cut(path.Clean(ref), "/")
 	return below && strings.Contains(strings.Trim(first, "."), ".")
 }
-
-func within(name, dir string) bool { return name == dir || strings.HasPrefix(name, dir+"/") }

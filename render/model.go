@@ -8,26 +8,31 @@ import (
 // an image volume needs containerd 2.2.
 const mountPath = "/mnt/model"
 
+// kserveMountPath brings the files to /mnt/models, where KServe's servers look for them.
+const kserveMountPath = "/mnt"
+
+func mountPoint(rt *registry.Runtime) string {
+	if rt != nil && rt.Spec.Workload.Kind == inferenceService {
+		return kserveMountPath
+	}
+	return mountPath
+}
+
 // modelPath is the folder in which the server sees the model's files.
 func modelPath(r *registry.Release) string {
-	switch {
-	case r.Runtime.Spec.ModelPath != "":
-		return r.Runtime.Spec.ModelPath
-	case r.Runtime.Spec.Workload.Kind == inferenceService:
-		return "/mnt/models" // where KServe puts them
+	if p := r.Runtime.Spec.ModelPath; p != "" {
+		return p
 	}
-	return mountPath + "/models"
+	return mountPoint(r.Runtime) + "/models"
 }
 
 // identity is the last patches on the workload: what the pods are labelled with, and which images they run and
 // mount, by digest.
 func identity(r *registry.Release, n names, modelImage string) []file {
-	version := object{"labels": object{versionLabel: r.ModelVersion.Name}}
 	w := r.Runtime.Spec.Workload
 	if w.Kind == inferenceService {
-		p := workloadPatch(r, n.of(w.Name), object{"predictor": object{"model": object{"storageUri": "oci://" + modelImage}}})
-		p["metadata"].(object)["labels"] = version["labels"]
-		return []file{{"identity.yaml", p}}
+		labelled := object{"apiVersion": w.APIVersion, "kind": w.Kind, "metadata": object{"name": n.of(w.Name), "labels": workloadLabels(r, n)}}
+		return []file{{"identity.yaml", labelled}}
 	}
 	spec := object{"template": object{"metadata": object{"labels": podLabels(r, n)}, "spec": podIdentity(r, modelImage)}}
 	p := workloadPatch(r, n.of(w.Name), spec)
@@ -47,18 +52,19 @@ func podIdentity(r *registry.Release, modelImage string) object {
 		"containers": []any{object{
 			"name":         r.Runtime.Spec.Container,
 			"image":        r.Runtime.Spec.Image,
-			"volumeMounts": []any{modelMount()},
+			"volumeMounts": []any{modelMount(r.Runtime)},
 		}},
 		"volumes": modelVolumes(r.Environment, modelImage),
 	}
 	if !r.Environment.MountsImages() {
-		pod["initContainers"] = []any{loader(r.Environment, modelImage)}
+		pod["initContainers"] = []any{loader(r.Environment, modelImage, mountPath)}
 	}
 	return pod
 }
 
-func modelMount() object {
-	return object{"name": "model", "mountPath": mountPath, "readOnly": true}
+// modelMount is for a runtime's server; nil stands for a trainer.
+func modelMount(rt *registry.Runtime) object {
+	return object{"name": "model", "mountPath": mountPoint(rt), "readOnly": true}
 }
 
 // modelVolumes are the volume with the model's files, and the loader's credentials where it needs them.
@@ -75,12 +81,12 @@ func modelVolumes(env *registry.Environment, image string) []any {
 }
 
 // loader copies the model image's files where pods can't mount it.
-func loader(env *registry.Environment, image string) object {
-	mounts := []any{object{"name": "model", "mountPath": mountPath}}
+func loader(env *registry.Environment, image, to string) object {
+	mounts := []any{object{"name": "model", "mountPath": to}}
 	container := object{
 		"name":  "model-loader",
 		"image": env.Spec.ModelLoader.Image,
-		"args":  []any{"pull", image, mountPath},
+		"args":  []any{"pull", image, to},
 		"securityContext": object{
 			"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": object{"drop": []any{"ALL"}},
 		},

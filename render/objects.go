@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"path"
 	"reflect"
 	"slices"
 	"strings"
@@ -36,15 +37,13 @@ func (o *overlay) check(objects []*unstructured.Unstructured) error {
 	if workload == nil {
 		return fmt.Errorf("%s:1: a Component renamed or removed %s %q of the runtime; it can't", r.Path, r.Runtime.Spec.Workload.Kind, r.Runtime.Spec.Workload.Name)
 	}
+	volumes, mount := modelVolumes(r.Environment, o.modelImage), modelMount(r.Runtime)
 	if workload.GetKind() == inferenceService {
-		if uri := containerOf(workload, "")["storageUri"]; uri != "oci://"+o.modelImage {
-			return fmt.Errorf("%s:1: a Component changed storageUri, which is the model's image; it can't", r.Path)
-		}
-		return nil
+		return checkModel(fieldOf(workload, "spec", "predictor"), containerOf(workload, ""), mount, volumes, r.Path)
 	}
 	for _, at := range templates(workload) {
-		pod, _, _ := unstructured.NestedFieldNoCopy(workload.Object, append(slices.Clone(at), "spec")...)
-		if err := checkModel(pod, r.Runtime.Spec.Container, r.Path, modelVolumes(r.Environment, o.modelImage)); err != nil {
+		pod := fieldOf(workload, append(slices.Clone(at), "spec")...)
+		if err := checkModel(pod, named(pod["containers"], r.Runtime.Spec.Container), mount, volumes, r.Path); err != nil {
 			return err
 		}
 	}
@@ -66,21 +65,36 @@ func checkScope(objects []*unstructured.Unstructured, file, namespace string) er
 }
 
 // checkModel refuses a pod whose container does not see the model as davit brings it there.
-func checkModel(spec any, container, file string, volumes []any) error {
-	pod, _ := spec.(object)
+func checkModel(pod, container, mount object, volumes []any, file string) error {
 	for _, want := range volumes {
 		name := want.(object)["name"].(string)
 		if !reflect.DeepEqual(named(pod["volumes"], name), want) {
 			return fmt.Errorf("%s:1: a Component changed the volume %q, which is the model's image; give its own another name", file, name)
 		}
 	}
-	mounts, _ := named(pod["containers"], container)["volumeMounts"].([]any)
+	there, above := false, mount["mountPath"].(string)
+	mounts, _ := container["volumeMounts"].([]any)
 	for _, m := range mounts {
 		m, _ := m.(object)
 		at, _ := m["mountPath"].(string)
-		if strings.HasPrefix(at+"/", mountPath+"/") && !reflect.DeepEqual(m, modelMount()) {
-			return fmt.Errorf("%s:1: a Component mounts over %s, where the model is; mount it elsewhere", file, mountPath)
+		if reflect.DeepEqual(m, mount) {
+			there = true
+		} else if at == above || below(at, path.Join(above, "models")) || above == mountPath && below(at, above) {
+			return fmt.Errorf("%s:1: a Component mounts over %s, where the model is; mount it elsewhere", file, above)
 		}
 	}
+	if !there {
+		return fmt.Errorf("%s:1: a Component took the model's mount at %s away; it can't", file, above)
+	}
 	return nil
+}
+
+// below says whether a path is another or lies in it.
+func below(name, dir string) bool { return strings.HasPrefix(name+"/", dir+"/") }
+
+// fieldOf is an object's mapping at a path, not copied; nil for nothing.
+func fieldOf(o *unstructured.Unstructured, at ...string) object {
+	v, _, _ := unstructured.NestedFieldNoCopy(o.Object, at...)
+	field, _ := v.(object)
+	return field
 }

@@ -68,7 +68,7 @@ func (g generated) top() *kustomization { return g[rootFile].(*kustomization) }
 func (o *overlay) generate(r *registry.Release, modelImage, rollout string) (generated, error) {
 	n := names{r.Name, rollout}
 	g := generated{}
-	if err := o.serving(g, r, n); err != nil {
+	if err := o.serving(g, r, n, modelImage); err != nil {
 		return nil, err
 	}
 	named := kustomization{Resources: []string{"../serving"}, NamePrefix: r.Name + "-"}
@@ -84,8 +84,8 @@ func (o *overlay) generate(r *registry.Release, modelImage, rollout string) (gen
 }
 
 // serving is the layer of the Serving's fields and of what the environment has beside each server.
-func (o *overlay) serving(g generated, r *registry.Release, n names) error {
-	fields, err := o.fields(r, n)
+func (o *overlay) serving(g generated, r *registry.Release, n names, modelImage string) error {
+	fields, err := o.fields(r, n, modelImage)
 	if err != nil {
 		return err
 	}
@@ -233,6 +233,8 @@ type base struct {
 type server struct {
 	args, env []any
 	probe     object // the startup probe, or nil
+	// Of an InferenceService, whose lists are written whole.
+	mounts, volumes, initContainers []any
 }
 
 func baseOf(objects []*unstructured.Unstructured, r *registry.Release) (*base, error) {
@@ -276,6 +278,11 @@ func serverOf(workload *unstructured.Unstructured, name string, r *registry.Rele
 	s.args, _ = container["args"].([]any)
 	s.env, _ = container["env"].([]any)
 	s.probe, _ = container["startupProbe"].(object)
+	if workload.GetKind() == inferenceService {
+		s.mounts, _ = container["volumeMounts"].([]any)
+		s.volumes, _, _ = unstructured.NestedSlice(workload.Object, "spec", "predictor", "volumes")
+		s.initContainers, _, _ = unstructured.NestedSlice(workload.Object, "spec", "predictor", "initContainers")
+	}
 	return s, nil
 }
 

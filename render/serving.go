@@ -22,11 +22,11 @@ func workloadPatch(r *registry.Release, name string, spec object) object {
 
 // fields are the patches that carry the Serving's fields to the workload: as patches of people's own they would
 // lose the base's values in silence.
-func (o *overlay) fields(r *registry.Release, n names) ([]file, error) {
+func (o *overlay) fields(r *registry.Release, n names, modelImage string) ([]file, error) {
 	name := r.Runtime.Spec.Workload.Name
 	switch {
 	case r.Runtime.Spec.Workload.Kind == inferenceService:
-		return []file{{"fields.yaml", workloadPatch(r, name, o.predictor(r))}}, nil
+		return []file{{"fields.yaml", workloadPatch(r, name, o.predictor(r, modelImage))}}, nil
 	case r.MultiNode():
 		leader := object{"template": object{"spec": o.podFields(r, n, o.base.server, arguments(r))}}
 		worker := object{"template": object{"spec": o.podFields(r, n, o.base.worker, nil)}}

@@ -264,10 +264,6 @@ func (e *execution) checkJob(job *unstructured.Unstructured, objects []*unstruct
 	if e.modelImage == "" {
 		return nil
 	}
-	return checkModel(podSpec(job), trainerName, e.Path, modelVolumes(e.Environment, e.modelImage))
-}
-
-func podSpec(job *unstructured.Unstructured) any {
-	spec, _, _ := unstructured.NestedFieldNoCopy(job.Object, "spec", "template", "spec")
-	return spec
+	pod := fieldOf(job, "spec", "template", "spec")
+	return checkModel(pod, named(pod["containers"], trainerName), modelMount(nil), modelVolumes(e.Environment, e.modelImage), e.Path)
 }

@@ -153,10 +153,10 @@ func (e *execution) identity() object {
 	container := object{"name": trainerName, "image": e.Spec.Image}
 	pod := object{"restartPolicy": "Never", "containers": []any{container}}
 	if e.modelImage != "" {
-		container["volumeMounts"] = []any{modelMount()}
+		container["volumeMounts"] = []any{modelMount(nil)}
 		pod["volumes"] = modelVolumes(e.Environment, e.modelImage)
 		if !e.Environment.MountsImages() {
-			pod["initContainers"] = []any{loader(e.Environment, e.modelImage)}
+			pod["initContainers"] = []any{loader(e.Environment, e.modelImage, mountPath)}
 		}
 	}
 	spec := object{"completions": e.Nodes(), "parallelism": e.Nodes(), "template": object{"metadata": object{"labels": e.labels()}, "spec": pod}}
