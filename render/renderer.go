@@ -51,11 +51,30 @@ func (r *Renderer) name(o *overlay) error {
 		return nil
 	}
 	o.rollout = unnamed
-	out, err := r.render(o)
+	objects, err := r.objects(o)
 	if err == nil {
-		o.rollout, err = rolloutOf(out.Objects, o.release)
+		o.rollout, err = rolloutOf(objects, o.release)
 	}
 	return err
+}
+
+// objects are those of render's output; what prints them is half the work.
+func (r *Renderer) objects(o *overlay) ([]*unstructured.Unstructured, error) {
+	f, err := o.form()
+	if err != nil {
+		return nil, err
+	}
+	if f != nil {
+		t, _ := r.templates.get(f.key)
+		if made := t.made(f, o); made != nil {
+			return made, nil
+		}
+	}
+	out, err := r.render(o)
+	if err != nil {
+		return nil, err
+	}
+	return out.Objects, nil
 }
 
 func (r *Renderer) render(o *overlay) (*Output, error) {

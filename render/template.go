@@ -125,6 +125,26 @@ func compileString(s, prefix string) (any, bool) {
 
 // fill makes a release's output; nil, when it needs a build of its own, also to say what is wrong with it.
 func (t *template) fill(f *form, o *overlay) *Output {
+	objects := t.made(f, o)
+	if objects == nil {
+		return nil
+	}
+	var text bytes.Buffer
+	for i, made := range objects {
+		page, err := yaml.Marshal(made.Object)
+		if err != nil {
+			return nil
+		}
+		if i > 0 {
+			text.WriteString(separator)
+		}
+		text.Write(page)
+	}
+	return output(objects, text.Bytes())
+}
+
+// made is the output's objects.
+func (t *template) made(f *form, o *overlay) []*unstructured.Unstructured {
 	if t == nil {
 		return nil
 	}
@@ -145,18 +165,7 @@ func (t *template) fill(f *form, o *overlay) *Output {
 			return nil
 		}
 	}
-	var text bytes.Buffer
-	for i, made := range objects {
-		page, err := yaml.Marshal(made.Object)
-		if err != nil {
-			return nil
-		}
-		if i > 0 {
-			text.WriteString(separator)
-		}
-		text.Write(page)
-	}
-	return output(objects, text.Bytes())
+	return objects
 }
 
 // order sorts objects of one kind by name, as sortOptions has Kustomize do: a rollout's name is part of theirs.
