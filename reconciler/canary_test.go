@@ -2,6 +2,7 @@ package reconciler_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,8 +15,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/render"
 )
@@ -79,7 +82,12 @@ func (w *world) weights() *history {
 			h.add(strings.Join(parts, ", "))
 		}
 	}()
-	w.t.Cleanup(watching.Stop)
+	w.t.Cleanup(func() {
+		watching.Stop()
+		if w.t.Failed() {
+			w.t.Logf("weights %v", h.all())
+		}
+	})
 	return h
 }
 
@@ -229,4 +237,77 @@ func TestCanaryPauses(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.eventually("with traffic again", func() bool { return slices.Equal(h.all(), []string{"a 100", "a 80, b 20", "a 100", "a 80, b 20"}) })
+}
+
+// TestCanaryPausesLater: a share that can't be taken back at once, since the API server fails, is taken back then.
+func TestCanaryPausesLater(t *testing.T) {
+	w := newWorld(t)
+	var failures atomic.Int32
+	config := restConfig(t)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.Method != http.MethodPatch || !strings.HasSuffix(r.URL.Path, "/httproutes/iris") || failures.Add(-1) < 0 {
+				return next.RoundTrip(r)
+			}
+			return &http.Response{StatusCode: http.StatusInternalServerError, Body: io.NopCloser(strings.NewReader("etcd has no leader")), Request: r}, nil
+		})
+	})
+	var err error
+	if w.cluster, err = cluster.New(t.Context(), cluster.Config{REST: config, Owner: w.id}); err != nil {
+		t.Fatal(err)
+	}
+	w.canaried("{strategy: canary, steps: [{weight: 20, pause: 1h}]}")
+	h := w.weights()
+	w.follow()
+	w.accept(0)
+	w.until(production, "v1", v1alpha1.Healthy)
+	w.promote("v1", "v2")
+	status := w.drain("production", "a canary", func(s v1alpha1.ModelReleaseStatus) bool { return s.Reason == "Canary" })
+	failures.Store(1)
+	w.ailing(render.RolloutLabel+"="+status.Traffic.Next, "", 1, corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"})
+	w.eventually("without traffic", func() bool { return slices.Equal(h.all(), []string{"a 100", "a 80, b 20", "a 100"}) })
+	if failures.Load() > 0 {
+		t.Error("nothing failed")
+	}
+}
+
+// TestCanaryKeepsItsWeights: somebody's edit of the route is taken back during a step.
+func TestCanaryKeepsItsWeights(t *testing.T) {
+	w := newWorld(t)
+	w.canaried("{strategy: canary, steps: [{weight: 20, pause: 1h}]}")
+	h := w.weights()
+	w.follow()
+	w.accept(0)
+	w.until(production, "v1", v1alpha1.Healthy)
+	w.promote("v1", "v2")
+	w.reason(production, "Canary")
+	w.eventually("a canary", func() bool { return slices.Equal(h.all(), []string{"a 100", "a 80, b 20"}) })
+	client, err := dynamic.NewForConfig(restConfig(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	edit := []byte(`[{"op": "replace", "path": "/spec/rules/0/backendRefs/1/weight", "value": 80}]`)
+	if _, err := client.Resource(routes).Namespace(w.namespace("production")).Patch(t.Context(), "iris", types.JSONPatchType, edit, metav1.PatchOptions{FieldManager: "somebody"}); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("taken back", func() bool {
+		return slices.Equal(h.all(), []string{"a 100", "a 80, b 20", "a 80, b 80", "a 80, b 20"})
+	})
+}
+
+// TestCanaryBeforeAFault: a canary whose successor can't be built has no traffic while that is told.
+func TestCanaryBeforeAFault(t *testing.T) {
+	w := newWorld(t)
+	w.edit("environments/production/environment.yaml", "onFailure: rollback", "onFailure: hold")
+	w.damage("v3")
+	w.canaried("{strategy: canary, steps: [{weight: 20, pause: 1h}]}")
+	h := w.weights()
+	w.follow()
+	w.accept(0)
+	w.until(production, "v1", v1alpha1.Healthy)
+	w.promote("v1", "v2")
+	w.reason(production, "Canary")
+	w.promote("v2", "v3")
+	w.until(production, "v3", v1alpha1.Failed)
+	w.eventually("without traffic", func() bool { return slices.Equal(h.all(), []string{"a 100", "a 80, b 20", "a 100"}) })
 }

@@ -67,10 +67,13 @@ func (r *Reconciler) reconcile(ctx context.Context, site *site, s *state) (time.
 	case target == nil:
 		return 0, r.removeIfGone(ctx, want, s)
 	case target.stay:
-		return 0, nil
+		return 0, r.withdraw(ctx, s, target)
 	case s.inSync(target):
 		target.is(s.release.Status.Applied)
 		return r.settle(ctx, s, target)
+	}
+	if err := r.superseded(ctx, s, target); err != nil {
+		return 0, err
 	}
 	if again, err := r.turn(ctx, want, s, target); err != nil || again > 0 {
 		return again, err

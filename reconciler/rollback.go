@@ -22,8 +22,8 @@ func (r *Reconciler) fail(ctx context.Context, s *state, t *target, reason, mess
 		}
 		s.release.Status.Token = s.release.Spec.Claim.Token // nothing of it was applied
 	}
-	if err := r.pause(ctx, s, t); err != nil {
-		return err
+	if err := r.withdraw(ctx, s, t); err != nil { // the rollback turns it back, too
+		r.cfg.Log.Warn("traffic not taken back yet", "release", s.key.String(), "error", err)
 	}
 	st := &s.release.Status
 	text := reason + ": " + message

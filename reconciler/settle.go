@@ -58,11 +58,11 @@ func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Dura
 	}
 
 	health := r.site(s.key.Environment).watcher.Load().Health(ctx, s.release, healthOptions(t))
+	if again, err := r.pause(ctx, s, t, health); err != nil || again > 0 {
+		return again, err
+	}
 	if health.State != cluster.Ready {
 		s.ready, s.tested = time.Time{}, false
-		if err := r.pause(ctx, s, t); err != nil {
-			return 0, err
-		}
 	}
 	switch health.State {
 	case cluster.Ready:
@@ -219,16 +219,6 @@ func (r *Reconciler) record(s *state, t *target) {
 	if want := r.wanted(s.key.Environment); (was == nil || *was != key) && want.keys[s.key] == key {
 		r.outcome(want, s.key, true)
 	}
-}
-
-// current is an inventory less what the last apply no longer had.
-func current(inventory []v1alpha1.ObjectRef) (keep []v1alpha1.ObjectRef) {
-	for _, ref := range inventory {
-		if !ref.Stale {
-			keep = append(keep, ref)
-		}
-	}
-	return keep
 }
 
 // write sends the status; when the ModelRelease changed meanwhile and the claim on it is still this one, once

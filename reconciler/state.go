@@ -26,6 +26,7 @@ type state struct {
 	applied time.Time              // when its objects were applied; zero when another process did
 	ready   time.Time              // since when it is ready; zero when it is not
 	unready time.Time              // since when it is not, though it was healthy
+	dipped  time.Time              // since when a canary that has traffic is not
 	tested  bool                   // the smoke test passed since it is ready
 	unsure  bool                   // a status write failed: what the cluster holds is to be read again
 	looked  gitops.Hash            // the tip up to which history was read for the end of a hold
@@ -77,12 +78,14 @@ type target struct {
 func (t *target) revision() v1alpha1.Revision {
 	return v1alpha1.Revision{
 		Commit: t.commit.String(), Version: t.release.ModelVersion.Name, Image: t.image,
-		ObjectsHash: t.hash, InputKey: t.key, Time: metav1.Now(),
+		ObjectsHash: t.hash, InputKey: t.key, Rollout: t.rollout, Time: metav1.Now(),
 	}
 }
 
 // is takes over what was found out when the target was applied.
-func (t *target) is(applied v1alpha1.Revision) { t.image, t.hash = applied.Image, applied.ObjectsHash }
+func (t *target) is(applied v1alpha1.Revision) {
+	t.image, t.hash, t.rollout = applied.Image, applied.ObjectsHash, applied.Rollout
+}
 
 // renew is an applied revision under the commit that asks for the same objects now.
 func (t *target) renew(applied v1alpha1.Revision) v1alpha1.Revision {
@@ -175,14 +178,14 @@ func (s *state) here(t *target) bool {
 // pending, and the objects are applied again; one that was refused before anything was sent changed nothing.
 func (s *state) progress(t *target, changes cluster.ChangeSet, err error) {
 	st := &s.release.Status
-	st.Inventory = changes.Inventory
 	var refused *cluster.RefusedError
 	if err == nil || errors.As(err, &refused) {
 		st.Token = s.release.Spec.Claim.Token
 	}
 	if err != nil && len(changes.Changes) == 0 {
-		return
+		return // what is applied did not become stale by it
 	}
+	st.Inventory = changes.Inventory
 	under := st.Phase == v1alpha1.Progressing || st.Phase == v1alpha1.Waiting
 	if under && st.Applied.Commit != st.Healthy.Commit && st.Applied.Commit != t.commit.String() {
 		s.outcome(v1alpha1.Superseded, st.Applied, superseded)

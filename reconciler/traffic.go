@@ -3,7 +3,7 @@ package reconciler
 import (
 	"context"
 	"fmt"
-	"slices"
+	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,60 +22,85 @@ const defaultKeep = 10 * time.Minute
 // apply sends the objects of a target. Where each revision has a workload of its own and another one has the traffic,
 // what turns the traffic is left out: that is for shift, once the new pods are ready.
 func (r *Reconciler) apply(ctx context.Context, s *state, t *target, objects []*unstructured.Unstructured) (cluster.ChangeSet, error) {
-	st := &s.release.Status
-	now := st.Traffic
+	was := s.release.Status.Traffic
+	now := next(was, t.rollout)
+	s.release.Status.Traffic = now
+	sent := objects
 	switch {
-	case t.rollout == "":
-		now = nil
-	case now == nil:
-		now = &v1alpha1.Traffic{Next: t.rollout}
-	case now.Serving == t.rollout:
-		now = &v1alpha1.Traffic{Serving: t.rollout, Kept: now.Kept, KeptUntil: now.KeptUntil}
-	case now.Next != t.rollout: // what the one before it has of the traffic goes back when this one is not ready, or to it
-		now = &v1alpha1.Traffic{Serving: now.Serving, Next: t.rollout, Weight: now.Weight, Kept: now.Kept, KeptUntil: now.KeptUntil}
+	case now == nil || now.Next == "":
+	case now.Weight > 0 && now.Weight < allTraffic: // the same rollout under another route
+		sent = append(own(objects, s.key.Name), shared(objects, s.key.Name, now)...)
+	default:
+		sent = own(objects, s.key.Name)
 	}
-	st.Traffic = now
-	if now == nil || now.Next == "" {
-		return r.site(s.key.Environment).cluster.Apply(ctx, s.release, objects, applyOptions(t))
+	changes, err := r.site(s.key.Environment).cluster.Apply(ctx, s.release, sent, applyOptions(t))
+	if now != nil && now.Next != "" {
+		unjudged(changes.Inventory, s.key.Name)
 	}
-	return r.applyOwn(ctx, s, t, own(objects, s.key.Name))
+	if err != nil && len(changes.Changes) == 0 {
+		s.release.Status.Traffic = was // there is nothing that it could go over to
+	}
+	return changes, err
+}
+
+// allTraffic is the weight of a rollout that all traffic is being turned to.
+const allTraffic = 100
+
+// next is where the traffic stands when a rollout begins.
+func next(was *v1alpha1.Traffic, rollout string) *v1alpha1.Traffic {
+	switch {
+	case rollout == "":
+		return nil
+	case was == nil:
+		return &v1alpha1.Traffic{Next: rollout}
+	case was.Serving == rollout:
+		return &v1alpha1.Traffic{Serving: rollout, Kept: was.Kept, KeptUntil: was.KeptUntil}
+	case was.Next == rollout:
+		return was
+	}
+	return &v1alpha1.Traffic{Serving: was.Serving, Next: rollout, Kept: was.Kept, KeptUntil: was.KeptUntil}
 }
 
 // shift turns the traffic to a rollout that is ready, a canary's by its steps. It returns how long the present step
-// lasts; zero when all traffic is there.
+// lasts; zero when all traffic is there. What is about to be turned is written before: whoever goes on after a crash
+// knows what there may be to take back.
 func (r *Reconciler) shift(ctx context.Context, s *state, t *target) (time.Duration, error) {
 	now := s.release.Status.Traffic
 	if now == nil || now.Next == "" {
 		return 0, nil
 	}
+	objects, err := r.renderer.Release(t.snapshot, t.release, s.release.Status.Applied.Image)
+	if err != nil {
+		return 0, &stuckError{err}
+	}
 	steps := s.steps(t)
 	if began := int(now.Step); began > 0 && began <= len(steps) {
 		if left := time.Duration(steps[began-1].Pause) - time.Since(now.Since.Time); left > 0 {
-			return left, nil
+			return r.hold(ctx, s, t, objects.Objects, left)
 		}
 		s.tested = false // with the traffic it had
 		if again, err := r.smoke(ctx, s, t); err != nil || again > 0 || !s.tested {
 			return again, err
 		}
 	}
-	objects, err := r.renderer.Release(t.snapshot, t.release, s.release.Status.Applied.Image)
-	if err != nil {
-		return 0, &stuckError{err}
-	}
 	if int(now.Step) < len(steps) {
 		return r.step(ctx, s, t, objects.Objects, steps)
 	}
+	now.Weight = allTraffic
+	if err := r.write(ctx, s); err != nil {
+		return 0, err
+	}
+	now = s.release.Status.Traffic
 	changes, err := r.site(s.key.Environment).cluster.Apply(ctx, s.release, objects.Objects, applyOptions(t))
 	s.release.Status.Inventory = changes.Inventory
 	if err != nil {
 		return r.unapplied(ctx, s, t, err)
 	}
-	// What fails is gone with its rollout; only one that was healthy is worth going back to.
-	kept := now.Serving
-	if t.rollback {
-		kept = ""
+	turned := &v1alpha1.Traffic{Serving: now.Next, Kept: now.Kept, KeptUntil: now.KeptUntil}
+	if now.Serving != "" && now.Serving == s.release.Status.Healthy.Rollout && !t.rollback {
+		turned.Kept, turned.KeptUntil = now.Serving, metav1.Time{} // what failed, or never was healthy, is nothing to go back to
 	}
-	s.release.Status.Traffic = &v1alpha1.Traffic{Serving: now.Next, Kept: kept}
+	s.release.Status.Traffic = turned
 	s.ready = time.Now() // with the traffic
 	s.phase(v1alpha1.Progressing, "TrafficTurned", fmt.Sprintf("all traffic goes to %s", t.release.ModelVersion.Name))
 	return 0, r.writeAndReport(ctx, s, t)
@@ -84,17 +109,28 @@ func (r *Reconciler) shift(ctx context.Context, s *state, t *target) (time.Durat
 // step begins the next step of a canary.
 func (r *Reconciler) step(ctx context.Context, s *state, t *target, objects []*unstructured.Unstructured, steps []registry.CanaryStep) (time.Duration, error) {
 	now := s.release.Status.Traffic
-	next := steps[now.Step]
-	now.Weight = int32(next.Weight)
-	changes, err := r.weigh(ctx, s, t, objects)
-	s.release.Status.Inventory = changes.Inventory
-	if err != nil {
+	step := steps[now.Step]
+	now.Weight, now.Step, now.Since = int32(step.Weight), now.Step+1, metav1.Now()
+	pause := time.Duration(step.Pause)
+	s.phase(v1alpha1.Progressing, "Canary", fmt.Sprintf("step %d of %d: %s has %d%% of the traffic for %s", now.Step, len(steps), t.release.ModelVersion.Name, step.Weight, pause))
+	if err := r.write(ctx, s); err != nil {
+		return 0, err
+	}
+	if err := r.send(ctx, s, shared(objects, s.key.Name, s.release.Status.Traffic), applyOptions(t)); err != nil {
 		return r.unapplied(ctx, s, t, err)
 	}
-	now.Step, now.Since = now.Step+1, metav1.Now()
-	pause := time.Duration(next.Pause)
-	s.phase(v1alpha1.Progressing, "Canary", fmt.Sprintf("step %d of %d: %s has %d%% of the traffic for %s", now.Step, len(steps), t.release.ModelVersion.Name, next.Weight, pause))
-	return max(pause, time.Millisecond), r.writeAndReport(ctx, s, t)
+	r.report(s, t)
+	return max(pause, time.Millisecond), nil
+}
+
+// hold sees to it that a step's weights are what they are to be, after a crash too, and whatever others do to the route.
+func (r *Reconciler) hold(ctx context.Context, s *state, t *target, objects []*unstructured.Unstructured, left time.Duration) (time.Duration, error) {
+	if now := s.release.Status.Traffic; now.Weight > 0 {
+		if err := r.send(ctx, s, shared(objects, s.key.Name, now), applyOptions(t)); err != nil {
+			return r.unapplied(ctx, s, t, err)
+		}
+	}
+	return left, nil
 }
 
 // steps are those a canary takes. A way back takes none, nor does a release whose revisions shared a workload until
@@ -107,50 +143,85 @@ func (s *state) steps(t *target) []registry.CanaryStep {
 	return t.release.Serving.Rollout.CanarySteps()
 }
 
-// pause takes a canary's share of the traffic back while it is not ready, and before it is rolled back. The step
-// begins anew.
-func (r *Reconciler) pause(ctx context.Context, s *state, t *target) error {
-	now := s.release.Status.Traffic
-	if now == nil || now.Weight == 0 {
-		return nil
-	}
-	objects, err := r.renderer.Release(t.snapshot, t.release, s.release.Status.Applied.Image)
-	if err != nil {
-		return &stuckError{err}
-	}
-	if objects.Rollout != now.Next {
-		return nil // it is not this target's; what comes in its place takes it
-	}
-	now.Weight, now.Step = 0, max(now.Step-1, 0)
-	changes, err := r.weigh(ctx, s, t, objects.Objects)
-	s.release.Status.Inventory = changes.Inventory
-	if err != nil {
-		return fmt.Errorf("taking the traffic of %s back: %w", s.key, err)
-	}
-	r.cfg.Log.Info("traffic taken back", "release", s.key.String(), "version", t.release.ModelVersion.Name)
-	return nil
-}
+// blink is how long a canary may seem to have no ready pod: its controller has just been given something new.
+const blink = 2 * time.Second
 
-// weigh applies the target's objects with the traffic shared out as the status says. The Service stays with the
-// rollout that serves.
-func (r *Reconciler) weigh(ctx context.Context, s *state, t *target, objects []*unstructured.Unstructured) (cluster.ChangeSet, error) {
-	sent := own(objects, s.key.Name)
-	for _, o := range objects {
-		if render.IsTraffic(o, s.key.Name) && o.GetKind() == "HTTPRoute" {
-			sent = append(sent, shared(o, s.key.Name, s.release.Status.Traffic))
+// pause takes a canary's share of the traffic back while none of its pods is ready. Some may always not be: pods are
+// moved, and an autoscaler adds some.
+func (r *Reconciler) pause(ctx context.Context, s *state, t *target, health cluster.Health) (time.Duration, error) {
+	now := s.release.Status.Traffic
+	if now == nil || now.Weight == 0 || health.State == cluster.Ready {
+		s.dipped = time.Time{}
+		return 0, nil
+	}
+	if health.State != cluster.Failed {
+		if s.dipped.IsZero() {
+			s.dipped = time.Now()
+		}
+		left := blink - time.Since(s.dipped)
+		switch {
+		case health.Partly:
+			return look, nil
+		case left > 0:
+			return left, nil
 		}
 	}
-	return r.applyOwn(ctx, s, t, sent)
+	s.dipped = time.Time{}
+	return 0, r.withdraw(ctx, s, t)
 }
 
-// applyOwn applies a part of a target's objects. What turns the traffic is another's as yet, so that the new
-// revision is not judged by it.
-func (r *Reconciler) applyOwn(ctx context.Context, s *state, t *target, objects []*unstructured.Unstructured) (cluster.ChangeSet, error) {
-	changes, err := r.site(s.key.Environment).cluster.Apply(ctx, s.release, objects, applyOptions(t))
-	for i, ref := range changes.Inventory {
-		changes.Inventory[i].Stale = ref.Stale || ref.Kind == "HTTPRoute" && ref.Name == s.key.Name
+// withdraw turns the traffic back to the rollout that serves, as its own revision has it, whatever became of the one
+// that it was going over to. That one's step begins anew.
+func (r *Reconciler) withdraw(ctx context.Context, s *state, t *target) error {
+	if s.release == nil || s.release.Status.Traffic == nil || s.release.Status.Traffic.Weight == 0 {
+		return nil
 	}
-	return changes, err
+	st := &s.release.Status
+	now := st.Traffic
+	if st.Healthy.Commit != "" {
+		serving, err := r.at(ctx, s, st.Healthy.Commit, t.seen)
+		if err != nil {
+			return fmt.Errorf("taking the traffic of %s back: %w", s.key, err)
+		}
+		out, err := r.renderer.Release(serving.snapshot, serving.release, st.Healthy.Image)
+		if err != nil {
+			return &stuckError{err}
+		}
+		if err := r.send(ctx, s, traffic(out.Objects, s.key.Name), applyOptions(t)); err != nil {
+			return fmt.Errorf("taking the traffic of %s back: %w", s.key, err)
+		}
+	}
+	now.Serving, now.Weight, now.Step = st.Healthy.Rollout, 0, max(now.Step-1, 0)
+	if st.Held == nil {
+		s.phase(v1alpha1.Progressing, "TrafficTakenBack", "the traffic of "+st.Applied.Version+" was taken back")
+	}
+	r.cfg.Log.Info("traffic taken back", "release", s.key.String(), "version", st.Applied.Version)
+	return r.write(ctx, s)
+}
+
+// send applies some of a release's objects. What the inventory says of the others stays.
+func (r *Reconciler) send(ctx context.Context, s *state, objects []*unstructured.Unstructured, options cluster.ApplyOptions) error {
+	stale := map[string]bool{}
+	for _, ref := range s.release.Status.Inventory {
+		stale[ref.String()] = ref.Stale
+	}
+	changes, err := r.site(s.key.Environment).cluster.Apply(ctx, s.release, objects, options)
+	for i, ref := range changes.Inventory {
+		changes.Inventory[i].Stale = stale[ref.String()]
+	}
+	unjudged(changes.Inventory, s.key.Name)
+	s.release.Status.Inventory = changes.Inventory
+	return err
+}
+
+// unjudged leaves out of a rollout's health what says nothing of it before it has all traffic: the route, which leads to
+// another, and an autoscaler, which may wait for a metric of requests.
+func unjudged(inventory []v1alpha1.ObjectRef, release string) {
+	for i, ref := range inventory {
+		if ref.Kind == "HTTPRoute" && ref.Name == release || ref.Kind == "HorizontalPodAutoscaler" {
+			inventory[i].Stale = true
+		}
+	}
 }
 
 // own are the objects that belong to one revision alone.
@@ -163,37 +234,52 @@ func own(objects []*unstructured.Unstructured, release string) (out []*unstructu
 	return out
 }
 
-// shared is a route in which the backend of the next rollout has its weight of the traffic and the one that serves
-// the rest.
-func shared(route *unstructured.Unstructured, release string, now *v1alpha1.Traffic) *unstructured.Unstructured {
-	out := route.DeepCopy()
-	rules, _, _ := unstructured.NestedSlice(out.Object, "spec", "rules")
-	for _, rule := range rules {
-		rule, _ := rule.(map[string]any)
-		backends, _ := rule["backendRefs"].([]any)
-		for i, b := range backends {
-			next, _ := b.(map[string]any)
-			if next["name"] != release+"-"+now.Next {
-				continue
-			}
-			serving := map[string]any{}
-			for key, value := range next {
-				serving[key] = value
-			}
-			serving["name"], serving["weight"] = release+"-"+now.Serving, int64(100-now.Weight)
-			next["weight"] = int64(now.Weight)
-			pair := []any{serving, next}
-			if now.Weight == 0 {
-				pair = pair[:1]
-			}
-			rule["backendRefs"] = slices.Concat(backends[:i:i], pair, backends[i+1:])
-			break
+// traffic are the others.
+func traffic(objects []*unstructured.Unstructured, release string) (out []*unstructured.Unstructured) {
+	for _, o := range objects {
+		if render.IsTraffic(o, release) {
+			out = append(out, o)
 		}
 	}
-	if len(rules) > 0 {
-		_ = unstructured.SetNestedSlice(out.Object, rules, "spec", "rules") // it was read from there
+	return out
+}
+
+// shared is the route, in which the next rollout's backend has its weight of the traffic and the one that serves the
+// rest. The Service stays with the one that serves.
+func shared(objects []*unstructured.Unstructured, release string, now *v1alpha1.Traffic) (out []*unstructured.Unstructured) {
+	for _, o := range traffic(objects, release) {
+		if o.GetKind() != "HTTPRoute" {
+			continue
+		}
+		route := o.DeepCopy()
+		rules, _, _ := unstructured.NestedSlice(route.Object, "spec", "rules")
+		for _, rule := range rules {
+			if rule, ok := rule.(map[string]any); ok {
+				share(rule, release, now)
+			}
+		}
+		if len(rules) > 0 {
+			_ = unstructured.SetNestedSlice(route.Object, rules, "spec", "rules") // it was read from there
+		}
+		out = append(out, route)
 	}
 	return out
+}
+
+func share(rule map[string]any, release string, now *v1alpha1.Traffic) {
+	var shares []any
+	backends, _ := rule["backendRefs"].([]any)
+	for _, b := range backends {
+		next, _ := b.(map[string]any)
+		if next["name"] == release+"-"+now.Next {
+			serving := maps.Clone(next)
+			serving["name"], serving["weight"] = release+"-"+now.Serving, int64(allTraffic-now.Weight)
+			next["weight"] = int64(now.Weight)
+			shares = append(shares, serving)
+		}
+		shares = append(shares, b)
+	}
+	rule["backendRefs"] = shares
 }
 
 // service is the Service that leads to the applied revision's pods.
@@ -233,7 +319,7 @@ func (r *Reconciler) unkeep(ctx context.Context, s *state) error {
 // makeRoom gives up the rollout before when the next one finds no room: it holds GPUs that could be its.
 func (r *Reconciler) makeRoom(ctx context.Context, s *state, health cluster.Health) error {
 	now := s.release.Status.Traffic
-	if now == nil || now.Kept == "" || now.Kept == now.Next || health.Reason != corev1.PodReasonUnschedulable {
+	if now == nil || now.Kept == "" || now.Kept == now.Next || now.Kept == s.release.Status.Healthy.Rollout || health.Reason != corev1.PodReasonUnschedulable {
 		return nil
 	}
 	r.cfg.Log.Info("rollout before given up for room", "release", s.key.String(), "rollout", now.Kept)
@@ -270,4 +356,13 @@ func (r *Reconciler) discard(ctx context.Context, s *state, goes func(v1alpha1.O
 		return fmt.Errorf("pruning: %w", err)
 	}
 	return nil
+}
+
+// superseded takes the share of a canary back when the release goes elsewhere: what comes next may have to wait for its
+// turn or its image, and nobody would watch.
+func (r *Reconciler) superseded(ctx context.Context, s *state, t *target) error {
+	if s.release == nil || t.key == s.release.Status.Applied.InputKey {
+		return nil
+	}
+	return r.withdraw(ctx, s, t)
 }

@@ -110,6 +110,33 @@ func TestBlueGreenFails(t *testing.T) {
 	w.eventually("v3 deleted", func() bool { all := w.workloads(); _, ok := all[blue]; return len(all) == 1 && ok })
 }
 
+// TestBlueGreenRefused: where nothing of a version was taken, what serves stays as it is, also when the version is reverted.
+func TestBlueGreenRefused(t *testing.T) {
+	w := newWorld(t)
+	w.progressive("{strategy: blueGreen}")
+	w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	blue := w.selected()
+	before, traffic := w.workloads()[blue], w.status("production").Traffic
+	w.write("releases/iris/production/kustomization.yaml", `apiVersion: kustomize.config.k8s.io/v1alpha1
+kind: Component
+patches:
+  - target: {kind: Deployment}
+    patch: |-
+      - {op: replace, path: /spec/template/spec/containers/0/ports/0/containerPort, value: 99999}
+`)
+	w.promote("v1", "v2")
+	w.until(production, "v2", v1alpha1.Held)
+	if got := w.status("production").Traffic; *got != *traffic {
+		t.Errorf("the status has the traffic at %+v, was %+v", got, traffic)
+	}
+	w.git("revert", "--no-edit", "HEAD")
+	w.until(production, "v1", v1alpha1.Healthy)
+	if after := w.workloads()[blue]; after.UID != before.UID || w.selected() != blue {
+		t.Errorf("the Service leads to %s of %v", w.selected(), w.workloads())
+	}
+}
+
 // TestBlueGreenFailsWithTraffic: what fails while it bakes is not kept.
 func TestBlueGreenFailsWithTraffic(t *testing.T) {
 	w := newWorld(t)

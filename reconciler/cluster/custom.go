@@ -140,7 +140,7 @@ func leaderWorkerHealth(o *conditioned) Health {
 	case s.UpdatedReplicas < want:
 		return progressing("RollingOut", "%d of %d groups of leaderworkerset %q are of this revision", s.UpdatedReplicas, want, name)
 	case s.ReadyReplicas < want:
-		return progressing("NotReady", "%d of %d groups of leaderworkerset %q are ready", s.ReadyReplicas, want, name)
+		return some(s.ReadyReplicas, progressing("NotReady", "%d of %d groups of leaderworkerset %q are ready", s.ReadyReplicas, want, name))
 	case o.condition("UpdateInProgress").Status == metav1.ConditionTrue:
 		return progressing("RollingOut", "%s", sentence("leaderworkerset", name, o.condition("UpdateInProgress")))
 	case available.Status != metav1.ConditionTrue:

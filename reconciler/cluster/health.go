@@ -36,6 +36,8 @@ type Health struct {
 	Next time.Time
 	// Crashes is how often containers of the current revision ended.
 	Crashes int
+	// Partly says that some of the workload's replicas are ready, all the same.
+	Partly bool
 	// Image is the reference that was not found.
 	Image string
 	// LastLog is the end of what the crashed container wrote. It may hold prompts and keys, so it is kept
@@ -60,14 +62,14 @@ var severity = map[State]int{Ready: 0, Progressing: 1, Waiting: 2, Failed: 3}
 func worst(parts ...Health) Health {
 	h := Health{State: Ready}
 	for _, p := range parts {
-		crashes, next, since := h.Crashes+p.Crashes, earliest(h.Next, p.Next), h.Since
+		crashes, next, since, partly := h.Crashes+p.Crashes, earliest(h.Next, p.Next), h.Since, h.Partly || p.Partly
 		if p.Since.After(since) {
 			since = p.Since
 		}
 		if severity[p.State] > severity[h.State] {
 			h = p
 		}
-		h.Crashes, h.Next, h.Since = crashes, next, since
+		h.Crashes, h.Next, h.Since, h.Partly = crashes, next, since, partly
 	}
 	if h.State != Ready {
 		h.Since = time.Time{}

@@ -125,6 +125,9 @@ func (c *Cluster) Delete(ctx context.Context, mr *v1alpha1.ModelRelease) error {
 	}
 	claimed.Status = mr.Status // it may know more than was written
 	*mr = *claimed
+	if err := c.recover(ctx, mr, groupKinds(mr)); err != nil { // and less than was applied
+		return fmt.Errorf("deleting ModelRelease %s: %w", mr.Name, err)
+	}
 	if _, err := c.Prune(ctx, mr, nil); err != nil {
 		return err
 	}

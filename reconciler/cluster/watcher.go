@@ -140,6 +140,7 @@ func judge(rollout Health, pods []*corev1.Pod, timeout time.Duration, now time.T
 		rollout.Crashes, rollout.Next = h.Crashes, h.Next
 		return rollout
 	}
+	h.Partly = rollout.Partly
 	return h
 }
 

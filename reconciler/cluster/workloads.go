@@ -29,13 +29,19 @@ func deploymentHealth(d *appsv1.Deployment) Health {
 	}
 	switch {
 	case s.UpdatedReplicas < want:
-		return progressing("RollingOut", "%d of %d replicas of deployment %q are of this revision", s.UpdatedReplicas, want, d.Name)
+		return some(s.ReadyReplicas, progressing("RollingOut", "%d of %d replicas of deployment %q are of this revision", s.UpdatedReplicas, want, d.Name))
 	case s.Replicas > s.UpdatedReplicas:
 		return progressing("RollingOut", "%d replicas of deployment %q are of an earlier revision", s.Replicas-s.UpdatedReplicas, d.Name)
 	case s.ReadyReplicas < want || s.AvailableReplicas < want:
-		return progressing("NotReady", "%d of %d replicas of deployment %q are ready", min(s.ReadyReplicas, s.AvailableReplicas), want, d.Name)
+		return some(s.ReadyReplicas, progressing("NotReady", "%d of %d replicas of deployment %q are ready", min(s.ReadyReplicas, s.AvailableReplicas), want, d.Name))
 	}
 	return Health{State: Ready}
+}
+
+// some says of a workload that is not ready that some of its replicas are.
+func some(ready int32, h Health) Health {
+	h.Partly = ready > 0
+	return h
 }
 
 func statefulSetHealth(d *appsv1.StatefulSet) Health {

@@ -18,7 +18,7 @@ type Traffic struct {
 	// Step is how many of a canary's steps have begun.
 	// +optional
 	Step int32 `json:"step,omitempty"`
-	// Weight is the percentage of the traffic that Next has.
+	// Weight is the percentage of the traffic that Next has or is about to get; 100 while all is being turned to it.
 	// +optional
 	Weight int32 `json:"weight,omitempty"`
 	// Since is when the step began.
@@ -31,7 +31,8 @@ type Traffic struct {
 	KeptUntil metav1.Time `json:"keptUntil,omitzero"`
 }
 
-// Keeps says whether an object of that name belongs to the rollout before.
+// Keeps says whether an object of that name belongs to the rollout before. A generated name has a hash behind the
+// rollout's.
 func (t *Traffic) Keeps(name string) bool {
-	return t != nil && t.Kept != "" && strings.HasSuffix(name, "-"+t.Kept)
+	return t != nil && t.Kept != "" && strings.Contains(name+"-", "-"+t.Kept+"-")
 }

@@ -206,6 +206,9 @@ type Revision struct {
 	// InputKey is the hash of everything the rendering could read.
 	// +optional
 	InputKey string `json:"inputKey,omitempty"`
+	// Rollout names what the revision runs, where each has a workload of its own.
+	// +optional
+	Rollout string `json:"rollout,omitempty"`
 	// +optional
 	Time metav1.Time `json:"time,omitzero"`
 }
