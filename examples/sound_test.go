@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"io/fs"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/davit-dev/davit/registry"
@@ -13,7 +14,7 @@ import (
 	"github.com/davit-dev/davit/render"
 )
 
-// TestSound loads every example without a fault, renders all of its releases, and reads the models' files.
+// TestSound loads every example without a fault, renders all of its releases and trainings, and reads the models' files.
 func TestSound(t *testing.T) {
 	for _, dir := range registryFolders(t) {
 		t.Run(dir, func(t *testing.T) {
@@ -24,13 +25,22 @@ func TestSound(t *testing.T) {
 			for _, fault := range reg.Faults {
 				t.Error(fault)
 			}
-			if len(reg.Releases) == 0 {
-				t.Error("there is no release")
+			if len(reg.Releases)+len(reg.Trainings) == 0 {
+				t.Error("there is no release, and no training")
 			}
 			var renderer render.Renderer
 			for _, r := range reg.Releases {
 				if _, err := renderer.Release(reg.FS(), r, image.Placeholder(r.Repository())); err != nil {
 					t.Errorf("%s: %v", r.Key(), err)
+				}
+			}
+			for _, tr := range reg.Trainings {
+				base := ""
+				if tr.BaseVersion != nil {
+					base = image.Placeholder(tr.BaseRepository())
+				}
+				if _, err := render.Training(reg.FS(), tr, tr.RunName(strings.Repeat("0", 64)), base); err != nil {
+					t.Errorf("%s: %v", tr.Key(), err)
 				}
 			}
 			for _, m := range reg.Models {

@@ -28,6 +28,8 @@ var (
 	versionName = nameRule{regexp.MustCompile(`^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$`), 63, "letters, digits, '.', '-' and '_', at most 63"}
 	envName     = nameRule{regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`), 255, "a variable name (letters, digits and _)"}
 
+	argName = nameRule{regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`), 100, "an argument's name (letters, digits, '.', '-' and '_'; davit writes the -- before it)"}
+
 	digestHex  = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	imageRef   = regexp.MustCompile(`^[^\s@]+@sha256:[0-9a-f]{64}$`)
 	repository = regexp.MustCompile(`^[a-zA-Z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$`)

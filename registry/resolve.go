@@ -186,6 +186,11 @@ func (c *check) serve(s *ServingSpec) {
 			c.fault([]string{"resources", name}, "resource %q is not known here%s", name, nearest(name, []string{"cpu", "memory", "ephemeral-storage"}))
 		}
 	}
+	for _, key := range sortedKeys(s.Args) {
+		if !argName.ok(key) {
+			c.fault([]string{"args", key}, "args: %q is not %s", key, argName.text)
+		}
+	}
 	for _, name := range sortedKeys(s.Env) {
 		if !envName.ok(name) {
 			c.fault([]string{"env", name}, "env %q is not %s", name, envName.text)

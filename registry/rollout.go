@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -177,8 +178,10 @@ func (c *check) route(r *Release) {
 	if !gateway.MatchString(to.Gateway) {
 		c.fault([]string{"route", "gateway"}, "route.gateway %q is not a Gateway's name, or NAMESPACE/NAME", to.Gateway)
 	}
-	if to.Path != "" && !strings.HasPrefix(to.Path, "/") {
-		c.fault([]string{"route", "path"}, "route.path %q does not start with /", to.Path)
+	if p := to.Path; p != "" && !strings.HasPrefix(p, "/") {
+		c.fault([]string{"route", "path"}, "route.path %q does not start with /", p)
+	} else if p != "" && (path.Clean(p) != p && path.Clean(p)+"/" != p || strings.ContainsAny(p, "#?%")) {
+		c.fault([]string{"route", "path"}, "route.path %q is not a path in its shortest form, without #, ? and %%; write one such as /v2", p)
 	}
 	if r.Runtime != nil && r.Runtime.Spec.Service == "" {
 		c.fault([]string{"route"}, "a route needs a Service, and runtime %s names none in %s", r.Runtime, r.Runtime.Path)

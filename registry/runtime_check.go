@@ -2,7 +2,9 @@ package registry
 
 import (
 	"path"
+	"regexp"
 	"slices"
+	"strings"
 )
 
 // The kinds of workload a runtime may have.
@@ -31,6 +33,7 @@ func checkRuntime(doc *document, rt *Runtime, files listing) []Fault {
 	if p := rt.Spec.ModelPath; p != "" && !path.IsAbs(p) {
 		f.add([]string{"modelPath"}, "modelPath %q is not absolute", p)
 	}
+	checkPlaceholders(&f, rt)
 	if m := rt.Spec.MultiNode; m != nil {
 		checkMultiNode(&f, rt, files)
 	}
@@ -40,12 +43,45 @@ func checkRuntime(doc *document, rt *Runtime, files listing) []Fault {
 func checkServer(f *faultsOf, rt *Runtime) {
 	if rt.Spec.Container == "" {
 		f.add([]string{"container"}, "spec.container is missing; name the server's container")
+	} else if !dnsLabel.ok(rt.Spec.Container) {
+		f.add([]string{"container"}, "container %q is not %s", rt.Spec.Container, dnsLabel.text)
 	}
 	if rt.Spec.Port < 1 || rt.Spec.Port > 65535 {
 		f.add([]string{"port"}, "port: %d is not between 1 and 65535", rt.Spec.Port)
 	}
 	if !imageRef.MatchString(rt.Spec.Image) {
 		f.add([]string{"image"}, "image %q has no digest; write name@sha256:… (davit runtime add resolves a tag)", rt.Spec.Image)
+	}
+}
+
+// Placeholders are what the values of a runtime's arguments and variables may name of a release, as {model}.
+var Placeholders = []string{"model", "release", "modelPath", "port", "gpus", "nodes"}
+
+var braced = regexp.MustCompile(`\{([A-Za-z]+)\}`)
+
+// checkPlaceholders refuses words in braces that are none, which would go to the server as they are.
+func checkPlaceholders(f *faultsOf, rt *Runtime) {
+	check := func(field []string, value string) {
+		for _, m := range braced.FindAllStringSubmatch(value, -1) {
+			if !slices.Contains(Placeholders, m[1]) {
+				f.add(field, "%s of a release is not known%s", m[0], nearest(m[1], Placeholders))
+			}
+		}
+	}
+	for _, key := range sortedKeys(rt.Spec.Args) {
+		check([]string{"args", key}, rt.Spec.Args[key].Value)
+	}
+	for _, name := range sortedKeys(rt.Spec.Env) {
+		check([]string{"env", name}, rt.Spec.Env[name].Value)
+	}
+}
+
+// fixed refuses arguments that the base's ports and probes rest on.
+func (c *check) fixed(r *Release) {
+	for _, key := range sortedKeys(r.Serving.Args) {
+		if arg, ok := r.Runtime.Spec.Args[key]; ok && strings.Contains(arg.Value, "{port}") {
+			c.fault([]string{"args", key}, "args.%s is the port that the Service and the probes of runtime %s ask, and can't be changed here; remove it", key, r.Runtime)
+		}
 	}
 }
 
@@ -73,7 +109,7 @@ func checkMultiNode(f *faultsOf, rt *Runtime, files listing) {
 		f.add([]string{"multiNode"}, "multiNode needs a Deployment as workload")
 	}
 	if sub := files.find(m.Base); m.Base == "" || sub == nil || !sub.IsDir() {
-		f.add([]string{"multiNode", "base"}, "multiNode.base %q is not a folder beside runtime.yaml", m.Base)
+		f.add([]string{"multiNode", "base"}, "multiNode.base %q is not the name of a folder beside runtime.yaml", m.Base)
 	}
 	if m.Worker == "" || m.Worker == rt.Spec.Workload.Name {
 		f.add([]string{"multiNode", "worker"}, "multiNode.worker: name the workers' Deployment, another than the leader's, which is %q", rt.Spec.Workload.Name)
@@ -98,6 +134,7 @@ func (c *check) server(r *Release) {
 			c.fault([]string{"runtime"}, "runtime %s can't serve version %q, whose format is %q (it serves %s)", rt, v.Name, v.Spec.Format, some(sortedKeys(rt.Spec.Formats)))
 		}
 	}
+	c.fixed(r)
 	c.digit(r)
 	c.nodes(r)
 	if acc := r.Accelerator; acc != nil && acc.Spec.Claim != "" {

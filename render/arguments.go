@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/davit-dev/davit/registry"
 )
@@ -85,7 +86,7 @@ func variable(name string, e registry.EnvVar) object {
 }
 
 // placeholder is what a runtime's values may name of a release.
-var placeholder = regexp.MustCompile(`\{(model|release|modelPath|port|gpus|nodes)\}`)
+var placeholder = regexp.MustCompile(`\{(` + strings.Join(registry.Placeholders, "|") + `)\}`)
 
 // expand fills placeholders in; false for a value that names what the release does not have.
 func expand(value string, r *registry.Release) (string, bool) {

@@ -54,9 +54,9 @@ func several(r *registry.Release) bool {
 }
 
 func autoscaler(r *registry.Release, n names) object {
-	a, w := r.Serving.Autoscale, r.Runtime.Spec.Workload
+	a, w := r.Serving.Autoscale, r.Runtime.Spec.Workload // Kustomize carries its new name here
 	if r.MultiNode() {
-		w = group
+		w = registry.ObjectRef{APIVersion: group.APIVersion, Kind: group.Kind, Name: n.workload()} // of a kind that it does not know
 	}
 	metric := object{"type": "Pods", "pods": object{
 		"metric": object{"name": a.Metric}, "target": object{"type": "AverageValue", "averageValue": strconv.Itoa(a.Target)},
@@ -69,7 +69,7 @@ func autoscaler(r *registry.Release, n names) object {
 	return object{
 		"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": object{"name": scalerName},
 		"spec": object{
-			"scaleTargetRef": object{"apiVersion": w.APIVersion, "kind": w.Kind, "name": n.workload()},
+			"scaleTargetRef": object{"apiVersion": w.APIVersion, "kind": w.Kind, "name": w.Name},
 			"minReplicas":    a.Min, "maxReplicas": a.Max, "metrics": []any{metric},
 		},
 	}

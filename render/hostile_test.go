@@ -5,9 +5,12 @@ import (
 	"io/fs"
 	"log"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/davit-dev/davit/render"
 )
@@ -108,7 +111,14 @@ func TestHostile(t *testing.T) {
 		"merge, wide target on a route": {"patches:\n- target: {name: .*}\n  patch: |-\n    {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n", files{
 			"/environments/production/environment.yaml": strings.Replace(string(sound["environments/production/environment.yaml"].Data), `{kubernetes: "1.37"}`, "{features: [gatewayAPI]}", 1),
 			"/releases/iris/serving.yaml":               string(sound["releases/iris/serving.yaml"].Data) + "  route: {hostname: a.example.com, gateway: a}\n"}, "takes in gateway.networking.k8s.io/v1 HTTPRoute"},
-		"panic of a patch": {"patches:\n- target: {kind: Deployment}\n  patch: '- {op: add}'\n", nil, "building production/iris"},
+		"no containers":          {"patches:\n- target: {kind: Deployment}\n  patch: |-\n    {apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {template: {spec: {containers: null}}}}\n", nil, "took"},
+		"no template":            {"patches:\n- target: {kind: Deployment}\n  patch: |-\n    {apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {template: null}}\n", nil, "took"},
+		"other pod":              {"patches:\n- target: {kind: Deployment}\n  patch: |-\n    - {op: replace, path: /spec/template/spec, value: {containers: [{name: server, image: x}]}}\n", nil, "took the argument --model-name=iris away"},
+		"moved arguments":        {"patches:\n- target: {kind: Deployment}\n  patch: |-\n    - {op: move, from: /spec/template/spec/containers/0/args, path: /spec/template/spec/containers/0/command}\n", nil, "took the argument --model-name=iris away"},
+		"overwritten argument":   {"replacements:\n- source: {kind: Deployment, fieldPath: metadata.name}\n  targets: [{select: {kind: Deployment}, fieldPaths: [spec.template.spec.containers.0.args.0]}]\n", nil, "took the argument --model-name=iris away"},
+		"copies that grow":       {"resources: [a.yaml]\npatches:\n- target: {kind: ConfigMap}\n  patch: |-\n" + strings.Repeat("    - {op: copy, from: /data, path: /data/y}\n", 12), files{"a.yaml": config + "data: {a: " + strings.Repeat("x", 10000) + "}\n"}, "could make more than 16 MiB"},
+		"long name of a Service": {"resources: [a.yaml]\n", files{"a.yaml": "apiVersion: v1\nkind: Service\nmetadata: {name: " + strings.Repeat("n", 60) + "}\nspec: {ports: [{port: 80}]}\n"}, "has 65 characters, and at most 63 can be"},
+		"panic of a patch":       {"patches:\n- target: {kind: Deployment}\n  patch: '- {op: add}'\n", nil, "building production/iris"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			over := files{"releases/iris/kustomization.yaml": head + c.component}
@@ -132,6 +142,66 @@ func TestHostile(t *testing.T) {
 				t.Errorf("the next build changed: %v", err)
 			}
 		})
+	}
+}
+
+// TestComponentsMayNotTake: what the base and the accelerator have, by lists that have no keys.
+func TestComponentsMayNotTake(t *testing.T) {
+	const head = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\npatches:\n- target: {kind: Deployment}\n  patch: |-\n    "
+	deployment := string(iris(t, nil)["runtimes/iris-server/0.1.0/deployment.yaml"].Data)
+	deployment = strings.Replace(deployment, "      containers:\n", "      volumes: [{name: tmp, emptyDir: {}}]\n      containers:\n", 1)
+	deployment = strings.Replace(deployment, "          ports:\n", "          env: [{name: A, value: b}]\n          volumeMounts: [{name: tmp, mountPath: /tmp}]\n          ports:\n", 1)
+	serving := string(iris(t, nil)["releases/iris/serving.yaml"].Data) + "  accelerator: gpu\n  gpus: 1\n"
+	for patch, want := range map[string]string{
+		"- {op: add, path: /spec/template/spec/volumes, value: [{name: cache, emptyDir: {}}]}":                                              "the volume tmp",
+		"- {op: add, path: /spec/template/spec/containers/0/volumeMounts, value: []}":                                                       "the mount tmp",
+		"- {op: add, path: /spec/template/spec/tolerations, value: []}":                                                                     "the toleration",
+		"- {op: remove, path: /spec/template/spec/containers/0/resources}":                                                                  "the GPUs",
+		"- {op: remove, path: /spec/template/spec/containers/0/env/1}":                                                                      "the variable A",
+		"{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {template: {spec: {tolerations: [{key: a}]}}}}":                 "the toleration",
+		"{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {template: {spec: {containers: [{name: server, env: null}]}}}}": "the variable A",
+	} {
+		fsys := iris(t, map[string]string{
+			"releases/iris/kustomization.yaml": head + patch + "\n", "releases/iris/serving.yaml": serving,
+			"runtimes/iris-server/0.1.0/deployment.yaml": deployment,
+		})
+		if _, err := render.Release(fsys, release(t, fsys), modelImage); err == nil || !strings.Contains(err.Error(), "a Component took "+want) {
+			t.Errorf("%s: error %v, want one with %q", patch, err, want)
+		}
+	}
+}
+
+// TestOthersBesideTheServer: pods and Services that a Component adds are the release's own, too.
+func TestOthersBesideTheServer(t *testing.T) {
+	fsys := iris(t, map[string]string{
+		"releases/iris/kustomization.yaml": "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nresources: [a.yaml]\n",
+		"releases/iris/a.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: router}\nspec: {selector: {matchLabels: {app: router}}, template: {metadata: {labels: {app: router}}, spec: {containers: [{name: a, image: a}]}}}\n" +
+			"---\napiVersion: v1\nkind: Service\nmetadata: {name: router}\nspec: {selector: {app: router}, ports: [{port: 80}]}\n" +
+			"---\napiVersion: batch/v1\nkind: Job\nmetadata: {name: once}\nspec: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}\n",
+	})
+	out, err := render.Release(fsys, release(t, fsys), modelImage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{"app": "router", "davit.dev/release": "iris"}
+	for _, o := range out.Objects {
+		if o.GetKind() == "Job" {
+			if got, _, _ := unstructured.NestedString(o.Object, "spec", "template", "metadata", "labels", "davit.dev/release"); got != "iris" {
+				t.Errorf("the Job's pods are %q's", got)
+			}
+		}
+		if o.GetName() != "iris-router" {
+			continue
+		}
+		at := [][]string{{"spec", "selector"}}
+		if o.GetKind() == "Deployment" {
+			at = [][]string{{"spec", "selector", "matchLabels"}, {"spec", "template", "metadata", "labels"}}
+		}
+		for _, path := range at {
+			if got, _, _ := unstructured.NestedMap(o.Object, path...); !reflect.DeepEqual(got, want) {
+				t.Errorf("%s %s: %v, want %v", o.GetKind(), strings.Join(path, "."), got, want)
+			}
+		}
 	}
 }
 

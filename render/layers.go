@@ -96,6 +96,22 @@ func (ls *layers) take(c *content) {
 	ls.survey.copied += c.copied
 }
 
+// maxGrowth is what copies of patches may make of a release's layers: each may double all there is.
+const maxGrowth = 16 << 20
+
+// bound refuses copies that could make more, before Kustomize makes it: nothing ends a build.
+func (ls *layers) bound(file string) error {
+	size := 0
+	for _, c := range ls.all() {
+		size += c.size()
+	}
+	if ls.survey.copied > 0 && size > maxGrowth>>ls.survey.copied {
+		return fmt.Errorf("%s:1: %d copies by the patches and replacements of its layers, of %d bytes, could make more than %d MiB; write the values out",
+			file, ls.survey.copied, size, maxGrowth>>20)
+	}
+	return nil
+}
+
 func (ls *layers) all() []*content {
 	all := []*content{ls.base}
 	if ls.accelerator != nil {

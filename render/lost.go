@@ -97,7 +97,7 @@ func (s *survey) lost(base []*unstructured.Unstructured, server string) error {
 			continue
 		}
 		if o.container == "" || hasContainer(base, o.container) {
-			return fmt.Errorf("%s: %s replaces what the layers below say, in silence; write args and env in serving.yaml, resources too, and patch single entries",
+			return fmt.Errorf("%s: %s replaces what the layers below say, in silence; write arguments, variables and resources in serving.yaml, or in the training's file, and patch single entries",
 				o.place, o.what)
 		}
 	}

@@ -1,7 +1,9 @@
 package render
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"reflect"
 	"slices"
@@ -33,18 +35,42 @@ func (o *overlay) check(objects []*unstructured.Unstructured) error {
 	if err := checkScope(objects, r.Path, namespace(r)); err != nil {
 		return err
 	}
+	if err := checkNames(objects, r); err != nil {
+		return err
+	}
 	workload := workloadOf(objects, r, o.names())
 	if workload == nil {
 		return fmt.Errorf("%s:1: a Component renamed or removed %s %q of the runtime; it can't", r.Path, r.Runtime.Spec.Workload.Kind, r.Runtime.Spec.Workload.Name)
 	}
 	volumes, mount := modelVolumes(r.Environment, o.modelImage), modelMount(r.Runtime)
 	if workload.GetKind() == inferenceService {
-		return checkModel(fieldOf(workload, "spec", "predictor"), containerOf(workload, ""), mount, volumes, r.Path)
+		pod, model := fieldOf(workload, "spec", "predictor"), containerOf(workload, "")
+		k := keptOf(r, o.base.server, arguments(r))
+		k.variables = slices.Sorted(maps.Keys(variables(r))) // it has none of davit's own
+		return errors.Join(checkModel(pod, model, mount, volumes, r.Path), k.check(pod, model))
 	}
-	for _, at := range templates(workload) {
+	below := []kept{keptOf(r, o.base.server, arguments(r))}
+	if r.MultiNode() {
+		below = append(below, keptOf(r, o.base.worker, nil))
+	}
+	for i, at := range templates(workload) {
 		pod := fieldOf(workload, append(slices.Clone(at), "spec")...)
-		if err := checkModel(pod, named(pod["containers"], r.Runtime.Spec.Container), mount, volumes, r.Path); err != nil {
+		container := named(pod["containers"], r.Runtime.Spec.Container)
+		if err := errors.Join(checkModel(pod, container, mount, volumes, r.Path), below[i].check(pod, container)); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// checkNames refuses what a controller could not make anything of: a Service's name is a DNS label, and a group's is in
+// labels of its pods, behind it their number and a hash.
+func checkNames(objects []*unstructured.Unstructured, r *registry.Release) error {
+	longest := map[string]int{"Service": 63, group.Kind: 63 - len("-00-0123456789")}
+	for _, o := range objects {
+		if most, ok := longest[o.GetKind()]; ok && len(o.GetName()) > most {
+			return fmt.Errorf("%s:1: the name of %s %s has %d characters, and at most %d can be; shorten the release's name, or the object's",
+				r.Path, o.GetKind(), o.GetName(), len(o.GetName()), most)
 		}
 	}
 	return nil

@@ -40,6 +40,9 @@ func (r *Renderer) overlay(fsys fs.FS, rel *registry.Release, modelImage string)
 	if err != nil {
 		return nil, err
 	}
+	if err := ls.bound(rel.Path); err != nil {
+		return nil, err
+	}
 	if err := ls.survey.lost(objects, rel.Runtime.Spec.Container); err != nil {
 		return nil, err
 	}
@@ -209,7 +212,7 @@ func (o *overlay) run(g generated) (*Output, error) {
 	}
 	built, err := build(o.files, o.root)
 	if err != nil {
-		return nil, fmt.Errorf("building %s: %w", o.release.Key(), err)
+		return nil, fmt.Errorf("building %s: %w", o.release.Key(), brief(err))
 	}
 	return printed(built)
 }
@@ -231,10 +234,11 @@ type base struct {
 
 // server is a container of a pod template, or what stands for one in an InferenceService.
 type server struct {
-	args, env []any
-	probe     object // the startup probe, or nil
-	// Of an InferenceService, whose lists are written whole.
-	mounts, volumes, initContainers []any
+	args, env       []any
+	probe           object // the startup probe, or nil
+	mounts, volumes []any
+	tolerations     []any
+	initContainers  []any // of an InferenceService, whose lists are written whole
 }
 
 func baseOf(objects []*unstructured.Unstructured, r *registry.Release) (*base, error) {
@@ -278,11 +282,14 @@ func serverOf(workload *unstructured.Unstructured, name string, r *registry.Rele
 	s.args, _ = container["args"].([]any)
 	s.env, _ = container["env"].([]any)
 	s.probe, _ = container["startupProbe"].(object)
+	pod := fieldOf(workload, "spec", "template", "spec")
 	if workload.GetKind() == inferenceService {
-		s.mounts, _ = container["volumeMounts"].([]any)
-		s.volumes, _, _ = unstructured.NestedSlice(workload.Object, "spec", "predictor", "volumes")
-		s.initContainers, _, _ = unstructured.NestedSlice(workload.Object, "spec", "predictor", "initContainers")
+		pod = fieldOf(workload, "spec", "predictor")
+		s.initContainers, _ = pod["initContainers"].([]any)
 	}
+	s.mounts, _ = container["volumeMounts"].([]any)
+	s.volumes, _ = pod["volumes"].([]any)
+	s.tolerations, _ = pod["tolerations"].([]any)
 	return s, nil
 }
 

@@ -3,6 +3,7 @@ package render
 import (
 	"crypto/sha256"
 	"fmt"
+	"maps"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -19,13 +20,22 @@ const unnamed = "zzzzzzzzzz"
 // letters can be part of any name, never spell a word, and are not taken for numbers by YAML.
 const letters = "bcdfghjklmnpqrstvwxz"
 
-// rolloutOf names what a revision runs by its content: all objects but those that turn traffic to it. They were
-// built for the rollout called unnamed.
+// rolloutOf names what a revision runs by its content: all objects but those that turn traffic to it, and however many
+// pods there are to be. They were built for the rollout called unnamed.
 func rolloutOf(objects []*unstructured.Unstructured, r *registry.Release) (string, error) {
 	h := sha256.New()
+	workload := workloadOf(objects, r, names{r.Name, unnamed})
 	for _, o := range objects {
-		if IsTraffic(o, r.Name) {
+		if IsTraffic(o, r.Name) || o.GetKind() == "HorizontalPodAutoscaler" {
 			continue
+		}
+		if o == workload {
+			o = &unstructured.Unstructured{Object: maps.Clone(o.Object)}
+			if spec, ok := o.Object["spec"].(object); ok {
+				spec = maps.Clone(spec)
+				delete(spec, "replicas")
+				o.Object["spec"] = spec
+			}
 		}
 		data, err := o.MarshalJSON()
 		if err != nil {

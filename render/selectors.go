@@ -3,7 +3,6 @@ package render
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,34 +39,78 @@ type owner struct {
 }
 
 func (w owner) wide(objects []*unstructured.Unstructured) (found []narrowing, err error) {
-	pods := podLabelsOf(w.workload)
+	pods := w.pods(objects)
 	for _, o := range objects {
-		against := k8slabels.Set(pods)
-		if o.GetKind() == "ServiceMonitor" { // it selects Services
+		n := narrowing{object: o}
+		against := pods
+		switch {
+		case o.GetKind() == "ServiceMonitor": // it selects Services
 			if w.service == nil {
 				continue
 			}
-			against = w.service.GetLabels()
-		}
-		n := narrowing{object: o, value: object{"matchLabels": w.selector}}
-		if o.GetKind() == "Service" {
-			n.value = w.selector
-		}
-		for at, selector := range selectors(o, o == w.workload) {
-			if !isWide(selector, against, w.label) {
-				continue
-			}
-			if hasPods(o) && o != w.workload && at == "/spec/selector" {
+			against = []k8slabels.Set{w.service.GetLabels()}
+		case hasPods(o) && o != w.workload:
+			if selector, ok, _ := unstructured.NestedFieldNoCopy(o.Object, "spec", "selector"); ok && isWide(selector, podLabelsOf(w.workload), w.label) {
 				return nil, fmt.Errorf("%s:1: %s %s selects the release's pods as well; give its pods labels of their own",
 					w.file, o.GetKind(), o.GetName())
 			}
-			n.at = append(n.at, at)
+			meta := fieldOf(o, "spec", "template", "metadata")
+			if labels, _ := meta["labels"].(object); meta == nil {
+				n.add("/spec/template/metadata", object{"labels": w.over(nil)})
+			} else if labels[w.label] == nil {
+				n.add("/spec/template/metadata/labels", w.over(meta["labels"]))
+			}
 		}
-		if len(n.at) > 0 {
+		for at, selector := range selectors(o, hasPods(o) || o == w.workload) {
+			if !slices.ContainsFunc(against, func(set k8slabels.Set) bool { return isWide(selector, set, w.label) }) {
+				continue
+			}
+			if o.GetKind() == "Service" {
+				n.add(at, w.over(selector))
+				continue
+			}
+			narrow, _ := selector.(object)
+			narrow = maps.Clone(narrow)
+			if narrow == nil {
+				narrow = object{}
+			}
+			narrow["matchLabels"] = w.over(narrow["matchLabels"])
+			n.add(at, narrow)
+		}
+		if len(n.changes) > 0 {
 			found = append(found, n)
 		}
 	}
 	return found, nil
+}
+
+// pods are the labels of each kind of pod there is to be.
+func (w owner) pods(objects []*unstructured.Unstructured) (all []k8slabels.Set) {
+	for _, o := range objects {
+		for _, at := range templates(o) {
+			if _, ok, _ := unstructured.NestedFieldNoCopy(o.Object, append(slices.Clone(at), "spec")...); !ok {
+				continue
+			}
+			labels, _, _ := unstructured.NestedStringMap(o.Object, append(slices.Clone(at), "metadata", "labels")...)
+			set := k8slabels.Set{}
+			maps.Copy(set, labels)
+			for key, value := range w.selector {
+				set[key], _ = value.(string)
+			}
+			all = append(all, set)
+		}
+	}
+	return append(all, podLabelsOf(w.workload))
+}
+
+// over is labels with the owner's.
+func (w owner) over(labels any) object {
+	out := object{}
+	if m, ok := labels.(object); ok {
+		maps.Copy(out, m)
+	}
+	maps.Copy(out, w.selector)
+	return out
 }
 
 // workloadOf is the object that runs the server.
@@ -98,22 +141,25 @@ func podLabelsOf(workload *unstructured.Unstructured) map[string]string {
 	return workload.GetLabels() // KServe's pods have them too
 }
 
-// narrowing replaces selectors of an object.
+// narrowing replaces selectors, and labels, of an object.
 type narrowing struct {
-	object *unstructured.Unstructured
-	at     []string // JSON pointers
-	value  object
+	object  *unstructured.Unstructured
+	changes []change
 }
+
+type change struct {
+	at    string // a JSON pointer
+	value object
+}
+
+func (n *narrowing) add(at string, value object) { n.changes = append(n.changes, change{at, value}) }
 
 func (n narrowing) patch() patch {
 	var ops []object
-	for _, at := range n.at {
-		ops = append(ops, object{"op": "replace", "path": at, "value": n.value})
+	for _, c := range n.changes {
+		ops = append(ops, object{"op": "add", "path": c.at, "value": c.value})
 	}
-	return patch{
-		Target: map[string]string{"kind": n.object.GetKind(), "name": regexp.QuoteMeta(n.object.GetName())},
-		Patch:  operations(ops...),
-	}
+	return patch{Target: exactly(n.object.GetKind(), n.object.GetName()), Patch: operations(ops...)}
 }
 
 func lookup(objects []*unstructured.Unstructured, kind, name string) *unstructured.Unstructured {
@@ -177,7 +223,11 @@ func nestedSelectors(at string, v any, yield func(string, any) bool) bool {
 	return true
 }
 
-// isWide says whether a selector matches set without the label that tells the owner.
+// runtimeLabels are those that controllers give to pods.
+var runtimeLabels = []string{"leaderworkerset.sigs.k8s.io/", "apps.kubernetes.io/pod-index", "statefulset.kubernetes.io/pod-name"}
+
+// isWide says whether a selector matches set without the label that tells the owner. Labels that only running pods have
+// are taken for theirs.
 func isWide(v any, set k8slabels.Set, label string) bool {
 	m, ok := v.(object)
 	if !ok {
@@ -199,6 +249,9 @@ func isWide(v any, set k8slabels.Set, label string) bool {
 	if _, ok := s.MatchLabels[label]; ok {
 		return false
 	}
+	maps.DeleteFunc(s.MatchLabels, func(key, _ string) bool {
+		return slices.ContainsFunc(runtimeLabels, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
+	})
 	selector, err := metav1.LabelSelectorAsSelector(&s)
 	return err == nil && selector.Matches(set)
 }

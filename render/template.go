@@ -215,8 +215,8 @@ func (n narrowing) apply(objects []*unstructured.Unstructured) bool {
 			return false
 		}
 	}
-	for _, at := range n.at {
-		if !replace(n.object.Object, strings.Split(at[1:], "/"), runtime.DeepCopyJSON(n.value)) {
+	for _, c := range n.changes {
+		if !replace(n.object.Object, strings.Split(c.at[1:], "/"), runtime.DeepCopyJSON(c.value)) {
 			return false
 		}
 	}

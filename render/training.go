@@ -111,6 +111,12 @@ func (e *execution) read(fsys fs.FS) error {
 		}
 		e.layers.components = append(e.layers.components, c)
 	}
+	if err := e.layers.bound(e.Path); err != nil {
+		return err
+	}
+	if err := e.layers.survey.lost([]*unstructured.Unstructured{{Object: e.job()}}, trainerName); err != nil {
+		return err
+	}
 	return e.layers.survey.check()
 }
 
@@ -261,9 +267,14 @@ func (e *execution) checkJob(job *unstructured.Unstructured, objects []*unstruct
 	if _, there, _ := unstructured.NestedFieldNoCopy(job.Object, "spec", "suspend"); there {
 		return fmt.Errorf("%s:1: a Component sets suspend of Job %q; remove it: a queue holds runs back", e.Path, jobName)
 	}
-	if e.modelImage == "" {
-		return nil
-	}
 	pod := fieldOf(job, "spec", "template", "spec")
+	k := kept{args: e.arguments(), variables: namesOf(e.env()), volumes: []string{"shm", "output"}, mounts: []string{"shm", "output"},
+		file: e.Path, subject: "the training's file", claim: claimOf(e.Accelerator, e.Spec.GPUs)}
+	if e.Accelerator != nil && e.Spec.GPUs > 0 {
+		k.device = e.Accelerator.Spec.Resource
+	}
+	if err := k.check(pod, named(pod["containers"], trainerName)); err != nil || e.modelImage == "" {
+		return err
+	}
 	return checkModel(pod, named(pod["containers"], trainerName), modelMount(nil), modelVolumes(e.Environment, e.modelImage), e.Path)
 }

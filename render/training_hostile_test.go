@@ -31,6 +31,8 @@ func TestHostileTraining(t *testing.T) {
 		jobOnly   bool // a JobSet has none of it
 	}{
 		"https":               {component: "resources:\n- https://example.com/a.yaml\n", want: dir + `kustomization.yaml:4: remote resource "https://example.com/a.yaml"`},
+		"arguments":           {component: "patches:\n- target: {kind: Job}\n  patch: '{apiVersion: batch/v1, kind: Job, metadata: {name: a}, spec: {template: {spec: {containers: [{name: trainer, args: [--lr=9]}]}}}}'\n", want: "args replaces what the layers below say"},
+		"no variables":        {component: patch("- {op: replace, path: /spec/template/spec, value: {containers: [{name: trainer, image: x, env: [{name: DAVIT_RUN, value: a}]}]}}"), want: "a Component took the variable"},
 		"outside":             {component: "resources: [../../model.yaml]\n", want: "is not a file or folder below models/iris/training/tune"},
 		"the training itself": {component: "resources: [../tune.yaml]\n", want: "is not a file or folder"},
 		"openapi":             {component: "openapi: {path: schema.json}\n", want: dir + "kustomization.yaml:3: openapi is refused"},
