@@ -94,6 +94,22 @@ func split(t testing.TB, a *txtar.Archive) (over map[string]string, want *txtar.
 	return over, want
 }
 
+// compare holds an output against its case's section, or rewrites that.
+func compare(t *testing.T, name string, a *txtar.Archive, want *txtar.File, got *render.Output) {
+	t.Helper()
+	for _, o := range got.Objects {
+		o.DeepCopy() // panics at a number of a type that no Unstructured may hold
+	}
+	if *update {
+		want.Data = got.YAML
+		if err := os.WriteFile(name, txtar.Format(a), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if string(got.YAML) != string(want.Data) {
+		t.Errorf("got:\n%s\nwant:\n%s", got.YAML, want.Data)
+	}
+}
+
 // TestRelease lays each case's files over the example and compares the objects with its section "want".
 func TestRelease(t *testing.T) {
 	for name, a := range cases(t) {
@@ -104,17 +120,7 @@ func TestRelease(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, o := range got.Objects {
-				o.DeepCopy() // panics at a number of a type that no Unstructured may hold
-			}
-			if *update {
-				want.Data = got.YAML
-				if err := os.WriteFile(name, txtar.Format(a), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			} else if string(got.YAML) != string(want.Data) {
-				t.Errorf("got:\n%s\nwant:\n%s", got.YAML, want.Data)
-			}
+			compare(t, name, a, want, got)
 		})
 	}
 }
