@@ -47,11 +47,56 @@ type ModelRegistrySpec struct {
 	// Credentials names a Secret beside the ModelRegistry with username and password for the URL.
 	// +optional
 	Credentials string `json:"credentials,omitempty"`
+	// Outcomes says where outcomes are kept: as notes in Git, or, where davit may only read the repository, in the
+	// ModelReleases alone, which keep the last five of each release.
+	// +optional
+	// +kubebuilder:validation:Enum=Git;Cluster
+	Outcomes string `json:"outcomes,omitempty"`
+	// Committer is who davit's own commits are by: outcomes and proposals.
+	// +optional
+	Committer *Committer `json:"committer,omitempty"`
+	// Forge is where proposals become pull requests, and commits get their statuses; none when absent.
+	// +optional
+	Forge *Forge `json:"forge,omitempty"`
+	// AcceptRewrite is the full hash of a commit that may be followed although it does not come after the one followed
+	// last: what a person writes after a forced push or a reset that is meant. Where every commit must be signed, it
+	// must be signed itself, and those before it need not be.
+	// +kubebuilder:validation:Pattern=`^([0-9a-f]{40})?$`
+	// +optional
+	AcceptRewrite string `json:"acceptRewrite,omitempty"`
 	// Environments are the ones the registry may have; others are refused.
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
 	Environments []EnvironmentGrant `json:"environments"`
+}
+
+// Committer is who davit commits as.
+type Committer struct {
+	// Name is "davit" when empty, Email "davit@davit.dev".
+	// +optional
+	Name string `json:"name,omitempty"`
+	// +optional
+	Email string `json:"email,omitempty"`
+	// SigningKey is an SSH private key without a passphrase, in a Secret beside the ModelRegistry; commits are not signed
+	// when absent.
+	// +optional
+	SigningKey *SecretKey `json:"signingKey,omitempty"`
+}
+
+// Forge is a host of Git repositories with pull requests.
+type Forge struct {
+	// Kind is found by the URL of the repository when empty; name it for hosts of your own.
+	// +optional
+	// +kubebuilder:validation:Enum=GitHub;GitLab;Gitea
+	Kind string `json:"kind,omitempty"`
+	// URL of the forge, without the repository; the repository's host when empty.
+	// +optional
+	URL string `json:"url,omitempty"`
+	// Secret beside the ModelRegistry holds a key token, and a key webhook where webhooks are received: what the forge
+	// signs them with.
+	// +optional
+	Secret string `json:"secret,omitempty"`
 }
 
 // EnvironmentGrant is the authority of one environment.
@@ -89,6 +134,12 @@ type EnvironmentGrant struct {
 	// +optional
 	// +listType=atomic
 	Signers []string `json:"signers,omitempty"`
+	// Verify says which commits must be signed: the branch's newest one (Head), or every commit since the one followed
+	// last (Every), merged branches included. What is below the first commit that is followed goes with that one's
+	// signature.
+	// +optional
+	// +kubebuilder:validation:Enum=Head;Every
+	Verify string `json:"verify,omitempty"`
 	// MaxDeletions is how many releases one commit may remove at most; environment.yaml may say less.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -139,6 +190,16 @@ type ModelRegistryStatus struct {
 	// Revision is the commit followed last, "branch@sha1:<12 hex>".
 	// +optional
 	Revision string `json:"revision,omitempty"`
+	// Followed are the commits that environments followed last: a commit that does not come after them is not followed
+	// before a person accepts it.
+	// +optional
+	// +listType=map
+	// +listMapKey=environment
+	Followed []FollowedCommit `json:"followed,omitempty"`
+	// Accepted is the spec's acceptRewrite once a branch was followed by it: that accepts no other rewrite. To accept the
+	// same commit again, take it out of the spec first.
+	// +optional
+	Accepted string `json:"accepted,omitempty"`
 	// Rollouts are the shared changes that go through an environment in waves and are not at their end.
 	// +optional
 	// +listType=atomic
@@ -155,6 +216,13 @@ type ModelRegistryStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+}
+
+// FollowedCommit is the commit an environment followed last.
+type FollowedCommit struct {
+	Environment string `json:"environment"`
+	// Commit is the full hash.
+	Commit string `json:"commit"`
 }
 
 // Rollout is a commit whose change of a shared file goes through an environment's releases in waves.

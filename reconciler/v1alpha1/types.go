@@ -19,6 +19,7 @@ import (
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="Commit",type=string,JSONPath=`.status.applied.commit`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.reason`
+// +kubebuilder:printcolumn:name="Pinned",type=string,JSONPath=`.status.pinned`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type ModelRelease struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -57,6 +58,10 @@ type ModelReleaseSpec struct {
 	// Suspend, when set, keeps davit from applying, correcting or rolling back anything of this release.
 	// +optional
 	Suspend *Suspend `json:"suspend,omitempty"`
+	// Pin, when set, is the revision a person chose, whatever the branch asks for. It ends with the next change of the
+	// release's own files after it, or by davit resume.
+	// +optional
+	Pin *Pin `json:"pin,omitempty"`
 	// Request is what a person asked for last; status.answered says when it was taken up.
 	// +optional
 	Request *Request `json:"request,omitempty"`
@@ -71,6 +76,26 @@ type Suspend struct {
 	By string `json:"by,omitempty"`
 	// +optional
 	Reason string `json:"reason,omitempty"`
+}
+
+// Pin is a revision a person chose.
+type Pin struct {
+	// Commit is the full hash of the commit the release is rendered from, shared files included.
+	Commit string `json:"commit"`
+	// Version, when set, takes the place of the version that the release has at Commit.
+	// +optional
+	Version string `json:"version,omitempty"`
+	// Tip is the full hash of the branch's commit when the release was pinned: a later one that changes a file of the
+	// release's own ends the pin.
+	// +optional
+	Tip string `json:"tip,omitempty"`
+	// +optional
+	By string `json:"by,omitempty"`
+	// +optional
+	// +kubebuilder:validation:MaxLength=1000
+	Reason string `json:"reason,omitempty"`
+	// At tells one pin from another.
+	At metav1.MicroTime `json:"at"`
 }
 
 // Action is what a person can ask of a release.
@@ -113,6 +138,9 @@ type ModelReleaseStatus struct {
 	// Held is the revision that failed and is held back.
 	// +optional
 	Held *HeldRevision `json:"held,omitempty"`
+	// Pinned is the version and commit that a person pinned the release to, as long as that lasts.
+	// +optional
+	Pinned string `json:"pinned,omitempty"`
 	// +optional
 	Phase Phase `json:"phase,omitempty"`
 	// Drift lists objects that others changed, when the environment's policy is only to report it.
@@ -148,7 +176,7 @@ type ModelReleaseStatus struct {
 
 // Phase is where a release stands.
 //
-// +kubebuilder:validation:Enum=Progressing;Waiting;Healthy;Failed;RolledBack;Held;Superseded
+// +kubebuilder:validation:Enum=Progressing;Waiting;Healthy;Failed;RolledBack;Held;Superseded;Pinned
 type Phase string
 
 // The phases of a release.
@@ -161,8 +189,13 @@ const (
 	Held        Phase = "Held"
 )
 
-// Superseded is the outcome, never a phase, of a revision replaced before it settled.
-const Superseded Phase = "Superseded"
+// What is an outcome and never a phase.
+const (
+	// Superseded is the outcome of a revision replaced before it settled.
+	Superseded Phase = "Superseded"
+	// Pinned is the outcome of a revision that a person turned away from.
+	Pinned Phase = "Pinned"
+)
 
 // The types of a ModelRelease's conditions.
 const (
@@ -170,6 +203,9 @@ const (
 	ConditionReconciling = "Reconciling"
 	ConditionStalled     = "Stalled"
 )
+
+// ConditionRecorded is of a ModelRegistry: whether outcomes reach Git.
+const ConditionRecorded = "Recorded"
 
 // Claim says which revision a controller set out to apply.
 type Claim struct {
@@ -222,6 +258,9 @@ type HeldRevision struct {
 	ObjectsHash string `json:"objectsHash,omitempty"`
 	// +optional
 	Reason string `json:"reason,omitempty"`
+	// Proposal is where the revert is: the URL of a pull request, or a branch.
+	// +optional
+	Proposal string `json:"proposal,omitempty"`
 	// +optional
 	Time metav1.Time `json:"time,omitzero"`
 }
@@ -234,8 +273,26 @@ type Outcome struct {
 	// +optional
 	Image   string `json:"image,omitempty"`
 	Outcome Phase  `json:"outcome"`
+	// Reason is one CamelCase word, Message a sentence without anything the container wrote.
 	// +optional
 	Reason string `json:"reason,omitempty"`
+	// +optional
+	Message string `json:"message,omitempty"`
+	// ExitCode is of the container that ended.
+	// +optional
+	ExitCode *int32 `json:"exitCode,omitempty"`
+	// Log is the end of what it wrote, where the environment allows that to be told.
+	// +optional
+	Log string `json:"log,omitempty"`
+	// Serves is the revision that serves instead of a failed one, or of one that a person turned away from.
+	// +optional
+	Serves *Serves `json:"serves,omitempty"`
+	// By is the person who asked for it.
+	// +optional
+	By string `json:"by,omitempty"`
+	// Applied is when the revision's objects were applied.
+	// +optional
+	Applied metav1.Time `json:"applied,omitzero"`
 	// InputKey is that of a revision that was healthy: what asks for the same again is a way back.
 	// +optional
 	InputKey string `json:"inputKey,omitempty"`
@@ -244,6 +301,13 @@ type Outcome struct {
 	From string `json:"from,omitempty"`
 	// +optional
 	At metav1.Time `json:"at,omitzero"`
+}
+
+// Serves names the revision that serves.
+type Serves struct {
+	// Commit is the full hash.
+	Commit  string `json:"commit"`
+	Version string `json:"version"`
 }
 
 // ObjectRef is one object of a release, in the ModelRelease's own namespace, as it was applied.
