@@ -76,6 +76,10 @@ func checkEnvironment(doc *document, env *Environment) []Fault {
 	if p := env.Spec.Rollback.OnFailure; p != "" && !slices.Contains(policies, p) {
 		f.add([]string{"rollback", "onFailure"}, "onFailure: %q is not known%s", p, nearest(p, policies))
 	}
+	proposals := []string{"propose", "none"}
+	if p := env.Spec.Rollback.Git; p != "" && !slices.Contains(proposals, p) {
+		f.add([]string{"rollback", "git"}, "git: %q is not known%s", p, nearest(p, proposals))
+	}
 	if n := env.Spec.Prune.MaxDeletions; n < 0 {
 		f.add([]string{"prune", "maxDeletions"}, "maxDeletions: %d is less than 0", n)
 	}

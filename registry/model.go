@@ -1,6 +1,12 @@
 package registry
 
-import "path"
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"path"
+	"strings"
+)
 
 func (rd *reader) model(p place) *unit[Model] {
 	files := rd.list(p.dir)
@@ -24,6 +30,9 @@ func (rd *reader) model(p place) *unit[Model] {
 	if e := files.find("versions"); e != nil && e.IsDir() {
 		rd.versions(u, path.Join(p.dir, "versions"))
 	}
+	if e := files.find("bad"); e != nil && e.IsDir() {
+		rd.bad(u, path.Join(p.dir, "bad"))
+	}
 	return u
 }
 
@@ -33,16 +42,40 @@ func (rd *reader) versions(u *unit[Model], dir string) {
 	u.report(misnamed(dir, files, func(string) bool { return true })...)
 	m := u.value
 	for _, version := range files.stems(".yaml") {
-		v := &ModelVersion{Model: m.Name, Name: rd.word(version), Path: path.Join(dir, version+".yaml")}
-		doc, faults := rd.file(v.Path, "ModelVersion", version, &v.Spec)
-		faults = append(faults, badName(v.Path, "version", version, versionName)...)
-		if doc != nil {
-			faults = append(faults, checkModelVersion(doc, v)...)
-		}
-		if u.report(faults...); doc == nil || len(faults) > 0 {
+		v, faults := rd.version(m.Name, dir, version)
+		if u.report(faults...); v == nil {
 			m.faulty = append(m.faulty, version)
 			continue
 		}
 		m.Versions[v.Name] = v
 	}
+}
+
+// version reads one version of a model; nil when it is absent or has a fault.
+func (rd *reader) version(model, dir, name string) (*ModelVersion, []Fault) {
+	v := &ModelVersion{Model: model, Name: rd.word(name), Path: path.Join(dir, name+".yaml")}
+	doc, faults := rd.file(v.Path, "ModelVersion", name, &v.Spec)
+	faults = append(faults, badName(v.Path, "version", name, versionName)...)
+	if doc != nil {
+		faults = append(faults, checkModelVersion(doc, v)...)
+	}
+	if doc == nil || len(faults) > 0 {
+		return nil, faults
+	}
+	return v, faults
+}
+
+// LoadVersion reads the one file of a ModelVersion, which lies at path as [ModelVersion.Path] tells it. A file that is
+// absent is fs.ErrNotExist.
+func LoadVersion(fsys fs.FS, name string) (*ModelVersion, error) {
+	rd := &reader{fsys: fsys, cache: newCache()}
+	dir := path.Dir(name)
+	v, faults := rd.version(path.Base(path.Dir(dir)), dir, strings.TrimSuffix(path.Base(name), ".yaml"))
+	switch {
+	case v != nil:
+		return v, nil
+	case len(faults) > 0:
+		return nil, errors.New(faults[0].String())
+	}
+	return nil, cmp.Or(rd.err, error(&fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}))
 }

@@ -117,6 +117,8 @@ type ModelVersion struct {
 	Name  string
 	Path  string
 	Spec  ModelVersionSpec
+	// Bad says why the version is not to be promoted any more; nil when it may be.
+	Bad *BadVersion
 	// FileLines holds the line of Path at which each of Spec.Files stands.
 	FileLines []int
 }

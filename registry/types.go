@@ -69,6 +69,12 @@ type RollbackPolicy struct {
 	// OnFailure is "rollback" (the zero value's meaning: back to the last healthy revision) or "hold"
 	// (stay, and apply nothing new until the release's own files change).
 	OnFailure string `yaml:"onFailure"`
+	// Git is "propose" (the zero value's meaning: a branch with the revert, and a pull request where a forge is set up)
+	// or "none".
+	Git string `yaml:"git"`
+	// Logs lets the last lines of a container that failed into notes and comments, where everybody who reads the
+	// repository reads them.
+	Logs bool `yaml:"logs"`
 }
 
 // PrunePolicy bounds what one sync may delete.

@@ -57,6 +57,7 @@ func edits(t testing.TB) map[string][]string {
 		add(m+"/training", "", "", "", "", "", "", "", "a file")
 		add(m+"/training/other.yml", "", "", "", "x")
 		add(m+"/versions/v3.yml", "", "", "", "x")
+		add(m+"/bad/v1.yaml", "", "", "apiVersion: davit.dev/v1alpha1\nkind: BadVersion\nspec: {reason: wrong}\n", "kind: BadVersion\n")
 		add(m+"/versions", "", "", "", "", "a file")
 	}
 	for _, team := range []string{"a", "b", "UPPER"} {

@@ -63,7 +63,7 @@ func (r *Registry) changes(changed []string) *work {
 		case kindAccelerator:
 			w.accelerators.add(p)
 		case kindModel:
-			if u := r.models.at(p); u == nil || u.value == nil || rest == "" || is(rest, "model.yaml", "versions") {
+			if u := r.models.at(p); u == nil || u.value == nil || rest == "" || is(rest, "model.yaml", "versions", "bad") {
 				w.models.add(p)
 			}
 			if rest == "" || is(rest, "training") {
