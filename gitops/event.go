@@ -1,0 +1,155 @@
+package gitops
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/storage/filesystem"
+)
+
+// Where outcomes are: the same notes commit on a ref that `git log --notes=davit` reads, and on a branch, which plain
+// clones fetch and hosts can protect.
+const (
+	NotesRef      = "refs/notes/davit"
+	OutcomeBranch = "davit/outcome"
+)
+
+// Event is what came of a revision: one JSON line of the note on its commit. It holds no log lines unless the
+// environment allows them: they may hold prompts and keys.
+type Event struct {
+	// At is when it happened, to the second, in UTC.
+	At time.Time `json:"at"`
+	// Release is "environment/name".
+	Release string `json:"release"`
+	// Outcome is Healthy, Failed, RolledBack, Superseded, Pinned (a person turned away from this revision) or Removed.
+	Outcome string `json:"outcome"`
+	// Version is the noted commit's, Image its model image by digest.
+	Version string `json:"version,omitempty"`
+	Image   string `json:"image,omitempty"`
+	// From is the version that served before.
+	From string `json:"from,omitempty"`
+	// Serves is the version, and Commit the full hash, of what serves after RolledBack and Pinned.
+	Serves string `json:"serves,omitempty"`
+	Commit string `json:"commit,omitempty"`
+	// Reason is one CamelCase word, Message a sentence.
+	Reason  string `json:"reason,omitempty"`
+	Message string `json:"message,omitempty"`
+	// ExitCode is of the container that ended; nil when none did.
+	ExitCode *int `json:"exitCode,omitempty"`
+	// Log is the end of what it wrote, where the environment allows it.
+	Log string `json:"log,omitempty"`
+	// Applied is when the revision's objects were applied, Seen when davit saw the commit.
+	Applied time.Time `json:"applied,omitzero"`
+	Seen    time.Time `json:"seen,omitzero"`
+	// By is the person who asked, for Pinned.
+	By string `json:"by,omitempty"`
+	// Controller wrote it.
+	Controller string `json:"controller,omitempty"`
+}
+
+// Noted is an event and the commit that bears it.
+type Noted struct {
+	Commit Hash
+	Event
+}
+
+// Events reads the outcomes of all commits, or of those that want names when it is not nil, from the notes ref and from
+// every branch davit/outcome that is here, a remote's too; what several of them hold comes once. They are in order of
+// time. Lines that are not events are passed over: people may add notes of their own.
+func (s *Source) Events(ctx context.Context, want map[Hash]bool) ([]Noted, error) {
+	tips, err := s.outcomeTips()
+	if err != nil {
+		return nil, fmt.Errorf("reading outcomes: %w", err)
+	}
+	blobs := map[[2]Hash]bool{}
+	lines := map[string]bool{}
+	var out []Noted
+	for _, tip := range tips {
+		_, tree, err := s.commit(ctx, tip)
+		if err == nil {
+			err = s.notes(ctx, tree, "", func(commit, blob Hash) error {
+				if blobs[[2]Hash{commit, blob}] || want != nil && !want[commit] {
+					return nil
+				}
+				blobs[[2]Hash{commit, blob}] = true
+				data, err := s.store.read(plumbing.BlobObject, blob)
+				if err != nil {
+					return err
+				}
+				for line := range strings.Lines(string(data)) {
+					var e Event
+					line = strings.TrimSpace(line)
+					if known := commit.String() + line; line == "" || lines[known] || json.Unmarshal([]byte(line), &e) != nil || e.Release == "" {
+						continue
+					} else {
+						lines[known] = true
+					}
+					out = append(out, Noted{commit, e})
+				}
+				return nil
+			})
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading outcomes: %w", err)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Noted) int { return a.At.Compare(b.At) })
+	return out, nil
+}
+
+// outcomeTips are the commits of all refs that hold outcomes, each once.
+func (s *Source) outcomeTips() (tips []Hash, err error) {
+	err = s.store.with(func(st *filesystem.Storage) error {
+		tips = nil
+		refs, err := st.IterReferences()
+		if err != nil {
+			return err
+		}
+		return refs.ForEach(func(r *plumbing.Reference) error {
+			name := r.Name().String()
+			if r.Type() == plumbing.HashReference && !slices.Contains(tips, r.Hash()) &&
+				(name == NotesRef || name == "refs/heads/"+OutcomeBranch || strings.HasPrefix(name, "refs/remotes/") && strings.HasSuffix(name, "/"+OutcomeBranch)) {
+				tips = append(tips, r.Hash())
+			}
+			return nil
+		})
+	})
+	return tips, err
+}
+
+// notes walks a notes tree, whose paths are commits in hex, cut into folders where there are many (git-notes(1)).
+func (s *Source) notes(ctx context.Context, tree Hash, prefix string, fn func(commit, blob Hash) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	f, err := s.trees.get(tree)
+	if err != nil {
+		return err
+	}
+	for rest := f.raw; len(rest) > 0; {
+		var e entry
+		if e, rest, err = next(rest); err != nil {
+			return err
+		}
+		name := prefix + string(e.name)
+		switch {
+		case e.isDir() && len(e.name) == 2 && len(name) < 40:
+			err = s.notes(ctx, e.hash, name, fn)
+		case !e.isDir() && len(name) == 40:
+			if _, bad := hex.DecodeString(name); bad == nil {
+				err = fn(plumbing.NewHash(name), e.hash)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
