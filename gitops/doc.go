@@ -3,5 +3,6 @@
 //
 // It knows no Kubernetes, no OCI and nothing of what the files mean; it imports no other davit package.
 // In the way of a commit it is the first stage: a tip becomes a Snapshot, which registry reads.
-// Nothing is ever checked out, and nothing is written to a local repository.
+// At the end of that way it writes: outcomes as notes, and proposals on branches of their own. Nothing is ever checked
+// out, no push is forced, and the followed branch is never written.
 package gitops

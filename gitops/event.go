@@ -1,23 +1,26 @@
 package gitops
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/storage/filesystem"
 )
 
 // Where outcomes are: the same notes commit on a ref that `git log --notes=davit` reads, and on a branch, which plain
 // clones fetch and hosts can protect.
 const (
 	NotesRef      = "refs/notes/davit"
-	OutcomeBranch = "davit/outcome"
+	OutcomeBranch = ownPrefix + "outcome"
+	// ownPrefix begins the names of the branches that davit writes.
+	ownPrefix = "davit/"
 )
 
 // Event is what came of a revision: one JSON line of the note on its commit. It holds no log lines unless the
@@ -104,23 +107,13 @@ func (s *Source) Events(ctx context.Context, want map[Hash]bool) ([]Noted, error
 }
 
 // outcomeTips are the commits of all refs that hold outcomes, each once.
-func (s *Source) outcomeTips() (tips []Hash, err error) {
-	err = s.store.with(func(st *filesystem.Storage) error {
-		tips = nil
-		refs, err := st.IterReferences()
-		if err != nil {
-			return err
-		}
-		return refs.ForEach(func(r *plumbing.Reference) error {
-			name := r.Name().String()
-			if r.Type() == plumbing.HashReference && !slices.Contains(tips, r.Hash()) &&
-				(name == NotesRef || name == "refs/heads/"+OutcomeBranch || strings.HasPrefix(name, "refs/remotes/") && strings.HasSuffix(name, "/"+OutcomeBranch)) {
-				tips = append(tips, r.Hash())
-			}
-			return nil
-		})
+func (s *Source) outcomeTips() ([]Hash, error) {
+	refs, err := s.store.refs(func(name string) bool {
+		return name == NotesRef || name == "refs/heads/"+OutcomeBranch ||
+			strings.HasPrefix(name, "refs/remotes/") && strings.HasSuffix(name, "/"+OutcomeBranch)
 	})
-	return tips, err
+	tips := slices.SortedFunc(maps.Values(refs), func(a, b Hash) int { return bytes.Compare(a[:], b[:]) })
+	return slices.Compact(tips), err
 }
 
 // notes walks a notes tree, whose paths are commits in hex, cut into folders where there are many (git-notes(1)).
@@ -152,4 +145,3 @@ func (s *Source) notes(ctx context.Context, tree Hash, prefix string, fn func(co
 	}
 	return nil
 }
-

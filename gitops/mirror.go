@@ -25,13 +25,15 @@ const (
 
 var errNoBranch = errors.New("it has no branch")
 
-// mirror fetches one branch of a remote into a bare repository.
+// mirror fetches one branch of a remote, and davit's own refs, into a bare repository, and pushes from there.
 type mirror struct {
 	remote
 	store    *store
 	log      *slog.Logger
 	interval time.Duration
 	mu       sync.Mutex // one fetch at a time
+	// seen is where the server has davit's own refs, as far as the mirror has them there too.
+	seen map[string]Hash
 }
 
 func openRemote(ctx context.Context, cfg Config) (*Source, error) {

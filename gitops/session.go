@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -20,7 +22,7 @@ import (
 // branch that was rewritten does not cost a clone.
 const maxHaves = 7
 
-// fetch brings the branch up to date in one session: what the server advertises is the ref check, and only a
+// fetch brings the branch and davit's own refs up to date in one session: what the server advertises is the ref check, and only a
 // branch that moved asks for objects. go-git's own Fetch opens two stores and walks up to 256 commits of every
 // ref for the same; it stays for servers whose answer this does not understand.
 func (m *mirror) fetch(ctx context.Context, branch string) error {
@@ -38,11 +40,15 @@ func (m *mirror) fetch(ctx context.Context, branch string) error {
 	if !ok {
 		return fmt.Errorf("fetching %s: %w %s", m.shown, errNoBranch, branch)
 	}
-	if have, err := m.store.ref(name); err == nil && have == want {
-		return nil
+	moved, err := m.moved(refs.References)
+	if err != nil {
+		return fmt.Errorf("fetching %s: %w", m.shown, err)
 	}
-	if !m.store.has(want) {
-		if err := m.objects(ctx, session, refs, want, name); err != nil {
+	if have, err := m.store.ref(name); err != nil || have != want {
+		moved[name] = want
+	}
+	if missing := m.store.missing(moved); len(missing) > 0 {
+		if err := m.objects(ctx, session, refs, missing, name); err != nil {
 			if ctx.Err() != nil {
 				return m.explain("fetching", err)
 			}
@@ -50,10 +56,53 @@ func (m *mirror) fetch(ctx context.Context, branch string) error {
 		}
 		m.join()
 	}
-	if err := m.store.setRef(name, want); err != nil {
-		return fmt.Errorf("fetching %s: %w", m.shown, err)
+	for name, h := range moved {
+		if err := m.set(name, h); err != nil {
+			return fmt.Errorf("fetching %s: %w", m.shown, err)
+		}
 	}
 	return nil
+}
+
+// set moves a ref of the mirror to where the server has it, and remembers that.
+func (m *mirror) set(name plumbing.ReferenceName, h Hash) error {
+	if err := m.store.setRef(name, h); err != nil {
+		return err
+	}
+	if h.IsZero() {
+		delete(m.seen, name.String())
+	} else if m.seen != nil && own(name.String()) {
+		m.seen[name.String()] = h
+	}
+	return nil
+}
+
+// own tells davit's refs: the outcomes and the proposals.
+func own(name string) bool {
+	return name == NotesRef || strings.HasPrefix(name, "refs/heads/"+ownPrefix)
+}
+
+// moved are those of davit's own refs that are elsewhere than here, with the zero hash for those that are gone. Most
+// fetches find all of them as the last one did, and read no file for it.
+func (m *mirror) moved(advertised map[string]Hash) (map[plumbing.ReferenceName]Hash, error) {
+	if m.seen == nil {
+		var err error
+		if m.seen, err = m.store.refs(own); err != nil {
+			return nil, err
+		}
+	}
+	moved := map[plumbing.ReferenceName]Hash{}
+	for name, h := range advertised {
+		if own(name) && m.seen[name] != h {
+			moved[plumbing.ReferenceName(name)] = h
+		}
+	}
+	for name := range m.seen {
+		if _, there := advertised[name]; !there {
+			moved[plumbing.ReferenceName(name)] = plumbing.ZeroHash
+		}
+	}
+	return moved, nil
 }
 
 // advertised opens a session. A server that says nothing for listTimeout ends ctx.
@@ -79,13 +128,13 @@ func (m *mirror) advertised(ctx context.Context, cancel func()) (transport.Uploa
 	return session, refs, nil
 }
 
-// objects asks for want and what of its history is not below the branch as it is here.
-func (m *mirror) objects(ctx context.Context, session transport.UploadPackSession, refs *packp.AdvRefs, want Hash, branch plumbing.ReferenceName) error {
+// objects asks for commits and what of their history is not below the branch and the outcomes as they are here.
+func (m *mirror) objects(ctx context.Context, session transport.UploadPackSession, refs *packp.AdvRefs, wants []Hash, branch plumbing.ReferenceName) error {
 	if len(refs.Shallows) > 0 {
 		return errors.New("the remote is shallow")
 	}
 	req := packp.NewUploadPackRequestFromCapabilities(refs.Capabilities)
-	req.Wants, req.Haves = []Hash{want}, m.store.haves(branch)
+	req.Wants, req.Haves = wants, slices.Concat(m.store.haves(branch), m.store.haves(NotesRef))
 	if refs.Capabilities.Supports(capability.NoProgress) {
 		if err := req.Capabilities.Set(capability.NoProgress); err != nil {
 			return err
@@ -106,8 +155,10 @@ func (m *mirror) objects(ctx context.Context, session transport.UploadPackSessio
 	if err := m.store.writePack(pack); err != nil {
 		return err
 	}
-	if !m.store.has(want) {
-		return fmt.Errorf("the server sent a pack without %s", want)
+	for _, want := range wants {
+		if !m.store.has(want) {
+			return fmt.Errorf("the server sent a pack without %s", want)
+		}
 	}
 	return nil
 }

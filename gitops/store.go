@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/go-git/go-billy/v5"
@@ -187,17 +188,20 @@ func (s *store) head() (string, error) {
 	return r.Target().Short(), nil
 }
 
-// setHead is for mirrors; nothing is written to a local repository.
+// setHead is for mirrors; a local repository's HEAD is the user's.
 func (s *store) setHead(branch string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.st.SetReference(plumbing.NewSymbolicReference(plumbing.HEAD, plumbing.NewBranchReferenceName(branch)))
 }
 
-// setRef is for mirrors.
+// setRef is for mirrors. The zero hash removes the ref.
 func (s *store) setRef(name plumbing.ReferenceName, h Hash) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if h.IsZero() {
+		return s.st.RemoveReference(name)
+	}
 	return s.st.SetReference(plumbing.NewHashReference(name, h))
 }
 
@@ -206,6 +210,16 @@ func (s *store) has(h Hash) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.st.HasEncodedObject(h) == nil
+}
+
+// missing are the targets of refs that are not here, each once.
+func (s *store) missing(refs map[plumbing.ReferenceName]Hash) (out []Hash) {
+	for _, h := range refs {
+		if !h.IsZero() && !slices.Contains(out, h) && !s.has(h) {
+			out = append(out, h)
+		}
+	}
+	return out
 }
 
 // haves are commits of a branch to tell a server of. None is a clone.

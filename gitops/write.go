@@ -1,0 +1,196 @@
+package gitops
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/go-git/go-git/v5/storage/filesystem"
+	"github.com/go-git/go-git/v5/storage/memory"
+)
+
+// ErrMoved says that a ref is no longer where the new commit was built on: somebody was faster. Nothing was written;
+// read the ref again and try anew.
+var ErrMoved = errors.New("the ref moved")
+
+// ErrReadOnly says that the repository takes no writes from these credentials; the error's text has the server's words.
+var ErrReadOnly = errors.New("the repository refuses to be written")
+
+// refUpdate moves a ref from old to new, and only from old: the zero hash is a ref that does not exist.
+type refUpdate struct {
+	name     plumbing.ReferenceName
+	old, new Hash
+}
+
+// batch holds new objects in memory until publish writes them with the refs that need them.
+type batch struct {
+	source *Source
+	staged *memory.Storage
+	hashes []Hash
+}
+
+func (s *Source) newBatch() *batch { return &batch{source: s, staged: memory.NewStorage()} }
+
+func (b *batch) add(t plumbing.ObjectType, data []byte) (Hash, error) {
+	obj := &plumbing.MemoryObject{}
+	obj.SetType(t)
+	if _, err := obj.Write(data); err != nil {
+		return Hash{}, err
+	}
+	h, err := b.staged.SetEncodedObject(obj)
+	if !slices.Contains(b.hashes, h) {
+		b.hashes = append(b.hashes, h)
+	}
+	return h, err
+}
+
+func (b *batch) commit(a Author, tree Hash, parents []Hash, when time.Time, message string) (Hash, error) {
+	data, err := a.encode(tree, parents, when, message)
+	if err != nil {
+		return Hash{}, err
+	}
+	return b.add(plumbing.CommitObject, data)
+}
+
+// pack is a pack file of the batch's objects alone, without deltas: they are few and mostly text of their own.
+func (b *batch) pack() ([]byte, error) {
+	var out bytes.Buffer
+	_, err := packfile.NewEncoder(&out, b.staged, false).Encode(b.hashes, 0)
+	return out.Bytes(), err
+}
+
+// leaf is what a path shall be: mode and hash of a blob, or nothing where mode is 0.
+type leaf struct {
+	mode uint32
+	hash Hash
+}
+
+// edit makes a tree from base with other leaves at some paths. Only the folders on the way are read and written; a
+// folder that becomes empty vanishes, and the zero hash is a tree without entries.
+func (b *batch) edit(ctx context.Context, base Hash, leaves map[string]leaf) (Hash, error) {
+	if err := ctx.Err(); err != nil {
+		return Hash{}, err
+	}
+	f, err := b.source.trees.get(base)
+	if err != nil {
+		return Hash{}, err
+	}
+	here, below := map[string]leaf{}, map[string]map[string]leaf{}
+	for name, l := range leaves {
+		if folder, rest, deep := strings.Cut(name, "/"); deep {
+			if below[folder] == nil {
+				below[folder] = map[string]leaf{}
+			}
+			below[folder][rest] = l
+		} else {
+			here[name] = l
+		}
+	}
+	entries, entered, err := keep(f, here, below)
+	if err != nil {
+		return Hash{}, err
+	}
+	for name, leaves := range below {
+		old, had := entered[name]
+		var sub Hash
+		if old.isDir() {
+			sub = old.hash
+		}
+		h, err := b.edit(ctx, sub, leaves)
+		l, touched := here[name]
+		switch {
+		case err != nil:
+			return Hash{}, err
+		case !h.IsZero() && l.mode != 0:
+			return Hash{}, fmt.Errorf("%s would be a file and a folder", name)
+		case !h.IsZero():
+			entries = append(entries, entry{modeDir, []byte(name), h})
+		case had && !old.isDir() && !touched: // nothing was to be below a file
+			entries = append(entries, old)
+		}
+	}
+	for name, l := range here {
+		if l.mode != 0 {
+			entries = append(entries, entry{l.mode, []byte(name), l.hash})
+		}
+	}
+	if len(entries) == 0 {
+		return Hash{}, nil
+	}
+	slices.SortFunc(entries, order)
+	return b.add(plumbing.TreeObject, encodeTree(entries))
+}
+
+// keep are the entries that no leaf touches, and those that leaves go into.
+func keep(f *folder, here map[string]leaf, below map[string]map[string]leaf) (entries []entry, entered map[string]entry, err error) {
+	entered = map[string]entry{}
+	for rest := f.raw; len(rest) > 0; {
+		var e entry
+		if e, rest, err = next(rest); err != nil {
+			return nil, nil, err
+		}
+		_, replaced := here[string(e.name)]
+		if _, inside := below[string(e.name)]; inside {
+			entered[string(e.name)] = e
+		} else if !replaced {
+			entries = append(entries, e)
+		}
+	}
+	return entries, entered, nil
+}
+
+func encodeTree(entries []entry) []byte {
+	var out bytes.Buffer
+	for _, e := range entries {
+		fmt.Fprintf(&out, "%o %s\x00", e.mode, e.name)
+		out.Write(e.hash[:])
+	}
+	return out.Bytes()
+}
+
+// publish writes the objects and then moves the refs, all or none where the repository can. It never forces: ErrMoved is
+// a lost race, ErrReadOnly no permission. A ref that is at its new place already is left alone, so a write whose answer
+// got lost can be repeated. A nil batch has no objects.
+func (s *Source) publish(ctx context.Context, b *batch, updates ...refUpdate) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if s.mirror != nil {
+		return s.mirror.push(ctx, b, updates)
+	}
+	if err := s.store.add(b); err != nil {
+		return fmt.Errorf("writing to %s: %w", s.Path(), err)
+	}
+	if err := s.store.update(updates); err != nil {
+		return fmt.Errorf("writing to %s: %w", s.Path(), err)
+	}
+	return nil
+}
+
+// add writes loose objects, as git does for a few.
+func (s *store) add(b *batch) error {
+	if b == nil {
+		return nil
+	}
+	return s.with(func(st *filesystem.Storage) error {
+		for _, h := range b.hashes {
+			obj, err := b.staged.EncodedObject(plumbing.AnyObject, h)
+			if err != nil {
+				return err
+			}
+			if st.HasEncodedObject(h) == nil {
+				continue
+			}
+			if _, err := st.SetEncodedObject(obj); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
