@@ -23,8 +23,8 @@ const (
 	ownPrefix = "davit/"
 )
 
-// Event is what came of a revision: one JSON line of the note on its commit. It holds no log lines unless the
-// environment allows them: they may hold prompts and keys.
+// Event is what came of a revision: one JSON line of the note on its commit, with the keys in this order, what a person
+// reads first in front. It holds no log lines unless the environment allows them: they may hold prompts and keys.
 type Event struct {
 	// At is when it happened, to the second, in UTC.
 	At time.Time `json:"at"`
@@ -32,28 +32,40 @@ type Event struct {
 	Release string `json:"release"`
 	// Outcome is Healthy, Failed, RolledBack, Superseded, Pinned (a person turned away from this revision) or Removed.
 	Outcome string `json:"outcome"`
-	// Version is the noted commit's, Image its model image by digest.
+	// Version is the noted commit's, From the version that served before.
 	Version string `json:"version,omitempty"`
-	Image   string `json:"image,omitempty"`
-	// From is the version that served before.
-	From string `json:"from,omitempty"`
+	From    string `json:"from,omitempty"`
 	// Serves is the version, and Commit the full hash, of what serves after RolledBack and Pinned.
 	Serves string `json:"serves,omitempty"`
-	Commit string `json:"commit,omitempty"`
 	// Reason is one CamelCase word, Message a sentence.
 	Reason  string `json:"reason,omitempty"`
 	Message string `json:"message,omitempty"`
 	// ExitCode is of the container that ended; nil when none did.
 	ExitCode *int `json:"exitCode,omitempty"`
-	// Log is the end of what it wrote, where the environment allows it.
-	Log string `json:"log,omitempty"`
+	// By is the person who asked, for Pinned.
+	By     string `json:"by,omitempty"`
+	Commit string `json:"commit,omitempty"`
+	// Image is the version's model image by digest.
+	Image string `json:"image,omitempty"`
 	// Applied is when the revision's objects were applied, Seen when davit saw the commit.
 	Applied time.Time `json:"applied,omitzero"`
 	Seen    time.Time `json:"seen,omitzero"`
-	// By is the person who asked, for Pinned.
-	By string `json:"by,omitempty"`
 	// Controller wrote it.
 	Controller string `json:"controller,omitempty"`
+	// Log is the end of what it wrote, where the environment allows it.
+	Log string `json:"log,omitempty"`
+}
+
+// line is the event as it stands in a note.
+func (e Event) line() (string, error) {
+	for _, t := range []*time.Time{&e.At, &e.Applied, &e.Seen} {
+		*t = t.UTC().Truncate(time.Second)
+	}
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false) // people read it
+	err := enc.Encode(e)
+	return strings.TrimSpace(out.String()), err
 }
 
 // Noted is an event and the commit that bears it.
@@ -108,12 +120,14 @@ func (s *Source) Events(ctx context.Context, want map[Hash]bool) ([]Noted, error
 
 // outcomeTips are the commits of all refs that hold outcomes, each once.
 func (s *Source) outcomeTips() ([]Hash, error) {
-	refs, err := s.store.refs(func(name string) bool {
-		return name == NotesRef || name == "refs/heads/"+OutcomeBranch ||
-			strings.HasPrefix(name, "refs/remotes/") && strings.HasSuffix(name, "/"+OutcomeBranch)
-	})
+	refs, err := s.store.refs(outcomes)
 	tips := slices.SortedFunc(maps.Values(refs), func(a, b Hash) int { return bytes.Compare(a[:], b[:]) })
 	return slices.Compact(tips), err
+}
+
+func outcomes(ref string) bool {
+	return ref == NotesRef || ref == "refs/heads/"+OutcomeBranch ||
+		strings.HasPrefix(ref, "refs/remotes/") && strings.HasSuffix(ref, "/"+OutcomeBranch)
 }
 
 // notes walks a notes tree, whose paths are commits in hex, cut into folders where there are many (git-notes(1)).

@@ -130,7 +130,7 @@ func (m *mirror) send(ctx context.Context, session transport.ReceivePackSession,
 		}
 	}
 	if len(refused) > 0 {
-		return m.refusal(errors.Join(refused...), strings.Join(why, ", "), said.String())
+		return m.refusal(fmt.Errorf("%w: %w", errRefused, errors.Join(refused...)), strings.Join(why, ", "), said.String())
 	}
 	return nil
 }

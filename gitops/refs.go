@@ -92,7 +92,7 @@ func (s *store) room(name plumbing.ReferenceName) error {
 		return strings.HasPrefix(other, name.String()+"/") || strings.HasPrefix(name.String(), other+"/")
 	})
 	for other := range beside {
-		err = fmt.Errorf("%s cannot be beside %s; rename that", name, other)
+		err = fmt.Errorf("%w: %s cannot be beside %s; rename that", errRefused, name, other)
 	}
 	return err
 }

@@ -22,6 +22,9 @@ var ErrMoved = errors.New("the ref moved")
 // ErrReadOnly says that the repository takes no writes from these credentials; the error's text has the server's words.
 var ErrReadOnly = errors.New("the repository refuses to be written")
 
+// errRefused is an answer that is neither: another try gets the same.
+var errRefused = errors.New("the repository refuses the ref")
+
 // refUpdate moves a ref from old to new, and only from old: the zero hash is a ref that does not exist.
 type refUpdate struct {
 	name     plumbing.ReferenceName

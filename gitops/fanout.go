@@ -1,0 +1,226 @@
+package gitops
+
+import (
+	"context"
+	"encoding/hex"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// fanout is a notes tree being changed. The paths of a notes tree are commits in hex, cut after two digits into folders
+// where there are many, in any depth; a note may even be in two places (git-notes(1), notes.c).
+type fanout struct {
+	source *Source
+	batch  *batch
+	tree   Hash
+	notes  map[Hash]*noteText
+	leaves map[string]leaf
+}
+
+// noteText is a note and the paths it was at.
+type noteText struct {
+	text    []byte
+	lines   map[string]bool
+	paths   []string
+	changed bool
+}
+
+// append adds a line that is not there yet.
+func (n *noteText) append(line string) bool {
+	if n.lines == nil {
+		n.lines = map[string]bool{}
+		for l := range strings.Lines(string(n.text)) {
+			n.lines[strings.TrimSpace(l)] = true
+		}
+	}
+	key := strings.TrimSpace(line)
+	if n.lines[key] {
+		return false
+	}
+	n.text = append(append(ended(n.text), line...), '\n')
+	n.lines[key], n.changed = true, true
+	return true
+}
+
+// ended is a text whose last line has an end.
+func ended(text []byte) []byte {
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		return append(text, '\n')
+	}
+	return text
+}
+
+func (f *fanout) note(commit Hash) (*noteText, error) {
+	n, known := f.notes[commit]
+	if !known {
+		var err error
+		if n, err = f.read(f.tree, "", commit.String(), nil); err != nil {
+			return nil, err
+		}
+		if n == nil {
+			n = &noteText{}
+		}
+		f.notes[commit] = n
+	}
+	return n, nil
+}
+
+// read finds a note below a folder. Nil is none.
+func (f *fanout) read(tree Hash, prefix, rest string, n *noteText) (*noteText, error) {
+	dir, err := f.source.trees.get(tree)
+	if err != nil {
+		return nil, err
+	}
+	if e, found, err := dir.find(rest); err != nil {
+		return nil, err
+	} else if found && !e.isDir() {
+		text, err := f.source.store.read(plumbing.BlobObject, e.hash)
+		if err != nil {
+			return nil, err
+		}
+		if n == nil {
+			n = &noteText{}
+		} else {
+			n.changed = true // two places become one
+		}
+		n.text, n.paths = append(ended(n.text), text...), append(n.paths, prefix+rest)
+	}
+	if len(rest) <= 2 {
+		return n, nil
+	}
+	e, found, err := dir.find(rest[:2])
+	if err != nil || !found || !e.isDir() {
+		return n, err
+	}
+	return f.read(e.hash, prefix+rest[:2]+"/", rest[2:], n)
+}
+
+// merge takes in what another notes tree has more. Which notes differ is told by their paths.
+func (f *fanout) merge(ctx context.Context, other Hash) error {
+	paths, err := f.source.trees.changed(ctx, f.tree, other)
+	if err != nil {
+		return err
+	}
+	theirs := &fanout{source: f.source, tree: other, notes: map[Hash]*noteText{}}
+	for _, path := range paths {
+		commit := strings.ReplaceAll(path, "/", "")
+		if _, err := hex.DecodeString(commit); err != nil || len(commit) != 40 {
+			continue // not a note; ours stays
+		}
+		from, err := theirs.note(ParseHash(commit))
+		if err != nil {
+			return err
+		}
+		to, err := f.note(ParseHash(commit))
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(from.text)) {
+			if line = strings.TrimRight(line, "\n"); strings.TrimSpace(line) != "" {
+				to.append(line)
+			}
+		}
+	}
+	return nil
+}
+
+// write makes the tree with all notes that changed.
+func (f *fanout) write(ctx context.Context) (Hash, error) {
+	f.leaves = map[string]leaf{}
+	fresh := map[string]leaf{} // by the commit in hex
+	for commit, n := range f.notes {
+		if !n.changed {
+			continue
+		}
+		blob, err := f.batch.add(plumbing.BlobObject, n.text)
+		if err != nil {
+			return Hash{}, err
+		}
+		if len(n.paths) == 0 {
+			fresh[commit.String()] = leaf{modeFile, blob}
+			continue
+		}
+		for _, path := range n.paths {
+			f.leaves[path] = leaf{}
+		}
+		f.leaves[n.paths[0]] = leaf{modeFile, blob}
+	}
+	if err := f.place(f.tree, "", fresh); err != nil {
+		return Hash{}, err
+	}
+	if len(f.leaves) == 0 {
+		return f.tree, nil
+	}
+	return f.batch.edit(ctx, f.tree, f.leaves)
+}
+
+// place finds paths below a folder for notes that have none: where their neighbours are. A folder with two notes for
+// each first digit is cut into folders, as git does when it writes notes (determine_fanout in notes.c), and the notes in
+// it move.
+func (f *fanout) place(tree Hash, prefix string, fresh map[string]leaf) error {
+	if len(fresh) == 0 {
+		return nil
+	}
+	dir, err := f.source.trees.get(tree)
+	if err != nil {
+		return err
+	}
+	flat := map[string]leaf{}
+	folders := map[string]Hash{}
+	digits := map[byte]int{}
+	width := 40 - 2*strings.Count(prefix, "/")
+	for rest := dir.raw; len(rest) > 0; {
+		var e entry
+		if e, rest, err = next(rest); err != nil {
+			return err
+		}
+		switch name := string(e.name); {
+		case e.isDir() && len(name) == 2:
+			folders[name] = e.hash
+		case !e.isDir() && len(name) == width:
+			flat[name] = leaf{e.mode, e.hash}
+			digits[name[0]]++
+		}
+	}
+	for name := range fresh {
+		digits[name[0]]++
+	}
+	if len(folders) == 0 && !crowded(digits) || width <= 4 {
+		for name, l := range fresh {
+			f.leaves[prefix+name] = l
+		}
+		return nil
+	}
+	below := map[string]map[string]leaf{}
+	if len(folders) == 0 { // the folder is cut now
+		for name, l := range flat {
+			if changed, ok := f.leaves[prefix+name]; ok {
+				l = changed
+			}
+			f.leaves[prefix+name] = leaf{}
+			f.leaves[prefix+name[:2]+"/"+name[2:]] = l
+		}
+	}
+	for name, l := range fresh {
+		if below[name[:2]] == nil {
+			below[name[:2]] = map[string]leaf{}
+		}
+		below[name[:2]][name[2:]] = l
+	}
+	for name, fresh := range below {
+		if err := f.place(folders[name], prefix+name+"/", fresh); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func crowded(digits map[byte]int) bool {
+	for _, d := range []byte("0123456789abcdef") {
+		if digits[d] < 2 {
+			return false
+		}
+	}
+	return true
+}

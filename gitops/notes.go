@@ -1,0 +1,193 @@
+package gitops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+const (
+	// maxQueue bounds the outcomes that wait for a repository that takes none; the oldest go first. One is some 300
+	// bytes, and what falls out of the queue is still on its ModelRelease.
+	maxQueue = 20_000
+	// The first outcome waits company for others. While more come, writes are minGap apart, and up to maxGap when they
+	// come in crowds: each write of a note writes all of it again, and 10,000 outcomes of one commit are 3 MB.
+	company = time.Second
+	minGap  = 3 * time.Second
+	maxGap  = 30 * time.Second
+	crowd   = 100
+	// A repository that can't be written for now is tried again soon, one that refuses to be later.
+	minRetry   = 2 * time.Second
+	afterNo    = time.Hour
+	lastChance = 15 * time.Second
+)
+
+// Notes writes outcomes to Git: a note on each commit, one JSON line per event, on NotesRef and on OutcomeBranch alike.
+// Outcomes are queued and written together. Other writers, people with `git notes` among them, lose nothing and davit
+// loses nothing to them: a lost race is fetched and written anew on top. All methods are safe for concurrent use.
+type Notes struct {
+	source  *Source
+	author  Author
+	log     *slog.Logger
+	wake    chan struct{}
+	writing sync.Mutex // one write at a time; it guards refused
+	refused map[plumbing.ReferenceName]time.Time
+
+	mu      sync.Mutex
+	queue   []note
+	flying  int // taken from the queue and not written yet
+	dropped int
+	trouble string
+	partial string
+}
+
+// note is a line to be on a commit.
+type note struct {
+	commit Hash
+	line   string
+}
+
+// NewNotes gives a writer of outcomes. Nothing is written before Run or Flush. A nil log is the source's.
+func (s *Source) NewNotes(author Author, log *slog.Logger) *Notes {
+	if log == nil {
+		log = s.log
+	}
+	return &Notes{source: s, author: author, log: log, wake: make(chan struct{}, 1), refused: map[plumbing.ReferenceName]time.Time{}}
+}
+
+// Add queues an outcome of a commit. It never blocks on the repository. One that is there already is not written twice,
+// so who is not sure adds again.
+func (n *Notes) Add(commit Hash, e Event) {
+	line, err := e.line()
+	if err != nil || commit.IsZero() {
+		n.log.Error("an outcome can't be written", "commit", commit.String(), "release", e.Release, "err", err)
+		return
+	}
+	n.mu.Lock()
+	n.queue = append(n.queue, note{commit, line})
+	n.bound()
+	n.mu.Unlock()
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+// bound drops the oldest of a queue that is too long.
+func (n *Notes) bound() {
+	over := len(n.queue) - maxQueue
+	if over <= 0 {
+		return
+	}
+	if n.dropped == 0 {
+		n.log.Warn("too many outcomes wait to be written to Git, the oldest are dropped", "kept", maxQueue)
+	}
+	n.dropped += over
+	n.queue = append([]note(nil), n.queue[over:]...)
+}
+
+// Pending counts the outcomes that are not in the repository yet.
+func (n *Notes) Pending() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.queue) + n.flying
+}
+
+// Trouble says why outcomes do not reach Git, or reach one of the two refs alone; "" when all is well.
+func (n *Notes) Trouble() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.trouble != "" && n.dropped > 0:
+		return fmt.Sprintf("degraded: %d outcomes wait and %d were dropped: %s", len(n.queue), n.dropped, n.trouble)
+	case n.trouble != "":
+		return fmt.Sprintf("degraded: %d outcomes wait: %s", len(n.queue), n.trouble)
+	case n.partial != "":
+		return "degraded: " + n.partial
+	}
+	return ""
+}
+
+// Run writes what is queued until ctx ends, and then once more, within 15 s. Trouble is logged when it changes.
+func (n *Notes) Run(ctx context.Context) {
+	gap, retry := minGap, minRetry
+	var due time.Time
+	for n.wait(ctx, due) {
+		size, err := n.flush(ctx)
+		switch {
+		case err == nil:
+			if retry = minRetry; size < crowd {
+				gap = minGap
+			} else {
+				gap = min(2*gap, maxGap)
+			}
+			due = time.Now().Add(gap)
+		case errors.Is(err, ErrReadOnly):
+			due = time.Now().Add(jitter(afterNo))
+		default:
+			due = time.Now().Add(jitter(retry))
+			retry = min(2*retry, maxBackoff)
+		}
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastChance)
+	defer cancel()
+	_, _ = n.flush(last) // what could not be written was logged
+}
+
+// wait returns when there is something to write and the time has come; false when ctx ends before.
+func (n *Notes) wait(ctx context.Context, due time.Time) bool {
+	for n.Pending() == 0 {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-n.wake:
+		}
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(max(company, time.Until(due))):
+		return true
+	}
+}
+
+// Flush writes what is queued now. On an error it stays queued.
+func (n *Notes) Flush(ctx context.Context) error {
+	_, err := n.flush(ctx)
+	return err
+}
+
+func (n *Notes) flush(ctx context.Context) (size int, err error) {
+	n.writing.Lock()
+	defer n.writing.Unlock()
+	n.mu.Lock()
+	batch := n.queue
+	n.queue, n.flying = nil, len(batch)
+	n.mu.Unlock()
+	if len(batch) == 0 {
+		return 0, nil
+	}
+	err = n.write(ctx, batch)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.flying = 0
+	if err != nil {
+		n.queue = append(batch, n.queue...)
+		n.bound()
+		if n.trouble != err.Error() && ctx.Err() == nil {
+			n.trouble = err.Error()
+			n.log.Warn("outcomes not written to Git, they wait", "waiting", len(n.queue), "err", err)
+		}
+		return 0, err
+	}
+	if n.trouble != "" {
+		n.log.Info("outcomes are written to Git again", "written", len(batch), "dropped", n.dropped)
+	}
+	n.trouble, n.dropped = "", 0
+	return len(batch), nil
+}
