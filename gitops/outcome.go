@@ -31,10 +31,8 @@ func (n *Notes) write(ctx context.Context, notes []note) (err error) {
 				return errors.Join(ctx.Err(), err)
 			case <-time.After(time.Duration(rand.Int64N(int64(20*time.Millisecond) << min(race, 5)))):
 			}
-			if m := n.source.mirror; m != nil {
-				if err := m.fetch(ctx, n.source.branch); err != nil {
-					return fmt.Errorf("writing outcomes: %w", err)
-				}
+			if err := n.source.refetch(ctx); err != nil {
+				return fmt.Errorf("writing outcomes: %w", err)
 			}
 		}
 		if err = n.once(ctx, notes, race == maxRaces-1); err == nil || !errors.Is(err, ErrMoved) {

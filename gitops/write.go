@@ -176,6 +176,14 @@ func (s *Source) publish(ctx context.Context, b *batch, updates ...refUpdate) er
 	return nil
 }
 
+// refetch makes what is written next build on the newest: a local repository is that itself.
+func (s *Source) refetch(ctx context.Context) error {
+	if s.mirror == nil {
+		return nil
+	}
+	return s.mirror.fetch(ctx, s.branch)
+}
+
 // add writes loose objects, as git does for a few.
 func (s *store) add(b *batch) error {
 	if b == nil {
