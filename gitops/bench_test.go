@@ -338,7 +338,7 @@ func BenchmarkFetch(b *testing.B) {
 		}
 	})
 	p := opened(b, Config{URL: srv.url(""), Mirror: b.TempDir()})
-	measure("go-git", func() error { return p.mirror.porcelain(ctx, "main") })
+	measure("go-git", func() error { return p.mirror.porcelain(ctx, "main", nil) })
 	plain := filepath.Join(b.TempDir(), "plain.git")
 	run(b, ".", "clone", "-q", "--bare", srv.url(""), plain)
 	measure("git", func() error { run(b, plain, "fetch", "-q", srv.url(""), "+main:main"); return nil })

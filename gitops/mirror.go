@@ -151,12 +151,18 @@ func (m *mirror) list(ctx context.Context) ([]*plumbing.Reference, error) {
 	return refs, nil
 }
 
-// porcelain is go-git's own Fetch.
-func (m *mirror) porcelain(ctx context.Context, branch string) error {
+// porcelain is go-git's own Fetch, of the branch and of refs that moved.
+func (m *mirror) porcelain(ctx context.Context, branch string, moved map[plumbing.ReferenceName]Hash) error {
 	name := plumbing.NewBranchReferenceName(branch)
+	specs := []config.RefSpec{config.RefSpec("+" + name + ":" + name)}
+	for other, h := range moved {
+		if other != name && !h.IsZero() {
+			specs = append(specs, config.RefSpec("+"+other+":"+other))
+		}
+	}
 	err := m.git().FetchContext(ctx, &git.FetchOptions{
 		Auth:     m.auth,
-		RefSpecs: []config.RefSpec{config.RefSpec("+" + name + ":" + name)},
+		RefSpecs: specs,
 		Tags:     git.NoTags,
 		Force:    true,
 	})

@@ -2,8 +2,10 @@ package gitops
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -224,4 +226,62 @@ func TestShallowRemote(t *testing.T) {
 	if data, err := snapshot(t, s, "HEAD").ReadFile("a"); string(data) != "2" {
 		t.Error(string(data), err)
 	}
+	line, err := healthy("production/iris", 1).line()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shallow.git("notes", "--ref=davit", "add", "-m", line, "HEAD")
+	if _, err := s.Fetch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if events, err := s.Events(t.Context(), nil); err != nil || len(events) != 1 {
+		t.Errorf("%v, %v", events, err)
+	}
+}
+
+// TestMirrorOwnRefs: outcomes and proposals come with the branch, in one request for objects, and go when they went.
+func TestMirrorOwnRefs(t *testing.T) {
+	r, srv, mirror := shared(t)
+	s := mirror()
+	note := func(n int) {
+		t.Helper()
+		line, err := healthy("production/iris", n).line()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.git("notes", "--ref=davit", "append", "-m", line, "main")
+		r.git("update-ref", "refs/heads/"+OutcomeBranch, NotesRef)
+	}
+	want := func(requests, events int, refs ...string) {
+		t.Helper()
+		before := srv.requests()
+		if _, err := s.Fetch(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := srv.requests() - before; n != requests {
+			t.Errorf("%d requests for objects, want %d", n, requests)
+		}
+		if got, err := s.Events(t.Context(), nil); err != nil || len(got) != events {
+			t.Errorf("%v, %v", got, err)
+		}
+		have, err := s.store.refs(own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantPaths(t, slices.Sorted(maps.Keys(have)), refs)
+	}
+	note(1)
+	note(2)
+	r.git("branch", "davit/proposal", "main")
+	r.git("branch", "feature", "main")
+	r.commit("two", "a/b", "2")
+	want(1, 2, "refs/heads/davit/outcome", "refs/heads/davit/proposal", NotesRef)
+	want(0, 2, "refs/heads/davit/outcome", "refs/heads/davit/proposal", NotesRef)
+	wantTip(t, s, r.git("rev-parse", "main"))
+	r.git("branch", "-qD", "davit/proposal")
+	want(0, 2, "refs/heads/davit/outcome", NotesRef)
+	s = mirror() // another one, from the beginning
+	want(0, 2, "refs/heads/davit/outcome", NotesRef)
+	note(3)
+	want(1, 3, "refs/heads/davit/outcome", NotesRef)
 }

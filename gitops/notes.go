@@ -15,12 +15,13 @@ const (
 	// maxQueue bounds the outcomes that wait for a repository that takes none; the oldest go first. One is some 300
 	// bytes, and what falls out of the queue is still on its ModelRelease.
 	maxQueue = 20_000
-	// The first outcome waits company for others. While more come, writes are minGap apart, and up to maxGap when they
-	// come in crowds: each write of a note writes all of it again, and 10,000 outcomes of one commit are 3 MB.
-	company = time.Second
-	minGap  = 3 * time.Second
-	maxGap  = 30 * time.Second
-	crowd   = 100
+	// The first outcome waits company for others. While more come, writes are minGap apart, and a second more for each
+	// bytesPerSecond of the last one, up to maxGap: a note is written whole again each time, and 10,000 outcomes of one
+	// commit are 3 MB.
+	company        = time.Second
+	minGap         = 3 * time.Second
+	maxGap         = 30 * time.Second
+	bytesPerSecond = 50_000
 	// A repository that can't be written for now is tried again soon, one that refuses to be later.
 	minRetry   = 2 * time.Second
 	afterNo    = time.Hour
@@ -115,18 +116,13 @@ func (n *Notes) Trouble() string {
 
 // Run writes what is queued until ctx ends, and then once more, within 15 s. Trouble is logged when it changes.
 func (n *Notes) Run(ctx context.Context) {
-	gap, retry := minGap, minRetry
+	retry := minRetry
 	var due time.Time
 	for n.wait(ctx, due) {
 		size, err := n.flush(ctx)
 		switch {
 		case err == nil:
-			if retry = minRetry; size < crowd {
-				gap = minGap
-			} else {
-				gap = min(2*gap, maxGap)
-			}
-			due = time.Now().Add(gap)
+			due, retry = time.Now().Add(gap(size)), minRetry
 		case errors.Is(err, ErrReadOnly):
 			due = time.Now().Add(jitter(afterNo))
 		default:
@@ -137,6 +133,11 @@ func (n *Notes) Run(ctx context.Context) {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastChance)
 	defer cancel()
 	_, _ = n.flush(last) // what could not be written was logged
+}
+
+// gap is the time to the next write after one of size bytes.
+func gap(size int) time.Duration {
+	return min(minGap+time.Duration(size)*time.Second/bytesPerSecond, maxGap)
 }
 
 // wait returns when there is something to write and the time has come; false when ctx ends before.
@@ -162,6 +163,7 @@ func (n *Notes) Flush(ctx context.Context) error {
 	return err
 }
 
+// flush also gives the bytes it wrote.
 func (n *Notes) flush(ctx context.Context) (size int, err error) {
 	n.writing.Lock()
 	defer n.writing.Unlock()
@@ -172,7 +174,7 @@ func (n *Notes) flush(ctx context.Context) (size int, err error) {
 	if len(batch) == 0 {
 		return 0, nil
 	}
-	err = n.write(ctx, batch)
+	size, err = n.write(ctx, batch)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.flying = 0
@@ -189,5 +191,5 @@ func (n *Notes) flush(ctx context.Context) (size int, err error) {
 		n.log.Info("outcomes are written to Git again", "written", len(batch), "dropped", n.dropped)
 	}
 	n.trouble, n.dropped = "", 0
-	return len(batch), nil
+	return size, nil
 }

@@ -253,6 +253,17 @@ func TestNotesRun(t *testing.T) {
 	}
 }
 
+// TestNotesGap: 10,000 outcomes of one commit in a quarter of an hour are some dozens of writes, and one alone is quick.
+func TestNotesGap(t *testing.T) {
+	writes, events := 0, 0
+	for now := company; events < 10_000; now += gap(events * 300) {
+		writes, events = writes+1, int(now/(90*time.Millisecond))
+	}
+	if writes > 60 || gap(300) > 4*time.Second || gap(1<<30) != maxGap {
+		t.Errorf("%d writes", writes)
+	}
+}
+
 // TestNotesRefused: a repository that takes no writes is told once, and one that refuses a ref gets the other.
 func TestNotesRefused(t *testing.T) {
 	r := newRepo(t)
@@ -318,4 +329,35 @@ func TestNotesRefused(t *testing.T) {
 	n.Add(ParseHash(first), healthy("staging/iris", 9))
 	flush(t, n)
 	r.same()
+}
+
+// TestNotesBesideBranch: somebody's branch called davit leaves no room for davit/outcome; the notes are written.
+func TestNotesBesideBranch(t *testing.T) {
+	for name, served := range map[string]bool{"local": false, "served": true} {
+		t.Run(name, func(t *testing.T) {
+			r, _, mirror := shared(t)
+			first := r.git("rev-parse", "HEAD")
+			r.git("branch", "davit")
+			r.git("pack-refs", "--all")
+			s := r.open("")
+			if served {
+				s = mirror()
+			}
+			n := s.NewNotes(davit, nil)
+			for i := range 2 {
+				n.Add(ParseHash(first), healthy("production/iris", i))
+				if err := n.Flush(t.Context()); err != nil || !strings.Contains(n.Trouble(), "degraded: outcomes are not on refs/heads/davit/outcome") {
+					t.Fatal(err, n.Trouble())
+				}
+			}
+			if got := r.noted("davit", first); len(got) != 2 {
+				t.Errorf("%q", got)
+			}
+			r.git("branch", "-D", "davit")
+			clear(n.refused) // an hour later
+			n.Add(ParseHash(first), healthy("production/iris", 2))
+			flush(t, n)
+			r.same()
+		})
+	}
 }

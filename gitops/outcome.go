@@ -23,29 +23,30 @@ const maxRaces = 10
 var targets = []plumbing.ReferenceName{NotesRef, "refs/heads/" + OutcomeBranch}
 
 // write puts notes into the repository: on top of what is there, again where somebody was faster.
-func (n *Notes) write(ctx context.Context, notes []note) (err error) {
+func (n *Notes) write(ctx context.Context, notes []note) (size int, err error) {
 	for race := range maxRaces {
 		if race > 0 {
 			select {
 			case <-ctx.Done():
-				return errors.Join(ctx.Err(), err)
+				return 0, errors.Join(ctx.Err(), err)
 			case <-time.After(time.Duration(rand.Int64N(int64(20*time.Millisecond) << min(race, 5)))):
 			}
 			if err := n.source.refetch(ctx); err != nil {
-				return fmt.Errorf("writing outcomes: %w", err)
+				return 0, fmt.Errorf("writing outcomes: %w", err)
 			}
 		}
-		if err = n.once(ctx, notes, race == maxRaces-1); err == nil || !errors.Is(err, ErrMoved) {
+		b := n.source.newBatch()
+		if err = n.once(ctx, b, notes, race == maxRaces-1); err == nil {
+			return b.size, nil
+		}
+		if !errors.Is(err, ErrMoved) {
 			break
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("writing outcomes: %w", err)
-	}
-	return nil
+	return 0, fmt.Errorf("writing outcomes: %w", err)
 }
 
-func (n *Notes) once(ctx context.Context, notes []note, last bool) error {
+func (n *Notes) once(ctx context.Context, b *batch, notes []note, last bool) error {
 	s := n.source
 	refs, err := s.store.refs(outcomes)
 	if err != nil {
@@ -55,7 +56,6 @@ func (n *Notes) once(ctx context.Context, notes []note, last bool) error {
 	if err != nil {
 		return err
 	}
-	b := s.newBatch()
 	tree, added, err := s.union(ctx, b, tips, notes)
 	if err != nil {
 		return err

@@ -33,7 +33,7 @@ func (m *mirror) push(ctx context.Context, b *batch, updates []refUpdate) error 
 	defer cancel() // it also ends the connection, whose answer go-git leaves open
 	session, refs, err := m.receiving(ctx, cancel)
 	if err != nil {
-		return m.refusal(err, strings.ReplaceAll(err.Error(), m.url, ""), "")
+		return m.refusal(nil, err, strings.ReplaceAll(err.Error(), m.url, ""), "")
 	}
 	defer session.Close()
 	todo, err := outstanding(refs, updates)
@@ -115,11 +115,11 @@ func (m *mirror) send(ctx context.Context, session transport.ReceivePackSession,
 	report, err := session.ReceivePack(ctx, req)
 	switch {
 	case report == nil && err == nil:
-		return m.refusal(errors.New("the server closed the connection without a report"), "", said.String())
+		return m.refusal(nil, errors.New("the server closed the connection without a report"), "", said.String())
 	case report == nil:
-		return m.refusal(err, strings.ReplaceAll(err.Error(), m.url, ""), said.String())
+		return m.refusal(nil, err, strings.ReplaceAll(err.Error(), m.url, ""), said.String())
 	case report.UnpackStatus != "ok":
-		return m.refusal(fmt.Errorf("unpacking: %s", report.UnpackStatus), report.UnpackStatus, said.String())
+		return m.refusal(nil, fmt.Errorf("unpacking: %s", report.UnpackStatus), report.UnpackStatus, said.String())
 	}
 	var refused []error
 	var why []string
@@ -130,26 +130,23 @@ func (m *mirror) send(ctx context.Context, session transport.ReceivePackSession,
 		}
 	}
 	if len(refused) > 0 {
-		return m.refusal(fmt.Errorf("%w: %w", errRefused, errors.Join(refused...)), strings.Join(why, ", "), said.String())
+		return m.refusal(errRefused, errors.Join(refused...), strings.Join(why, ", "), said.String())
 	}
 	return nil
 }
 
-// refusal gives a failed push its type: by why, and by what the server said beside it where why tells nothing. What is
-// not known for a refusal stays as it is.
-func (m *mirror) refusal(err error, why, said string) error {
-	var kind error
-	for _, text := range []string{why, said} {
-		switch {
-		case kind != nil:
-		case saysNo.MatchString(text):
-			kind = ErrReadOnly
-		case saysMoved.MatchString(text):
-			kind = ErrMoved
-		}
-	}
-	if errors.Is(err, transport.ErrAuthenticationRequired) || errors.Is(err, transport.ErrAuthorizationFailed) {
+// refusal gives a failed push its kind: by why, and by what the server said beside it where why tells nothing.
+func (m *mirror) refusal(kind, err error, why, said string) error {
+	switch {
+	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed), saysNo.MatchString(why):
 		kind = ErrReadOnly
+	case strings.Contains(said, "exists; cannot create"): // a ref is where another needs a folder
+	case saysMoved.MatchString(why):
+		kind = ErrMoved
+	case saysNo.MatchString(said):
+		kind = ErrReadOnly
+	case saysMoved.MatchString(said):
+		kind = ErrMoved
 	}
 	if said != "" {
 		err = fmt.Errorf("%w (%s)", err, said)

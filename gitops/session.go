@@ -52,7 +52,8 @@ func (m *mirror) fetch(ctx context.Context, branch string) error {
 			if ctx.Err() != nil {
 				return m.explain("fetching", err)
 			}
-			return m.porcelain(ctx, branch)
+			m.seen = nil
+			return m.porcelain(ctx, branch, moved)
 		}
 		m.join()
 	}

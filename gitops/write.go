@@ -36,6 +36,7 @@ type batch struct {
 	source *Source
 	staged *memory.Storage
 	hashes []Hash
+	size   int
 }
 
 func (s *Source) newBatch() *batch { return &batch{source: s, staged: memory.NewStorage()} }
@@ -46,10 +47,11 @@ func (b *batch) add(t plumbing.ObjectType, data []byte) (Hash, error) {
 	if _, err := obj.Write(data); err != nil {
 		return Hash{}, err
 	}
-	h, err := b.staged.SetEncodedObject(obj)
-	if !slices.Contains(b.hashes, h) {
-		b.hashes = append(b.hashes, h)
+	h := obj.Hash()
+	if b.staged.HasEncodedObject(h) != nil {
+		b.hashes, b.size = append(b.hashes, h), b.size+len(data)
 	}
+	_, err := b.staged.SetEncodedObject(obj)
 	return h, err
 }
 
