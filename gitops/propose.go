@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -181,7 +182,7 @@ func (s *Source) mine(ctx context.Context, tip Hash, p Proposal) error {
 	seen := map[Hash]bool{}
 	for queue := []Hash{tip}; len(queue) > 0; {
 		h := queue[0]
-		if queue = queue[1:]; seen[h] {
+		if queue = queue[1:]; seen[h] || slices.Contains(kept, h) {
 			continue
 		}
 		seen[h] = true

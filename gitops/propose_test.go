@@ -158,7 +158,8 @@ func TestRestore(t *testing.T) {
 			r.git("checkout", "-q", "main")
 			r.commit("between", "between", "1")
 			r.git("merge", "-q", "--no-ff", "--no-edit", "side")
-			return true
+			_, err := r.try("revert", "--no-edit", "HEAD")
+			return err != nil
 		},
 		"later": func(r *repo) bool {
 			r.git("rm", "-q", "releases/iris/gone.yaml")

@@ -154,7 +154,7 @@ func TestPushRefused(t *testing.T) {
 	s := open(t, Config{URL: srv.url("me:tok3n"), Mirror: t.TempDir()})
 	b, commit := onto(t, s, davit, tip(t, s), "a", "2")
 	push := func() error {
-		return s.publish(t.Context(), b, refUpdate{"refs/heads/davit/denied-moved", Hash{}, commit})
+		return s.publish(t.Context(), b, refUpdate{"refs/heads/davit/first", Hash{}, commit}, refUpdate{"refs/heads/davit/denied-moved", Hash{}, commit})
 	}
 	hook := func(name, script string) {
 		if err := os.WriteFile(filepath.Join(r.dir, ".git/hooks", name), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
@@ -178,7 +178,7 @@ func TestPushRefused(t *testing.T) {
 		}, ErrReadOnly, "pre-receive hook declined (branch is protected, says Grace with REDACTED)"},
 		{"race", func() {
 			hook("pre-receive", "") // and somebody moves the ref after the check and before the update
-			hook("update", "unset GIT_QUARANTINE_PATH; git update-ref $1 HEAD 0000000000000000000000000000000000000000")
+			hook("update", "unset GIT_QUARANTINE_PATH; case $1 in *moved) git update-ref $1 HEAD 0000000000000000000000000000000000000000;; esac")
 		}, ErrMoved, "davit/denied-moved"},
 		{"away", func() { srv.setDown(true) }, nil, "503"},
 	} {
@@ -190,6 +190,9 @@ func TestPushRefused(t *testing.T) {
 			}
 			if c.is == nil && (errors.Is(err, ErrMoved) || errors.Is(err, ErrReadOnly)) {
 				t.Errorf("a server that is away is taken for %v", err)
+			}
+			if got := r.git("for-each-ref", "--format=%(refname)", "refs/heads/davit/first"); got != "" {
+				t.Error("one of two refs moved, which are to move together")
 			}
 		})
 	}
