@@ -162,38 +162,18 @@ func (f *fanout) place(tree Hash, prefix string, fresh map[string]leaf) error {
 	if len(fresh) == 0 {
 		return nil
 	}
-	dir, err := f.source.trees.get(tree)
+	width := 40 - 2*strings.Count(prefix, "/")
+	flat, folders, err := f.level(tree, width)
 	if err != nil {
 		return err
 	}
-	flat := map[string]leaf{}
-	folders := map[string]Hash{}
-	digits := map[byte]int{}
-	width := 40 - 2*strings.Count(prefix, "/")
-	for rest := dir.raw; len(rest) > 0; {
-		var e entry
-		if e, rest, err = next(rest); err != nil {
-			return err
-		}
-		switch name := string(e.name); {
-		case e.isDir() && len(name) == 2:
-			folders[name] = e.hash
-		case !e.isDir() && len(name) == width:
-			flat[name] = leaf{e.mode, e.hash}
-			digits[name[0]]++
-		}
-	}
-	for name := range fresh {
-		digits[name[0]]++
-	}
-	if len(folders) == 0 && !crowded(digits) || width <= 4 {
+	if len(folders) == 0 && !crowded(flat, fresh) || width <= 4 {
 		for name, l := range fresh {
 			f.leaves[prefix+name] = l
 		}
 		return nil
 	}
-	below := map[string]map[string]leaf{}
-	if len(folders) == 0 { // the folder is cut now
+	if len(folders) == 0 { // it is cut now
 		for name, l := range flat {
 			if changed, ok := f.leaves[prefix+name]; ok {
 				l = changed
@@ -202,6 +182,7 @@ func (f *fanout) place(tree Hash, prefix string, fresh map[string]leaf) error {
 			f.leaves[prefix+name[:2]+"/"+name[2:]] = l
 		}
 	}
+	below := map[string]map[string]leaf{}
 	for name, l := range fresh {
 		if below[name[:2]] == nil {
 			below[name[:2]] = map[string]leaf{}
@@ -216,7 +197,36 @@ func (f *fanout) place(tree Hash, prefix string, fresh map[string]leaf) error {
 	return nil
 }
 
-func crowded(digits map[byte]int) bool {
+// level reads the notes, whose names are as wide as given, and the folders of notes in a folder.
+func (f *fanout) level(tree Hash, width int) (flat map[string]leaf, folders map[string]Hash, err error) {
+	dir, err := f.source.trees.get(tree)
+	if err != nil {
+		return nil, nil, err
+	}
+	flat, folders = map[string]leaf{}, map[string]Hash{}
+	for rest := dir.raw; len(rest) > 0; {
+		var e entry
+		if e, rest, err = next(rest); err != nil {
+			return nil, nil, err
+		}
+		switch name := string(e.name); {
+		case e.isDir() && len(name) == 2:
+			folders[name] = e.hash
+		case !e.isDir() && len(name) == width:
+			flat[name] = leaf{e.mode, e.hash}
+		}
+	}
+	return flat, folders, nil
+}
+
+// crowded says whether each first digit has two notes.
+func crowded(notes ...map[string]leaf) bool {
+	digits := map[byte]int{}
+	for _, names := range notes {
+		for name := range names {
+			digits[name[0]]++
+		}
+	}
 	for _, d := range []byte("0123456789abcdef") {
 		if digits[d] < 2 {
 			return false
