@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -44,11 +43,15 @@ func (m *mirror) fetch(ctx context.Context, branch string) error {
 	if err != nil {
 		return fmt.Errorf("fetching %s: %w", m.shown, err)
 	}
+	bases := []plumbing.ReferenceName{name}
+	if len(moved) > 0 {
+		bases = append(bases, NotesRef)
+	}
 	if have, err := m.store.ref(name); err != nil || have != want {
 		moved[name] = want
 	}
 	if missing := m.store.missing(moved); len(missing) > 0 {
-		if err := m.objects(ctx, session, refs, missing, name); err != nil {
+		if err := m.objects(ctx, session, refs, missing, m.store.haves(bases...)); err != nil {
 			if ctx.Err() != nil {
 				return m.explain("fetching", err)
 			}
@@ -129,13 +132,13 @@ func (m *mirror) advertised(ctx context.Context, cancel func()) (transport.Uploa
 	return session, refs, nil
 }
 
-// objects asks for commits and what of their history is not below the branch and the outcomes as they are here.
-func (m *mirror) objects(ctx context.Context, session transport.UploadPackSession, refs *packp.AdvRefs, wants []Hash, branch plumbing.ReferenceName) error {
+// objects asks for commits and what of their history is not below those that are here.
+func (m *mirror) objects(ctx context.Context, session transport.UploadPackSession, refs *packp.AdvRefs, wants, haves []Hash) error {
 	if len(refs.Shallows) > 0 {
 		return errors.New("the remote is shallow")
 	}
 	req := packp.NewUploadPackRequestFromCapabilities(refs.Capabilities)
-	req.Wants, req.Haves = wants, slices.Concat(m.store.haves(branch), m.store.haves(NotesRef))
+	req.Wants, req.Haves = wants, haves
 	if refs.Capabilities.Supports(capability.NoProgress) {
 		if err := req.Capabilities.Set(capability.NoProgress); err != nil {
 			return err

@@ -222,11 +222,18 @@ func (s *store) missing(refs map[plumbing.ReferenceName]Hash) (out []Hash) {
 	return out
 }
 
-// haves are commits of a branch to tell a server of. None is a clone.
-func (s *store) haves(branch plumbing.ReferenceName) (out []Hash) {
+// haves are commits of refs to tell a server of. None is a clone.
+func (s *store) haves(refs ...plumbing.ReferenceName) (out []Hash) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ref, err := storer.ResolveReference(s.st, branch)
+	for _, ref := range refs {
+		out = append(out, s.havesOf(ref)...)
+	}
+	return out
+}
+
+func (s *store) havesOf(name plumbing.ReferenceName) (out []Hash) {
+	ref, err := storer.ResolveReference(s.st, name)
 	if err != nil {
 		return nil
 	}
