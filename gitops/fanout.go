@@ -18,7 +18,7 @@ type fanout struct {
 	leaves map[string]leaf
 }
 
-// noteText is a note and the paths it was at.
+// noteText is a note and the paths it was at; it is written to the first.
 type noteText struct {
 	text    []byte
 	lines   map[string]bool
@@ -81,8 +81,6 @@ func (f *fanout) read(tree Hash, prefix, rest string, n *noteText) (*noteText, e
 		}
 		if n == nil {
 			n = &noteText{}
-		} else {
-			n.changed = true // two places become one
 		}
 		n.text, n.paths = append(ended(n.text), text...), append(n.paths, prefix+rest)
 	}

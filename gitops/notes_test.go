@@ -90,7 +90,9 @@ func TestNotes(t *testing.T) {
 			r.git("notes", "--ref=davit", "append", "-m", "rolled back by hand", first)
 			n.Add(ParseHash(first), healthy("production/iris", 3))
 			flush(t, n)
-			r.same()
+			if got := r.git("log", "-1", "--format=%P", r.same()); len(got) != 40 {
+				t.Errorf("parents %s", got)
+			}
 			if got := r.noted("davit", first); len(got) != 6 || got[4] != "rolled back by hand" {
 				t.Errorf("%q", got)
 			}
@@ -189,7 +191,7 @@ func TestNotesFanout(t *testing.T) {
 	first := r.commit("one", "a", "1")
 	var commits []string
 	var script strings.Builder
-	for i := range 600 {
+	for i := range 300 {
 		fmt.Fprintf(&script, "commit refs/heads/main\nmark :%d\ncommitter Ada <ada@example.com> %d +0000\ndata 1\nx\n", i+1, 1767225600+i)
 		if i == 0 {
 			fmt.Fprintf(&script, "from %s\n", first)
@@ -201,25 +203,56 @@ func TestNotesFanout(t *testing.T) {
 	n := r.open("").NewNotes(davit, nil)
 	for i, c := range commits {
 		n.Add(ParseHash(c), healthy("production/iris", i))
-		if i%70 == 0 || i == len(commits)-1 {
+		if i%25 == 0 || i == len(commits)-1 {
 			flush(t, n)
+			r.cutAsGit(commits[0])
 		}
 	}
 	if got := len(r.lines("notes", "--ref=davit", "list")); got != len(commits) {
 		t.Errorf("git lists %d notes of %d", got, len(commits))
 	}
 	r.git("notes", "--ref=davit", "append", "-m", "by hand", commits[7]) // git writes the tree in its own way
-	git := r.git("ls-tree", "-r", "--name-only", NotesRef)
-	r.git("notes", "--ref=davit", "remove", commits[8])
-	n.Add(ParseHash(commits[8]), healthy("production/iris", 8))
+	n.Add(ParseHash(commits[7]), healthy("production/iris", 1))
 	flush(t, n)
-	if got := r.git("ls-tree", "-r", "--name-only", NotesRef); got != git || !strings.Contains(got, "/") {
-		t.Error("davit cuts the notes into other folders than git")
+	if got := r.noted("davit", commits[7]); len(got) != 3 {
+		t.Errorf("%q", got)
 	}
-	if events, err := r.open("").Events(t.Context(), nil); err != nil || len(events) != len(commits) {
+	if events, err := r.open("").Events(t.Context(), nil); err != nil || len(events) != len(commits)+1 {
 		t.Errorf("%d events, %v", len(events), err)
 	}
 	r.same()
+	if got := r.git("ls-tree", "-r", "--name-only", NotesRef); !strings.Contains(got, "/") {
+		t.Error("hundreds of notes are in one folder")
+	}
+}
+
+// cutAsGit says whether git, when it writes the notes, leaves them where davit put them.
+func (r *repo) cutAsGit(commit string) {
+	r.t.Helper()
+	r.git("update-ref", "refs/notes/git", NotesRef)
+	r.git("notes", "--ref=git", "append", "-m", "x", commit)
+	ours, gits := r.lines("ls-tree", "-r", "--name-only", NotesRef), r.lines("ls-tree", "-r", "--name-only", "refs/notes/git")
+	if !slices.Equal(ours, gits) {
+		r.t.Errorf("%d notes are in other folders than git's", len(ours))
+	}
+}
+
+// TestNotesTwoPlaces: a note that is in two places, as git allows, becomes one with the lines of both.
+func TestNotesTwoPlaces(t *testing.T) {
+	r := newRepo(t)
+	first := r.commit("one", "a", "1")
+	for path, text := range map[string]string{first: "flat", first[:2] + "/" + first[2:]: "cut"} {
+		r.write("text", text)
+		r.git("--work-tree=/", "update-index", "--add", "--cacheinfo", "100644,"+r.git("hash-object", "-w", "text")+","+path)
+	}
+	r.git("rm", "-q", "--cached", "a")
+	r.git("update-ref", NotesRef, r.git("commit-tree", "-m", "x", r.git("write-tree")))
+	n := r.open("").NewNotes(davit, nil)
+	n.Add(ParseHash(first), healthy("production/iris", 1))
+	flush(t, n)
+	if got := r.noted("davit", first); len(got) != 3 || len(r.lines("ls-tree", "-r", r.same())) != 1 {
+		t.Errorf("%q", got)
+	}
 }
 
 // TestNotesRun: what is added is written within moments, waits for a server that is away, and is written at the end.

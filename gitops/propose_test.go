@@ -222,3 +222,21 @@ func TestUndo(t *testing.T) {
 	}
 	r.git("fsck", "--strict")
 }
+
+// TestProposeAmended: without a key a commit is davit's by its author and committer; one that a person amended is not.
+func TestProposeAmended(t *testing.T) {
+	r := newRepo(t)
+	p := Proposal{Branch: "davit/x", Base: ParseHash(r.commit("one", "a", "1")), Author: davit, Message: "x"}
+	s := r.open("")
+	for i, amended := range []bool{false, false, true} {
+		p.Files = []FileChange{{Path: "a", Content: []byte{'a' + byte(i)}}}
+		if amended {
+			r.git("checkout", "-q", p.Branch)
+			r.git("commit", "-q", "--amend", "--no-edit", "--allow-empty")
+			r.git("checkout", "-q", "main")
+		}
+		if _, err := s.Propose(t.Context(), p); errors.Is(err, ErrForeignBranch) != amended || err != nil && !amended {
+			t.Errorf("proposal %d: %v", i, err)
+		}
+	}
+}
