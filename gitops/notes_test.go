@@ -58,6 +58,7 @@ func TestNotes(t *testing.T) {
 			s := r.open("")
 			if served {
 				s = mirror()
+				r.clock = time.Now().Add(time.Hour) // the other person's clock is a year behind
 			}
 			n := s.NewNotes(a, nil)
 			n.Add(ParseHash(first), healthy("production/iris", 1))
@@ -185,13 +186,12 @@ func TestNotesMerge(t *testing.T) {
 	r.same()
 }
 
-// TestNotesFanout: hundreds of notes are in folders as git cuts them, and git and davit read each other's.
+// TestNotesFanout: many notes are in folders as git cuts them, and git and davit read each other's.
 func TestNotesFanout(t *testing.T) {
 	r := newRepo(t)
 	first := r.commit("one", "a", "1")
-	var commits []string
 	var script strings.Builder
-	for i := range 300 {
+	for i := range 150 {
 		fmt.Fprintf(&script, "commit refs/heads/main\nmark :%d\ncommitter Ada <ada@example.com> %d +0000\ndata 1\nx\n", i+1, 1767225600+i)
 		if i == 0 {
 			fmt.Fprintf(&script, "from %s\n", first)
@@ -199,13 +199,18 @@ func TestNotesFanout(t *testing.T) {
 	}
 	r.write("in", script.String())
 	tool(t, []string{"GIT_DIR=" + filepath.Join(r.dir, ".git")}, "sh", "-c", "git fast-import --quiet < "+filepath.Join(r.dir, "in"))
-	commits = r.lines("rev-list", "main")
+	commits := strings.Fields(r.git("rev-list", "main"))
 	n := r.open("").NewNotes(davit, nil)
 	for i, c := range commits {
 		n.Add(ParseHash(c), healthy("production/iris", i))
-		if i%25 == 0 || i == len(commits)-1 {
-			flush(t, n)
-			r.cutAsGit(commits[0])
+		r.git("notes", "--ref=git", "add", "-m", "x", c)
+		if i%10 > 0 && i < len(commits)-1 {
+			continue
+		}
+		flush(t, n)
+		ours, gits := r.lines("ls-tree", "-r", "--name-only", NotesRef), r.lines("ls-tree", "-r", "--name-only", "refs/notes/git")
+		if !slices.Equal(ours, gits) {
+			t.Errorf("%d notes are in other folders than git's", len(ours))
 		}
 	}
 	if got := len(r.lines("notes", "--ref=davit", "list")); got != len(commits) {
@@ -222,18 +227,7 @@ func TestNotesFanout(t *testing.T) {
 	}
 	r.same()
 	if got := r.git("ls-tree", "-r", "--name-only", NotesRef); !strings.Contains(got, "/") {
-		t.Error("hundreds of notes are in one folder")
-	}
-}
-
-// cutAsGit says whether git, when it writes the notes, leaves them where davit put them.
-func (r *repo) cutAsGit(commit string) {
-	r.t.Helper()
-	r.git("update-ref", "refs/notes/git", NotesRef)
-	r.git("notes", "--ref=git", "append", "-m", "x", commit)
-	ours, gits := r.lines("ls-tree", "-r", "--name-only", NotesRef), r.lines("ls-tree", "-r", "--name-only", "refs/notes/git")
-	if !slices.Equal(ours, gits) {
-		r.t.Errorf("%d notes are in other folders than git's", len(ours))
+		t.Error("many notes are in one folder")
 	}
 }
 

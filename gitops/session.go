@@ -55,7 +55,6 @@ func (m *mirror) fetch(ctx context.Context, branch string) error {
 			if ctx.Err() != nil {
 				return m.explain("fetching", err)
 			}
-			m.seen = nil
 			return m.porcelain(ctx, branch, moved)
 		}
 		m.join()
