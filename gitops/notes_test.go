@@ -340,8 +340,12 @@ func TestNotesRefused(t *testing.T) {
 			}
 		}
 		n.Add(ParseHash(first), healthy("staging/iris", i))
+		before := srv.requests()
 		if err := n.Flush(t.Context()); err != nil {
 			t.Fatal(err)
+		}
+		if asked := srv.requests() - before; i%2 == 1 && asked != 1 {
+			t.Errorf("%d pushes, though it is known which ref is refused", asked)
 		}
 		ref, other := OutcomeBranch, "refs/notes/davit"
 		if i >= 2 {

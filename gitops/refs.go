@@ -9,24 +9,19 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
-
-// lockTimeout is how long another git may hold a ref; git's own default for packed-refs is a second too.
-const lockTimeout = time.Second
 
 // update moves refs of a local repository by git's rules, so that a git that runs at the same time loses nothing: each
 // ref is locked (<ref>.lock), read again under its lock, and renamed into place once all of them stood the check.
 func (s *store) update(updates []refUpdate) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var locks []*os.File
+	var locks []*refLock
 	defer func() {
 		for _, l := range locks {
-			_ = l.Close()
-			_ = os.Remove(l.Name()) // renamed by now, unless there was an error
+			l.release()
 		}
 	}()
 	for _, u := range updates {
@@ -65,7 +60,7 @@ func (s *store) update(updates []refUpdate) error {
 }
 
 // move writes the locked ref.
-func (s *store) move(u refUpdate, l *os.File) error {
+func (s *store) move(u refUpdate, l *refLock) error {
 	if u.new.IsZero() {
 		if err := s.unpack(u.name); err != nil {
 			return err
@@ -76,14 +71,8 @@ func (s *store) move(u refUpdate, l *os.File) error {
 		}
 		return nil
 	}
-	if _, err := fmt.Fprintln(l, u.new); err != nil {
-		return err
-	}
-	if err := errors.Join(l.Sync(), l.Close()); err != nil {
-		return err
-	}
 	_ = removeEmpty(s.refFile(u.name)) // what deleted refs below left; a folder that is not empty fails the rename
-	return os.Rename(l.Name(), s.refFile(u.name))
+	return l.replace([]byte(u.new.String() + "\n"))
 }
 
 // room says whether a new ref would be a file where another, perhaps a packed one, needs a folder, or the reverse.
@@ -154,26 +143,6 @@ func (s *store) writable(u refUpdate) error {
 	return nil
 }
 
-// lock takes a file's lock as git does, waiting a little for another's.
-func lock(file string) (*os.File, error) {
-	for deadline := time.Now().Add(lockTimeout); ; time.Sleep(5 * time.Millisecond) {
-		if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
-			return nil, err
-		}
-		l, err := os.OpenFile(file+".lock", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-		switch {
-		case err == nil:
-			return l, nil
-		case errors.Is(err, fs.ErrNotExist): // a git that deletes its last ref removed the folder
-		case !errors.Is(err, fs.ErrExist):
-			return nil, err
-		}
-		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("%s.lock is held by another git; remove it if none is running", file)
-		}
-	}
-}
-
 // unpack takes a ref out of packed-refs, with the line of the commit its tag stands for.
 func (s *store) unpack(name plumbing.ReferenceName) error {
 	file := filepath.Join(s.common, "packed-refs")
@@ -181,8 +150,7 @@ func (s *store) unpack(name plumbing.ReferenceName) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(l.Name())
-	defer l.Close()
+	defer l.release()
 	data, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -201,13 +169,7 @@ func (s *store) unpack(name plumbing.ReferenceName) error {
 	if out.Len() == len(data) {
 		return nil
 	}
-	if _, err := l.Write(out.Bytes()); err != nil {
-		return err
-	}
-	if err := errors.Join(l.Sync(), l.Close()); err != nil {
-		return err
-	}
-	return os.Rename(l.Name(), file)
+	return l.replace(out.Bytes())
 }
 
 // removeEmpty removes a folder that has nothing but empty folders.
