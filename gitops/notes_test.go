@@ -374,7 +374,7 @@ func TestNotesRefused(t *testing.T) {
 func TestNotesBesideBranch(t *testing.T) {
 	for name, served := range map[string]bool{"local": false, "served": true} {
 		t.Run(name, func(t *testing.T) {
-			r, _, mirror := shared(t)
+			r, srv, mirror := shared(t)
 			first := r.git("rev-parse", "HEAD")
 			r.git("branch", "davit")
 			r.git("pack-refs", "--all")
@@ -389,8 +389,8 @@ func TestNotesBesideBranch(t *testing.T) {
 					t.Fatal(err, n.Trouble())
 				}
 			}
-			if got := r.noted("davit", first); len(got) != 2 {
-				t.Errorf("%q", got)
+			if got := r.noted("davit", first); len(got) != 2 || srv.requests() > 6 {
+				t.Errorf("%q after %d requests", got, srv.requests())
 			}
 			r.git("branch", "-D", "davit")
 			clear(n.refused) // an hour later
