@@ -308,7 +308,7 @@ func TestNotesRefused(t *testing.T) {
 	var mu sync.Mutex
 	n := open(t, Config{URL: srv.url(""), Mirror: t.TempDir()}).NewNotes(davit, logTo(&logged, &mu))
 	for i := range 3 {
-		n.Add(ParseHash(first), healthy("production/iris", i))
+		n.Add(ParseHash(first), healthy("production/oldest", i))
 		if err := n.Flush(t.Context()); !errors.Is(err, ErrReadOnly) {
 			t.Fatal(err)
 		}
@@ -322,9 +322,13 @@ func TestNotesRefused(t *testing.T) {
 	if n.Pending() != maxQueue || strings.Count(logged.String(), "oldest are dropped") != 1 {
 		t.Errorf("%d wait", n.Pending())
 	}
+	n.Add(ParseHash(first), healthy("production/newest", 1))
 	r.git("config", "http.receivepack", "true")
 	flush(t, n)
 	r.same()
+	if got := strings.Join(r.noted("davit", first), "\n"); strings.Contains(got, "oldest") || !strings.Contains(got, "newest") {
+		t.Error("the newest outcomes were dropped")
+	}
 
 	logged.Reset()
 	refs := "refs/notes"
