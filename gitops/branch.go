@@ -2,6 +2,7 @@ package gitops
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -52,6 +53,23 @@ func (s *Source) ownBranch(branch string) (plumbing.ReferenceName, error) {
 		return "", fmt.Errorf("branch %s is not for proposals", branch)
 	}
 	return name, nil
+}
+
+// Own says whether all commits of a proposal's branch at tip that are not in the followed branch are the author's own, as
+// for Propose. Then nobody's work is lost with the branch.
+func (s *Source) Own(ctx context.Context, tip Hash, author Author) (bool, error) {
+	err := s.refetch(ctx)
+	if err != nil {
+		return false, err
+	}
+	base, err := s.Tip(ctx)
+	if err == nil {
+		err = s.mine(ctx, tip, Proposal{Base: base, Author: author})
+	}
+	if errors.Is(err, ErrForeignBranch) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // mine refuses a branch with commits of others that the followed branch does not have.

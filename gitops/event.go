@@ -82,13 +82,17 @@ func (s *Source) Events(ctx context.Context, want map[Hash]bool) ([]Noted, error
 	if err != nil {
 		return nil, fmt.Errorf("reading outcomes: %w", err)
 	}
+	begins := map[string]bool{} // the folders that wanted commits are in
+	for commit := range want {
+		begins[commit.String()[:2]] = true
+	}
 	blobs := map[[2]Hash]bool{}
 	lines := map[string]bool{}
 	var out []Noted
 	for _, tip := range tips {
 		_, tree, err := s.commit(ctx, tip)
 		if err == nil {
-			err = s.notes(ctx, tree, "", func(commit, blob Hash) error {
+			err = s.notes(ctx, tree, "", func(first string) bool { return want == nil || begins[first] }, func(commit, blob Hash) error {
 				if blobs[[2]Hash{commit, blob}] || want != nil && !want[commit] {
 					return nil
 				}
@@ -118,6 +122,15 @@ func (s *Source) Events(ctx context.Context, want map[Hash]bool) ([]Noted, error
 	return out, nil
 }
 
+// HasEvents says whether outcomes are here at all. A clone made without the branch davit/outcome has none.
+func (s *Source) HasEvents() (bool, error) {
+	tips, err := s.outcomeTips()
+	if err != nil {
+		return false, fmt.Errorf("reading outcomes: %w", err)
+	}
+	return len(tips) > 0, nil
+}
+
 // outcomeTips are the commits of all refs that hold outcomes, each once.
 func (s *Source) outcomeTips() ([]Hash, error) {
 	refs, err := s.store.refs(outcomes)
@@ -127,11 +140,13 @@ func (s *Source) outcomeTips() ([]Hash, error) {
 
 func outcomes(ref string) bool {
 	return ref == NotesRef || ref == "refs/heads/"+OutcomeBranch ||
+		strings.HasPrefix(ref, "refs/notes/") && strings.HasSuffix(ref, "/davit") || // where davit init has a clone fetch them to
 		strings.HasPrefix(ref, "refs/remotes/") && strings.HasSuffix(ref, "/"+OutcomeBranch)
 }
 
-// notes walks a notes tree, whose paths are commits in hex, cut into folders where there are many (git-notes(1)).
-func (s *Source) notes(ctx context.Context, tree Hash, prefix string, fn func(commit, blob Hash) error) error {
+// notes walks a notes tree, whose paths are commits in hex, cut into folders where there are many (git-notes(1)). Of the
+// outermost folders only those are opened that enter says.
+func (s *Source) notes(ctx context.Context, tree Hash, prefix string, enter func(first string) bool, fn func(commit, blob Hash) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -147,7 +162,9 @@ func (s *Source) notes(ctx context.Context, tree Hash, prefix string, fn func(co
 		name := prefix + string(e.name)
 		switch {
 		case e.isDir() && len(e.name) == 2 && len(name) < 40:
-			err = s.notes(ctx, e.hash, name, fn)
+			if prefix != "" || enter(name) {
+				err = s.notes(ctx, e.hash, name, enter, fn)
+			}
 		case !e.isDir() && len(name) == 40:
 			if _, bad := hex.DecodeString(name); bad == nil {
 				err = fn(plumbing.NewHash(name), e.hash)

@@ -1,7 +1,11 @@
 package gitops
 
 import (
+	"crypto/sha1"
+	"fmt"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -24,5 +28,42 @@ func TestEvents(t *testing.T) {
 		if err != nil || len(events) != 2 || events[0].Release != "staging/iris" || events[1].Commit.String() != first {
 			t.Fatalf("%s: %+v, %v", dir, events, err)
 		}
+	}
+}
+
+// TestEventsOfSome reads what is wanted of so many notes that git cuts their paths into folders.
+func TestEventsOfSome(t *testing.T) {
+	r := newRepo(t)
+	var in strings.Builder
+	in.WriteString("commit refs/notes/davit\ncommitter davit <d@example.com> 1767312000 +0000\ndata 5\nnotes\n")
+	r.commit("one", "a", "1")
+	line := `{"at":"2026-11-26T10:00:00Z","release":"production/iris","outcome":"Healthy"}`
+	var hashes []Hash
+	for i := range 300 {
+		hashes = append(hashes, ParseHash(fmt.Sprintf("%040x", sha1.Sum([]byte{byte(i), byte(i >> 8)}))))
+		name := hashes[i].String()
+		fmt.Fprintf(&in, "M 644 inline %s/%s\ndata %d\n%s\n", name[:2], name[2:], len(line), line)
+	}
+	cmd := exec.Command("git", "fast-import", "--quiet")
+	cmd.Dir, cmd.Stdin = r.dir, strings.NewReader(in.String())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	s := r.open("main")
+	for want, n := range map[int]int{-1: 300, 0: 0, 7: 7} {
+		var wanted map[Hash]bool
+		if want >= 0 {
+			wanted = map[Hash]bool{}
+			for _, h := range hashes[:want] {
+				wanted[h] = true
+			}
+		}
+		events, err := s.Events(t.Context(), wanted)
+		if err != nil || len(events) != n {
+			t.Errorf("%d wanted: %d events, %v", want, len(events), err)
+		}
+	}
+	if has, err := s.HasEvents(); err != nil || !has {
+		t.Error(has, err)
 	}
 }

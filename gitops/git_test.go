@@ -133,6 +133,7 @@ type server struct {
 	mu    sync.Mutex
 	down  bool
 	posts int
+	lists int
 }
 
 func serve(t testing.TB, r *repo, token string) *server {
@@ -150,11 +151,13 @@ func serve(t testing.TB, r *repo, token string) *server {
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		s.mu.Lock()
 		down := s.down
+		_, pass, _ := req.BasicAuth()
 		if req.Method == http.MethodPost {
 			s.posts++
+		} else if pass == token {
+			s.lists++
 		}
 		s.mu.Unlock()
-		_, pass, _ := req.BasicAuth()
 		switch {
 		case down:
 			http.Error(w, "down", http.StatusServiceUnavailable)
@@ -181,6 +184,13 @@ func (s *server) requests() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.posts
+}
+
+// checks counts those that list refs.
+func (s *server) checks() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lists
 }
 
 func (s *server) setDown(down bool) {

@@ -48,8 +48,13 @@ func (s *Source) FirstParents(ctx context.Context, tip Hash, fn func(Commit, []s
 	return nil
 }
 
-// IsAncestor reports whether b's history contains a; a commit is its own ancestor. Clocks are only used
-// to look at likely commits first, so a wrong one costs time and not the answer.
+// Shallow says whether a commit's parents were left out of the clone, so that it seems to add all its files.
+func (s *Source) Shallow(commit Hash) (bool, error) {
+	all, err := s.store.shallow()
+	return all[commit], err
+}
+
+// IsAncestor reports whether b's history contains a; a commit is its own ancestor.
 func (s *Source) IsAncestor(ctx context.Context, a, b Hash) (bool, error) {
 	if a == b {
 		return true, nil
@@ -57,14 +62,22 @@ func (s *Source) IsAncestor(ctx context.Context, a, b Hash) (bool, error) {
 	if _, err := s.Commit(ctx, a); err != nil {
 		return false, err
 	}
+	left := map[Hash]bool{a: true}
+	err := s.seek(ctx, b, left)
+	return len(left) == 0, err
+}
+
+// seek takes the commits of tip's history, but not tip, out of left, until it is empty. Clocks are only used to look at
+// likely commits first, so a wrong one costs time and not the answer.
+func (s *Source) seek(ctx context.Context, tip Hash, left map[Hash]bool) error {
 	shallow, err := s.store.shallow()
 	if err != nil {
-		return false, err
+		return err
 	}
-	seen := map[Hash]bool{b: true}
-	start, err := s.Commit(ctx, b)
+	seen := map[Hash]bool{tip: true}
+	start, err := s.Commit(ctx, tip)
 	if err != nil {
-		return false, err
+		return err
 	}
 	for queue := (newest{start}); len(queue) > 0; {
 		c := heap.Pop(&queue).(Commit)
@@ -72,8 +85,8 @@ func (s *Source) IsAncestor(ctx context.Context, a, b Hash) (bool, error) {
 			continue
 		}
 		for _, p := range c.Parents {
-			if p == a {
-				return true, nil
+			if delete(left, p); len(left) == 0 {
+				return nil
 			}
 			if seen[p] {
 				continue
@@ -81,12 +94,25 @@ func (s *Source) IsAncestor(ctx context.Context, a, b Hash) (bool, error) {
 			seen[p] = true
 			pc, err := s.Commit(ctx, p)
 			if err != nil {
-				return false, err
+				return err
 			}
 			heap.Push(&queue, pc)
 		}
 	}
-	return false, nil
+	return nil
+}
+
+// IsFirstParent reports whether a is b or one of the commits along its first parents. One that a shallow repository does
+// not have is not.
+func (s *Source) IsFirstParent(ctx context.Context, a, b Hash) (bool, error) {
+	shallow, err := s.store.shallow()
+	for c := (Commit{Parents: []Hash{b}}); err == nil && len(c.Parents) > 0 && !shallow[c.Hash]; {
+		if c.Parents[0] == a {
+			return true, nil
+		}
+		c, err = s.Commit(ctx, c.Parents[0])
+	}
+	return false, err
 }
 
 // newest is a heap of commits, latest first.

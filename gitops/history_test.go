@@ -11,7 +11,7 @@ import (
 )
 
 // story has a merge, a revert, a rename, a mode change and a file that turns into a folder and back.
-func story(t *testing.T) *repo {
+func story(t testing.TB) *repo {
 	r := newRepo(t)
 	r.commit("root", "a.txt", "1", "d/x", "1", "d.x", "1", "t", "file")
 	r.commit("edit", "a.txt", "2", "d/x", "2")
@@ -185,4 +185,27 @@ func TestResolveAmbiguous(t *testing.T) {
 		seen[h[:4]] = true
 	}
 	t.Fatal("no two commits share four digits")
+}
+
+// TestSignersFile is the repository's own before the user's, and found in the home folder.
+func TestSignersFile(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("XDG_CONFIG_HOME", "")
+	r := newRepo(t)
+	r.commit("one", "a", "1")
+	want := func(name string) {
+		t.Helper()
+		if got, err := r.open("main").SignersFile(); err != nil || got != name {
+			t.Errorf("%q, %v; want %q", got, err, name)
+		}
+	}
+	want("")
+	config := "[gpg \"ssh\"]\n\tallowedSignersFile = ~/signers\n"
+	if err := os.WriteFile(filepath.Join(home, ".gitconfig"), []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	want(filepath.Join(home, "signers"))
+	r.git("config", "gpg.ssh.allowedSignersFile", ".signers")
+	want(filepath.Join(r.dir, ".signers"))
 }

@@ -34,6 +34,7 @@ type mirror struct {
 	mu       sync.Mutex // one fetch at a time
 	// seen is where the server has davit's own refs, as far as the mirror has them there too.
 	seen map[string]Hash
+	wake chan struct{}
 }
 
 func openRemote(ctx context.Context, cfg Config) (*Source, error) {
@@ -48,7 +49,7 @@ func openRemote(ctx context.Context, cfg Config) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening mirror %s: %w", cfg.Mirror, err)
 	}
-	m := &mirror{remote: r, store: st, log: cfg.Log, interval: cfg.Interval}
+	m := &mirror{remote: r, store: st, log: cfg.Log, interval: cfg.Interval, wake: make(chan struct{}, 1)}
 	online := m.follow(ctx, &cfg)
 	s := newSource(cfg, st)
 	s.mirror, s.address = m, cfg.URL

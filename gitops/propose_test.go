@@ -240,3 +240,31 @@ func TestProposeAmended(t *testing.T) {
 		}
 	}
 }
+
+// TestOwn: a proposal's branch is davit's own until somebody else commits to it, and again once that is merged.
+func TestOwn(t *testing.T) {
+	r, _, mirror := shared(t)
+	for name, s := range map[string]*Source{"local": r.open(""), "served": mirror()} {
+		t.Run(name, func(t *testing.T) {
+			branch := "davit/revert/" + name
+			p := Proposal{Branch: branch, Base: ParseHash(r.git("rev-parse", "main")), Message: "revert", Author: Davit(), Files: []FileChange{{Path: "of-" + name, Content: []byte("x")}}}
+			if _, err := s.Propose(t.Context(), p); err != nil {
+				t.Fatal(err)
+			}
+			own := func(want bool) {
+				t.Helper()
+				got, err := s.Own(t.Context(), ParseHash(r.git("rev-parse", branch)), Davit())
+				if err != nil || got != want {
+					t.Errorf("%v %v, want %v", got, err, want)
+				}
+			}
+			own(true)
+			r.git("checkout", "-q", branch)
+			r.git("commit", "-q", "--allow-empty", "-m", "a person's")
+			own(false)
+			r.git("checkout", "-q", "main")
+			r.git("merge", "-q", "--no-ff", "-m", "merged", branch)
+			own(true)
+		})
+	}
+}

@@ -3,6 +3,7 @@ package gitops
 import (
 	"errors"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing/transport"
@@ -98,3 +99,13 @@ type redacted struct {
 
 func (r redacted) Error() string        { return r.text }
 func (r redacted) Is(target error) bool { return errors.Is(r.err, target) }
+
+var addressInText = regexp.MustCompile(`[a-z][a-z0-9+.-]*://[^\s'"]+`)
+
+// RedactText is a text, such as what git says, with every address in it fit to print.
+func RedactText(text string) string {
+	return addressInText.ReplaceAllStringFunc(text, func(address string) string {
+		bare := strings.TrimRight(address, ".,:;)/")
+		return Redact(bare) + address[len(bare):]
+	})
+}

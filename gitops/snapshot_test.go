@@ -129,3 +129,30 @@ func TestGarbageCollectionWhileOpen(t *testing.T) {
 		t.Errorf("%v, %v", fi, err)
 	}
 }
+
+// TestEdited has another text in one place, with the id that git gives it, and leaves the snapshot alone.
+func TestEdited(t *testing.T) {
+	r := newRepo(t)
+	r.write("a/b", "new text")
+	r.commit("new")
+	want := r.git("rev-parse", "HEAD:a/b")
+	r.write("a/b", "old")
+	r.commit("old", "a/c", "other")
+	snap := snapshot(t, r.open(""), "HEAD")
+	edited := snap.Edited("a/b", []byte("new text"))
+	if got, err := fs.ReadFile(edited, "a/b"); err != nil || string(got) != "new text" {
+		t.Errorf("read %q, %v", got, err)
+	}
+	if info, err := fs.Stat(edited, "a/b"); err != nil || info.Size() != 8 || info.Name() != "b" {
+		t.Errorf("%v, %v", info, err)
+	}
+	if got, err := edited.BlobHash("a/b"); err != nil || got != want {
+		t.Errorf("hash %s, %v, want %s", got, err, want)
+	}
+	if got, err := fs.ReadFile(edited, "a/c"); err != nil || string(got) != "other" {
+		t.Errorf("the file beside it: %q, %v", got, err)
+	}
+	if got, err := fs.ReadFile(snap, "a/b"); err != nil || string(got) != "old" {
+		t.Errorf("the snapshot: %q, %v", got, err)
+	}
+}

@@ -83,6 +83,9 @@ func (s *Source) Path() string {
 	return s.store.common
 }
 
+// Dir is the Git folder that all worktrees share: objects, refs, and what tools keep beside them.
+func (s *Source) Dir() string { return s.store.common }
+
 // Close releases open pack files. Snapshots stay usable; they open the packs again.
 func (s *Source) Close() error { return s.store.close() }
 

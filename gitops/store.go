@@ -20,7 +20,7 @@ import (
 
 const (
 	// Delta bases; davit's own cache of folders sits above it.
-	objectCacheSize = 32 * cache.MiByte
+	objectCacheSize = 16 * cache.MiByte
 	// Every fetch adds a pack, so descriptors are bounded.
 	maxOpenPacks = 16
 	// A registry holds text. Weights live elsewhere, and a blob is read whole into memory.

@@ -20,6 +20,8 @@ const (
 	// Without notifications at all (inotify's limits are per user, and NFS has none).
 	localPoll  = 2 * time.Second
 	maxBackoff = 5 * time.Minute
+	// Between two fetches that Notify asks for: a forge sends a delivery for each push and each merge.
+	notifyGap = 500 * time.Millisecond
 )
 
 // Watch calls fn with the tip and again with each new one, until ctx ends; it returns ctx's error. fn is
@@ -133,10 +135,8 @@ func (s *Source) watchRemote(ctx context.Context, t *teller) error {
 	s.check(ctx, t)
 	wait := s.mirror.interval
 	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(jitter(wait)):
+		if err := s.mirror.pause(ctx, wait); err != nil {
+			return err
 		}
 		h, err := s.Fetch(ctx)
 		if err != nil {
@@ -150,6 +150,43 @@ func (s *Source) watchRemote(ctx context.Context, t *teller) error {
 		wait = s.mirror.interval
 		t.tell(h)
 	}
+}
+
+// Notify makes Watch check the remote now instead of after its interval, also while it backs off from an outage. It
+// returns at once; what is asked for meanwhile is one check, at most two a second. A local repository needs none. With
+// several Watch calls on one Source, one of them is woken.
+func (s *Source) Notify() {
+	if s.mirror == nil {
+		return
+	}
+	select {
+	case s.mirror.wake <- struct{}{}:
+	default: // asked for already
+	}
+}
+
+// pause waits for d or for Notify, and then until notifyGap has passed since the last fetch.
+func (m *mirror) pause(ctx context.Context, d time.Duration) error {
+	gap := time.After(notifyGap)
+	timer := time.NewTimer(jitter(d))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	case <-m.wake:
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-gap:
+	}
+	select {
+	case <-m.wake: // the coming fetch serves it too
+	default:
+	}
+	return nil
 }
 
 // jitter spreads d by a tenth, so that many controllers do not ask a server at the same instant.

@@ -99,3 +99,29 @@ func TestWatchRemote(t *testing.T) {
 	}
 	await(t, tips, fourth, 5*time.Second) // fetched by another caller, told all the same
 }
+
+func TestNotify(t *testing.T) {
+	r := newRepo(t)
+	first := r.commit("one", "a", "1")
+	srv := serve(t, r, "s3cr3t")
+	s := open(t, Config{URL: srv.url("bot:s3cr3t"), Mirror: t.TempDir(), Interval: time.Hour})
+	tips := watch(t, s)
+	await(t, tips, first, time.Second)
+
+	second := r.commit("two", "a", "2")
+	s.Notify()
+	t.Logf("seen after %s", await(t, tips, second, time.Second))
+
+	// A burst is few fetches, and its last commit is not lost.
+	before, began := srv.checks(), time.Now()
+	var last string
+	for n := range 20 {
+		last = r.commit("burst", "a", strings.Repeat("x", n+1))
+		s.Notify()
+	}
+	await(t, tips, last, 2*time.Second)
+	if n, most := srv.checks()-before, 2+2*int(time.Since(began)/time.Second+1); n > most {
+		t.Errorf("%d ref checks for a burst of %s, want at most %d", n, time.Since(began), most)
+	}
+	r.open("").Notify() // of no effect, and no harm
+}
