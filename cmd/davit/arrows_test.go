@@ -14,8 +14,10 @@ import (
 
 // arrows says what each package may import of davit's own; what is not listed may import nothing of it.
 var arrows = map[string][]string{
-	"cmd/davit":                        {"reconciler", "reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/image", "render", "render/catalog", "gitops", "reconciler/cluster/capacity"},
-	"reconciler":                       {"reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/image", "render", "gitops"},
+	"cmd/davit":                        {"reconciler", "reconciler/history", "reconciler/why", "reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/image", "render", "render/catalog", "gitops", "gitops/forge", "reconciler/cluster/capacity"},
+	"reconciler":                       {"reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/image", "render", "gitops", "gitops/forge"},
+	"reconciler/history":               {"reconciler/v1alpha1", "registry", "gitops"},
+	"reconciler/why":                   {"gitops", "registry", "render"},
 	"reconciler/cluster":               {"reconciler/cluster/capacity", "reconciler/v1alpha1", "deploy/crds"},
 	"registry/image":                   {"registry"},
 	"render":                           {"registry"},
@@ -41,6 +43,7 @@ var outside = map[string][]string{
 	"sigs.k8s.io/kustomize/":                  {"render"},
 	"github.com/google/go-containerregistry/": {"registry/image"},
 	"github.com/fsnotify/":                    {"gitops"},
+	"github.com/drone/go-scm/":                {"gitops/forge"},
 }
 
 const module = "github.com/davit-dev/davit/"
