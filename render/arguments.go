@@ -13,6 +13,22 @@ import (
 // modelPathVariable tells the server where the model's files are.
 const modelPathVariable = "DAVIT_MODEL_PATH"
 
+// Arguments are those the release's server is started with, ordered, as its objects have them.
+func Arguments(r *registry.Release) []string {
+	out := []string{}
+	for _, arg := range arguments(r) {
+		out = append(out, arg.(string))
+	}
+	return out
+}
+
+// Variables names the environment variables that davit gives the release's server, ordered.
+func Variables(r *registry.Release) []string {
+	all := variables(r)
+	all[modelPathVariable] = registry.EnvVar{}
+	return slices.Sorted(maps.Keys(all))
+}
+
 // arguments are the runtime's, those for the model's format and those for several nodes, with the Serving's over
 // them, ordered: `--key=value`, or `--key` for true.
 func arguments(r *registry.Release) (args []any) {

@@ -171,6 +171,7 @@ func inferenceHealth(o *conditioned) Health {
 		h := Health{State: Failed, Reason: reason, LastLog: model.LastFailureInfo.Message}
 		h.Message = fmt.Sprintf("inferenceservice %q: its model is not loaded (%s)", name, reason)
 		if code := model.LastFailureInfo.ExitCode; code != 0 {
+			h.ExitCode = &code
 			h.Message = fmt.Sprintf("inferenceservice %q: its model is not loaded (%s, exit code %d)", name, reason, code)
 		}
 		return h

@@ -43,6 +43,8 @@ type Health struct {
 	// LastLog is the end of what the crashed container wrote. It may hold prompts and keys, so it is kept
 	// apart from Message: it may go into the status, never into Git.
 	LastLog string
+	// ExitCode is of the container that crashed; nil when none did, or its end is not known.
+	ExitCode *int32
 
 	crash *crash
 }

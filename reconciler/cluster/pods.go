@@ -162,6 +162,7 @@ func crashesHealth(pods []*corev1.Pod) Health {
 			h.State, h.Reason, h.crash = Failed, ReasonCrash, c
 			h.Message = c.message(name)
 			h.LastLog = c.written()
+			h.ExitCode = c.exitCode()
 		}
 	}
 	return h
@@ -192,6 +193,13 @@ func (c *crash) message(name string) string {
 		return fmt.Sprintf("container %q was killed because it needs more memory than its limit, %d times", name, c.count)
 	}
 	return fmt.Sprintf("container %q exited with code %d, %d times", name, c.last.ExitCode, c.count)
+}
+
+func (c *crash) exitCode() *int32 {
+	if c.last == nil {
+		return nil
+	}
+	return &c.last.ExitCode
 }
 
 func (c *crash) written() string {
