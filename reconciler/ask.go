@@ -16,22 +16,15 @@ func (r *Reconciler) heed(ctx context.Context, site *site, s *state) (suspended 
 		return false, nil
 	}
 	if site.watcher.Load().Generation(s.release) > s.release.Generation {
-		fresh, err := r.read(ctx, s)
-		if err != nil {
-			return false, fmt.Errorf("reading %s again: %w", s.key, err)
+		if err := r.refresh(ctx, s); err != nil || s.release == nil {
+			return false, err
 		}
-		if fresh == nil || fresh.Spec.Claim != s.release.Spec.Claim {
-			s.unsure = true
-			return false, r.reread(ctx, s)
-		}
-		fresh.Status = s.release.Status // what is known here and not written yet
-		s.release = fresh
 	}
 	if asked := s.release.Spec.Request; asked != nil && !asked.At.Equal(&s.release.Status.Answered) {
 		r.answer(s, asked)
 	}
 	stop := s.release.Spec.Suspend
-	s.still.Store(s.release.Status.Held != nil || stop != nil)
+	s.mark()
 	if stop != nil {
 		if stop.Until == nil {
 			return true, r.observe(ctx, s)
@@ -42,6 +35,21 @@ func (r *Reconciler) heed(ctx context.Context, site *site, s *state) (suspended 
 		}
 	}
 	return false, nil
+}
+
+// refresh takes over a spec that a person changed, and keeps what is known here of the status and not written yet.
+func (r *Reconciler) refresh(ctx context.Context, s *state) error {
+	fresh, err := r.read(ctx, s)
+	if err != nil {
+		return fmt.Errorf("reading %s again: %w", s.key, err)
+	}
+	if fresh == nil || fresh.Spec.Claim != s.release.Spec.Claim {
+		s.unsure = true
+		return r.reread(ctx, s)
+	}
+	fresh.Status = s.release.Status
+	s.release = fresh
+	return nil
 }
 
 // observe answers a spec that a person changed when nothing else writes the status: otherwise kstatus would wait for

@@ -7,19 +7,9 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler/cluster"
 )
-
-// rewrittenError says that a commit older than the recorded one was about to be applied: the branch was
-// rewritten, or this controller is behind another one.
-type rewrittenError struct{ older, recorded string }
-
-func (e *rewrittenError) Error() string {
-	if e.older == "" {
-		return fmt.Sprintf("commit %.12s, which was applied last, is not in this repository; fetch it, or accept a rewritten branch with davit sync --accept-rewrite", e.recorded)
-	}
-	return fmt.Sprintf("commit %.12s is older than %.12s, which was applied last; go back with git revert, or accept a rewritten branch with davit sync --accept-rewrite", e.older, e.recorded)
-}
 
 // claim makes sure of the namespace and takes the release for the target, by compare-and-swap on what was
 // known of it. When that was not the newest, the release is read again and the claim fails, to be tried anew.
@@ -53,25 +43,22 @@ func (r *Reconciler) claim(ctx context.Context, s *state, t *target, kinds []sch
 	return nil
 }
 
-// notOlder refuses an ancestor of the recorded commit, and any where that one is not known here: a mirror
-// may be behind. A rollback, and a rewritten branch that is accepted, may go back.
+// notOlder refuses to apply anything of a history that does not have the recorded commit: the branch may be rewritten,
+// or a mirror behind. A rollback, a pin, and a rewritten branch that is accepted, may go back.
 func (r *Reconciler) notOlder(ctx context.Context, s *state, t *target) error {
-	if s.release == nil || t.rollback || r.cfg.AcceptRewrite || s.release.Spec.Claim.Commit == "" {
+	if s.release == nil || t.rollback || t.pin != nil || s.stray.Load() || s.release.Spec.Claim.Commit == "" {
 		return nil
 	}
-	recorded, err := r.cfg.Source.Resolve(ctx, s.release.Spec.Claim.Commit)
-	if err != nil {
-		return &rewrittenError{recorded: s.release.Spec.Claim.Commit}
-	}
-	if recorded == t.commit {
-		return nil
-	}
-	older, err := r.cfg.Source.IsAncestor(ctx, t.commit, recorded)
+	tip, recorded := r.wanted(s.key.Environment).snapshot.Hash(), gitops.ParseHash(s.release.Spec.Claim.Commit)
+	within, err := r.inHistory(ctx, claimed{s.key.Environment, recorded}, tip)
 	if err != nil {
 		return fmt.Errorf("comparing with the recorded commit of %s: %w", s.key, err)
 	}
-	if older {
-		return &rewrittenError{t.commit.String(), recorded.String()}
+	if within {
+		return nil
 	}
-	return nil
+	if ok, err := r.accepted(ctx, recorded, tip); ok || err != nil {
+		return err
+	}
+	return &RewrittenError{Old: recorded, New: tip, Known: r.cfg.Source.Has(recorded)}
 }

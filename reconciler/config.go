@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/davit-dev/davit/gitops"
+	"github.com/davit-dev/davit/gitops/forge"
 	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry"
@@ -35,8 +36,24 @@ type Config struct {
 	Only []string
 	// Owner names this registry and controller; a ModelRelease of another owner is not touched.
 	Owner string
-	// AcceptRewrite lets a commit older than the recorded one be applied, after a forced push or a reset.
+	// Name is what outcomes in Git call this controller.
+	Name string
+	// Notes keeps the outcomes in Git; they are in the ModelReleases alone, the last five of each, when nil. It may not run
+	// yet: the reconciler runs it.
+	Notes *gitops.Notes
+	// Committer is who proposes the revert of what failed; nothing is proposed when nil.
+	Committer *gitops.Author
+	// Forge has pull requests for proposals, a status for each commit and environment, and comments; none when nil.
+	Forge *forge.Forge
+	// AcceptRewrite lets whatever commit be followed, after a forced push or a reset; Accept this one, and what comes
+	// after it, and of an environment's commits that must be signed those before it be not.
 	AcceptRewrite bool
+	Accept        gitops.Hash
+	// Accepted says that a branch was followed by Accept before: it accepts no other rewrite.
+	Accepted bool
+	// Last are the commits that environments followed last, as the process before knew by Reconciler.Following. Without
+	// them the releases' claims tell.
+	Last map[string]gitops.Hash
 	// Workers is how many releases are worked on at once in each cluster; 64 when zero. Most wait: for an image to
 	// be built, or for a turn among the cluster's writers.
 	Workers int
@@ -45,7 +62,7 @@ type Config struct {
 	// Report receives each change of a release's phase. It may be called concurrently. May be nil.
 	Report func(Report)
 	// Followed receives each commit that was followed, or why it could not be, or not by all environments (an
-	// *UnverifiedError); it is called by one goroutine. May be nil.
+	// *UnverifiedError, or a *RewrittenError); it is called by one goroutine. May be nil.
 	Followed func(commit gitops.Hash, err error)
 	// Rollouts receives the shared changes under way or stopped whenever they change, one call at a time. May be nil.
 	Rollouts func([]v1alpha1.Rollout)
@@ -67,6 +84,8 @@ type Grant struct {
 	MaxDeletions int
 	// Signers are who must have signed the tip for the environment to follow it; anybody's commits count when nil.
 	Signers *gitops.Signers
+	// Every says that all commits since the one followed last must be signed so, merged branches included.
+	Every bool
 	// MinBake is how long a release must stay ready at least.
 	MinBake time.Duration
 }
@@ -80,6 +99,9 @@ type Reconciler struct {
 
 	following sync.Mutex // one commit at a time; guards ahead once the sites have started
 	ahead     *ahead
+	accepts   atomic.Bool // Accept was not made use of yet
+	within    sync.Map    // the claimed commits that are known to be in the history
+	seeking   sync.Mutex  // one walk for others at a time
 	mu        sync.Mutex
 	states    map[registry.Key]*state
 	// open holds the releases that are queued or not settled, with how often each was queued; idle is
@@ -90,6 +112,8 @@ type Reconciler struct {
 	shown   []v1alpha1.Rollout // as told last
 	// leaving holds renamed releases that stay until their successor is healthy.
 	leaving map[registry.Key]registry.Key
+	errands *errands
+	aside   sync.WaitGroup // what reads while the sites work
 }
 
 // ahead is a registry that was read before it was asked for.
@@ -121,7 +145,11 @@ func New(cfg Config) (*Reconciler, error) {
 	if cfg.Report == nil {
 		cfg.Report = func(Report) {}
 	}
-	r := &Reconciler{cfg: cfg, states: map[registry.Key]*state{}, open: map[registry.Key]int{}, leaving: map[registry.Key]registry.Key{}, idle: make(chan struct{})}
+	r := &Reconciler{
+		cfg: cfg, states: map[registry.Key]*state{}, open: map[registry.Key]int{}, leaving: map[registry.Key]registry.Key{},
+		idle: make(chan struct{}), errands: newErrands(),
+	}
+	r.accepts.Store(!cfg.Accept.IsZero() && !cfg.Accepted)
 	if cfg.Cluster != nil {
 		r.sites = []*site{newSite(cfg.Cluster)}
 		return r, nil

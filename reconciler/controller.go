@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -35,6 +36,8 @@ type ControllerConfig struct {
 	Workers int
 	Log     *slog.Logger
 	Report  func(Report)
+	// Hook has a ModelRegistry's webhooks handled until remove is called; none are received when nil.
+	Hook func(registry string, handler http.Handler) (remove func())
 }
 
 // Control follows every ModelRegistry of the namespace as its spec says, until ctx ends. One that can't be followed is
@@ -94,7 +97,7 @@ func (cfg ControllerConfig) follow(ctx context.Context, mr *v1alpha1.ModelRegist
 			return
 		}
 		log.Error("registry not followed; it is tried again", "error", err)
-		cfg.tell(ctx, mr, log, "", err)
+		cfg.tell(ctx, mr, log, told{err: err})
 		select {
 		case <-ctx.Done():
 			return
@@ -125,15 +128,26 @@ func (cfg ControllerConfig) run(ctx context.Context, mr *v1alpha1.ModelRegistry,
 	if err != nil {
 		return err
 	}
-	r, err := New(Config{
-		Source: source, Images: cfg.Images, Grants: grants, Former: cfg.former(ctx, mr, log, left), Only: cfg.Only, Owner: owner(mr), Workers: cfg.Workers, Log: log, Report: cfg.Report,
+	before, err := cfg.before(ctx, mr)
+	if err != nil {
+		return err
+	}
+	var r *Reconciler
+	config := Config{
+		Source: source, Accept: gitops.ParseHash(mr.Spec.AcceptRewrite), Accepted: before.accepted, Last: before.following, Images: cfg.Images, Grants: grants, Former: cfg.former(ctx, mr, log, left), Only: cfg.Only, Owner: owner(mr), Workers: cfg.Workers, Log: log, Report: cfg.Report,
 		Followed: func(commit gitops.Hash, err error) {
-			cfg.tell(ctx, mr, log, gitops.Commit{Hash: commit}.Revision(source.Branch()), err)
+			cfg.tell(ctx, mr, log, told{gitops.Commit{Hash: commit}.Revision(source.Branch()), r.Following(), r.Accepted(), err})
 		},
 		Rollouts: func(rollouts []v1alpha1.Rollout) {
 			cfg.status(ctx, mr, log, func(st *v1alpha1.ModelRegistryStatus) { st.Rollouts = rollouts })
 		},
-	})
+	}
+	if err := cfg.backs(ctx, mr, log, &config); err != nil {
+		return err
+	}
+	defer cfg.hook(mr, source, log)()
+	defer cfg.tellRecorded(ctx, mr, log, config.Notes)()
+	r, err = New(config)
 	if err != nil {
 		return err
 	}
@@ -192,7 +206,7 @@ func (cfg ControllerConfig) grant(ctx context.Context, mr *v1alpha1.ModelRegistr
 		}
 		grant.Images = []image.Policy{policy}
 	}
-	if len(g.Signers) > 0 {
+	if grant.Every = g.Verify == "Every"; len(g.Signers) > 0 {
 		grant.Signers, err = gitops.ParseSigners(strings.Join(g.Signers, "\n"))
 	}
 	return grant, err
@@ -210,24 +224,53 @@ func (cfg ControllerConfig) secret(namespace string) func(context.Context, strin
 	}
 }
 
-// tell writes how following goes into the ModelRegistry's status, which nothing depends on.
-func (cfg ControllerConfig) tell(ctx context.Context, mr *v1alpha1.ModelRegistry, log *slog.Logger, revision string, err error) {
+// told is how following goes, and went.
+type told struct {
+	revision  string
+	following map[string]gitops.Hash
+	accepted  bool // spec.acceptRewrite was made use of
+	err       error
+}
+
+// tell writes it into the ModelRegistry's status, from where the next process takes what was followed.
+func (cfg ControllerConfig) tell(ctx context.Context, mr *v1alpha1.ModelRegistry, log *slog.Logger, t told) {
 	ready := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: "Followed", ObservedGeneration: mr.Generation}
-	var unverified *UnverifiedError
-	if errors.As(err, &unverified) {
-		log.Warn("commit not signed", "revision", revision, "error", err)
-		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, "NotSigned", err.Error()
-		err = nil // it is followed where it need not be signed
-	} else if err != nil {
-		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, "NotFollowed", err.Error()
+	taken := t.err == nil
+	if t.err != nil {
+		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, "NotFollowed", t.err.Error()
+		switch {
+		case errors.As(t.err, new(*RewrittenError)):
+			ready.Reason = "HistoryRewritten"
+		case errors.As(t.err, new(*UnverifiedError)):
+			log.Warn("commit not signed", "revision", t.revision, "error", t.err)
+			ready.Reason, taken = "NotSigned", true // it is followed where it need not be signed
+		}
 	}
 	cfg.status(ctx, mr, log, func(st *v1alpha1.ModelRegistryStatus) {
-		if err == nil {
-			st.Revision = revision
+		if taken {
+			st.Revision = t.revision
+			recordFollowed(st, mr.Spec.Environments, t.following)
+			if t.accepted {
+				st.Accepted = mr.Spec.AcceptRewrite
+			} else if st.Accepted != mr.Spec.AcceptRewrite { // else another controller's made use of it
+				st.Accepted = ""
+			}
 		}
 		st.ObservedGeneration = mr.Generation
 		setCondition(&st.Conditions, ready)
 	})
+}
+
+// before reads what the process before wrote there.
+func (cfg ControllerConfig) before(ctx context.Context, mr *v1alpha1.ModelRegistry) (t told, err error) {
+	t.following = map[string]gitops.Hash{}
+	err = cfg.Cluster.WriteRegistryStatus(ctx, mr.Namespace, mr.Name, func(live *v1alpha1.ModelRegistry) {
+		for _, f := range live.Status.Followed {
+			t.following[f.Environment] = gitops.ParseHash(f.Commit)
+		}
+		t.accepted = live.Status.Accepted != "" && live.Status.Accepted == mr.Spec.AcceptRewrite
+	})
+	return t, err
 }
 
 func (cfg ControllerConfig) status(ctx context.Context, mr *v1alpha1.ModelRegistry, log *slog.Logger, change func(*v1alpha1.ModelRegistryStatus)) {

@@ -32,7 +32,7 @@ func (r *Reconciler) lacks(want *desired, t *target) (why string, hopeless bool)
 		case input == "":
 			return fmt.Sprintf("depends on %s, which has a fault", on), true
 		case s.held.Load():
-			return fmt.Sprintf("depends on %s, which is held", on), true
+			return fmt.Sprintf("depends on %s, which is held or pinned", on), true
 		case !s.at(input):
 			return fmt.Sprintf("depends on %s, which is not healthy at %.12s yet", on, want.since[on].String()), false
 		}
@@ -54,8 +54,11 @@ func (r *Reconciler) turn(ctx context.Context, want *desired, s *state, t *targe
 	if err := r.allowed(t.release); err != nil {
 		return 0, errors.Join(&stuckError{err}, r.wait(ctx, s, t, "NotGranted", err.Error()))
 	}
-	if t.rollback || t.kept {
+	if t.rollback || t.kept || t.pin != nil {
 		return 0, nil // going back waits for nobody
+	}
+	if why := s.markedBad(t); why != "" {
+		return 0, errors.Join(&stuckError{errors.New(why)}, r.wait(ctx, s, t, "VersionMarkedBad", why))
 	}
 	if w := want.waves[s.key]; !w.open(s.key) {
 		if left := w.left(s.key); left > 0 {

@@ -3,6 +3,7 @@ package reconciler
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"maps"
 	"strconv"
 	"time"
@@ -26,6 +27,7 @@ type desired struct {
 	refused  map[string]string               // environment -> why nothing of it is deleted
 	seen     time.Time                       // when the commit was seen
 	behind   map[string]behind               // environments that do not follow it
+	broke    map[registry.Key]gitops.Hash    // the commit at which a release was first seen with a fault
 }
 
 // load reads a snapshot's registry: all of it the first time, and then what the commits since have changed.
@@ -109,19 +111,24 @@ func (r *Reconciler) desire(ctx context.Context, snapshot *gitops.Snapshot, mode
 		}
 		delete(next.waves, key)
 	}
+	for key := range r.strays() { // their commit is not in the history any more
+		if release := models.Release(key); release != nil {
+			moved[key], next.since[key] = release, snapshot.Hash()
+		}
+	}
 	shared, err := r.attribute(ctx, next, moved)
 	if err != nil {
 		return nil, err
 	}
-	next.users = dependents(models)
+	next.users, next.broke = dependents(models), brokenBy(next, before)
 	next.refused = r.guard(next)
 	r.plan(next, shared)
 	return next, nil
 }
 
 // inputKey covers the versions of the image layout and of the renderer too.
-func inputKey(release *registry.Release, snapshot *gitops.Snapshot) (string, error) {
-	return release.InputKey(snapshot, "layout "+strconv.Itoa(image.LayoutVersion), "renderer "+strconv.Itoa(render.Version))
+func inputKey(release *registry.Release, files fs.FS) (string, error) {
+	return release.InputKey(files, "layout "+strconv.Itoa(image.LayoutVersion), "renderer "+strconv.Itoa(render.Version))
 }
 
 // changed lists the releases to work on: those whose recorded inputs are not the desired ones, those not
@@ -141,7 +148,7 @@ func (r *Reconciler) changed(tip *desired, touched []registry.Key) (keys []regis
 			continue
 		}
 		if input := next.keys[key]; input != "" {
-			if !s.at(input) && next.waves[key].open(key) {
+			if (!s.at(input) || s.stray.Load()) && next.waves[key].open(key) {
 				keys = append(keys, key)
 			}
 			continue

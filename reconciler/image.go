@@ -10,19 +10,18 @@ import (
 	"github.com/davit-dev/davit/registry/image"
 )
 
-// errSuperseded ends the building of an image that no commit asks for any more.
-var errSuperseded = errors.New("a newer commit asks for something else")
+// errSuperseded ends the building of an image that no commit and no person asks for any more.
+var errSuperseded = errors.New("something else is asked for by now")
 
-// image finds or builds a target's model image, until a newer commit changes the release's inputs: weights can
-// take hours to upload, and the revert of their promotion does not wait for them.
+// image finds or builds a target's model image, until a newer commit changes the release's inputs or a person its spec:
+// weights can take hours to upload, and neither the revert of their promotion nor a pin waits for them.
 func (r *Reconciler) image(ctx context.Context, s *state, t *target) (image.Result, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	if !t.rollback && !t.kept {
-		s.build.Store(&building{key: t.key, cancel: func() { cancel(errSuperseded) }})
-		defer s.build.Store(nil)
-	}
-	if !t.rollback && !t.kept && r.wanted(s.key.Environment).keys[s.key] != t.key {
+	fixed := t.rollback || t.kept || t.pin != nil
+	s.build.Store(&building{key: t.key, fixed: fixed, release: s.release, cancel: func() { cancel(errSuperseded) }})
+	defer s.build.Store(nil)
+	if !fixed && r.wanted(s.key.Environment).keys[s.key] != t.key {
 		return image.Result{}, errSuperseded // it came before there was something to cancel
 	}
 	policies, err := r.policies(s.key.Environment)
@@ -82,7 +81,7 @@ func (r *Reconciler) supersede(tip *desired) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for key, s := range r.states {
-		if b := s.build.Load(); b != nil && tip.behind[key.Environment].why == nil && b.key != tip.keys[key] {
+		if b := s.build.Load(); b != nil && !b.fixed && tip.behind[key.Environment].why == nil && b.key != tip.keys[key] {
 			b.cancel()
 		}
 	}

@@ -61,6 +61,13 @@ func (r *Reconciler) waiting(s *site) (keys []registry.Key) {
 	return keys
 }
 
+// all lists what is known of the releases.
+func (r *Reconciler) all() []*state {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Values(r.states)) // a worker that holds its state may want r.mu
+}
+
 // settled is closed when no release is queued or under way.
 func (r *Reconciler) settled() <-chan struct{} {
 	r.mu.Lock()

@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -14,6 +15,10 @@ import (
 func (r *Reconciler) follow(ctx context.Context, tip gitops.Hash) error {
 	r.following.Lock()
 	defer r.following.Unlock()
+	tip, held, err := r.comesAfter(ctx, tip)
+	if err != nil || tip.IsZero() {
+		return cmp.Or(err, held)
+	}
 	snapshot, err := r.cfg.Source.Snapshot(ctx, tip)
 	if err != nil {
 		return fmt.Errorf("reading commit %s: %w", tip, err)
@@ -30,16 +35,19 @@ func (r *Reconciler) follow(ctx context.Context, tip gitops.Hash) error {
 	if next.behind, err = r.verify(ctx, next, before); err != nil {
 		return err
 	}
+	r.overtaken(before)
 	r.desired.Store(next)
 	r.supersede(next)
+	r.faulty(next)
 	for _, key := range r.changed(next, next.touched(before)) {
 		r.enqueue(key)
+		r.begun(key.Environment, next.since[key])
 	}
 	r.showRollouts()
 	if before == nil {
 		r.missed()
 		r.soaking(next)
-		return next.unverified()
+		return cmp.Or(held, next.unverified())
 	}
 	for _, key := range next.dropped {
 		r.advance(before.waves[key], key, true)
@@ -85,7 +93,7 @@ func (r *Reconciler) reconcile(ctx context.Context, site *site, s *state) (time.
 	}
 	objects, err := r.renderer.Release(target.snapshot, target.release, image.Ref)
 	if err != nil {
-		return 0, r.fail(ctx, s, target, "RenderFailed", err.Error())
+		return 0, r.fail(ctx, s, target, cause{reason: "RenderFailed", message: err.Error()})
 	}
 	target.image, target.hash, target.rollout, target.uploaded = image.Ref, objects.Hash, objects.Rollout, image.BytesUploaded
 	if s.sameObjects(target) {

@@ -27,14 +27,16 @@ func (r *Reconciler) removeIfGone(ctx context.Context, want *desired, s *state) 
 	if s.release != nil {
 		s.moved = append(s.moved, elsewhere{ModelRelease: s.release})
 	}
-	version := s.moved[len(s.moved)-1].Status.Applied.Version
+	was := s.moved[len(s.moved)-1].Status.Applied
 	s.release = nil
 	if err := r.leaveFormer(ctx, s); err != nil {
 		return fmt.Errorf("deleting %s: %w", s.key, err)
 	}
-	r.cfg.Report(Report{Key: s.key, Version: version, Phase: Removed, Took: time.Since(want.seen)})
+	r.removed(ctx, want, s.key, was)
+	r.cfg.Report(Report{Key: s.key, Version: was.Version, Phase: Removed, Took: time.Since(want.seen)})
 	s.inCluster.Store(false)
 	r.forget(s)
+	r.settledProposals(s.key)
 	return nil
 }
 

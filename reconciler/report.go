@@ -1,7 +1,6 @@
 package reconciler
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -65,11 +64,8 @@ func setCondition(conditions *[]metav1.Condition, c metav1.Condition) {
 // Unwell names the releases that are not healthy at their newest revision, each with what the cluster
 // says of it.
 func (r *Reconciler) Unwell() map[string]string {
-	r.mu.Lock()
-	states := slices.Collect(maps.Values(r.states)) // a worker that holds its state may want r.mu
-	r.mu.Unlock()
 	out := map[string]string{}
-	for _, s := range states {
+	for _, s := range r.all() {
 		s.work.Lock()
 		switch {
 		case s.trouble.Load() != "":

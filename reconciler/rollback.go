@@ -15,7 +15,7 @@ import (
 
 // fail settles a revision as failed for a cause inside it and holds it back. A release that was healthy
 // before goes back there by itself, once: a failed rollback, a first revision and the policy "hold" stay.
-func (r *Reconciler) fail(ctx context.Context, s *state, t *target, reason, message string) error {
+func (r *Reconciler) fail(ctx context.Context, s *state, t *target, why cause) error {
 	if s.release == nil || s.release.Namespace != t.release.Environment.Spec.Namespace {
 		if err := r.claim(ctx, s, t, nil); err != nil {
 			return err
@@ -25,14 +25,17 @@ func (r *Reconciler) fail(ctx context.Context, s *state, t *target, reason, mess
 	if err := r.withdraw(ctx, s, t); err != nil { // the rollback turns it back, too
 		r.cfg.Log.Warn("traffic not taken back yet", "release", s.key.String(), "error", err)
 	}
+	if t.pin != nil {
+		return r.failPinned(ctx, s, t, why)
+	}
 	st := &s.release.Status
-	text := reason + ": " + message
+	text := why.reason + ": " + why.sentence()
 	if t.rollback {
 		s.stopped = r.wanted(s.key.Environment).snapshot.Hash()
 		if st.Phase == v1alpha1.Failed && st.Message == text {
 			return nil // said before
 		}
-		s.outcome(v1alpha1.Failed, st.Healthy, text)
+		s.outcome(s.came(v1alpha1.Failed, st.Healthy).because(why, r.logs(t)))
 		s.phase(v1alpha1.Failed, "RollbackFailed", text)
 		return r.writeAndReport(ctx, s, t)
 	}
@@ -41,7 +44,7 @@ func (r *Reconciler) fail(ctx context.Context, s *state, t *target, reason, mess
 	if applied { // not the commit that came after it and asks for the same objects
 		bad = st.Applied
 	}
-	s.outcome(v1alpha1.Failed, bad, text)
+	s.outcome(s.came(v1alpha1.Failed, bad).because(why, r.logs(t)))
 	st.Held = &v1alpha1.HeldRevision{Commit: bad.Commit, Version: bad.Version, ObjectsHash: bad.ObjectsHash, Reason: text, Time: metav1.Now()}
 	s.looked = t.snapshot.Hash()
 	s.recorded.Store(nil)
@@ -49,10 +52,10 @@ func (r *Reconciler) fail(ctx context.Context, s *state, t *target, reason, mess
 	s.still.Store(true)
 	r.outcome(r.wanted(s.key.Environment), s.key, false)
 	if !applied && st.Healthy.Commit != "" && st.Applied.ObjectsHash == st.Healthy.ObjectsHash {
-		s.phase(v1alpha1.Held, reason, fmt.Sprintf("%s is held: %s; %s goes on serving", st.Held.Version, message, st.Healthy.Version))
+		s.phase(v1alpha1.Held, why.reason, fmt.Sprintf("%s is held: %s; %s goes on serving", st.Held.Version, why.sentence(), st.Healthy.Version))
 		return r.writeAndReport(ctx, s, t)
 	}
-	s.phase(v1alpha1.Failed, reason, message)
+	s.phase(v1alpha1.Failed, why.reason, why.sentence())
 	if err := r.writeAndReport(ctx, s, t); err != nil {
 		return err
 	}
@@ -66,7 +69,7 @@ func (r *Reconciler) fail(ctx context.Context, s *state, t *target, reason, mess
 // first: a node may say so while its registry is only out of reach.
 func (r *Reconciler) failed(ctx context.Context, s *state, t *target, health cluster.Health) (time.Duration, error) {
 	if health.Reason != cluster.ReasonImageNotFound {
-		return 0, r.fail(ctx, s, t, health.Reason, health.Sentence())
+		return 0, r.fail(ctx, s, t, cause{health.Reason, health.Message, health.LastLog, health.ExitCode})
 	}
 	for _, ref := range []string{health.Image, s.release.Status.Applied.Image, t.release.Runtime.Spec.Image} {
 		if ref == "" {
@@ -76,7 +79,7 @@ func (r *Reconciler) failed(ctx context.Context, s *state, t *target, health clu
 		case err != nil:
 			return look, r.wait(ctx, s, t, "ImageRegistry", err.Error())
 		case !there:
-			return 0, r.fail(ctx, s, t, health.Reason, "no such image: "+ref)
+			return 0, r.fail(ctx, s, t, cause{reason: health.Reason, message: "no such image: " + ref})
 		}
 	}
 	return look, r.wait(ctx, s, t, "ImagePull", health.Message)
@@ -89,7 +92,7 @@ func (r *Reconciler) unbuilt(ctx context.Context, s *state, t *target, err error
 	case errors.Is(err, errSuperseded):
 		return 0, nil // the newer commit has queued the release again
 	case errors.As(err, &content):
-		return 0, r.fail(ctx, s, t, "ImageFailed", content.Error())
+		return 0, r.fail(ctx, s, t, cause{reason: "ImageFailed", message: content.Error()})
 	}
 	reason := "ImageRegistry"
 	if _, unsigned := errors.AsType[*image.UnsignedError](err); unsigned {
@@ -103,7 +106,7 @@ func (r *Reconciler) unbuilt(ctx context.Context, s *state, t *target, err error
 
 // unclaimed tells a rewritten branch and another owner, which a person has to accept, from a lost race.
 func (r *Reconciler) unclaimed(ctx context.Context, s *state, t *target, err error) (time.Duration, error) {
-	var rewritten *rewrittenError
+	var rewritten *RewrittenError
 	var other *cluster.ErrOtherOwner
 	switch {
 	case errors.As(err, &rewritten):
@@ -127,7 +130,7 @@ func (r *Reconciler) unapplied(ctx context.Context, s *state, t *target, err err
 	var busy *cluster.BusyError
 	switch {
 	case errors.As(err, &refused):
-		return 0, r.fail(ctx, s, t, "Refused", refused.Error())
+		return 0, r.fail(ctx, s, t, cause{reason: "Refused", message: refused.Error()})
 	case errors.As(err, &conflict):
 		s.stopped = r.wanted(s.key.Environment).snapshot.Hash()
 		return 0, errors.Join(&stuckError{conflict}, r.wait(ctx, s, t, "Conflict", conflict.Error()))

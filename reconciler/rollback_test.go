@@ -138,6 +138,12 @@ func TestFirstRevisionThatFailsStays(t *testing.T) {
 	if got := w.status("staging"); got.Phase != v1alpha1.Healthy {
 		t.Errorf("staging was held up: %+v", got)
 	}
+	if err := w.reconciler().Once(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if w.serves() != "v3" || failures(w.status("production")) != 1 {
+		t.Errorf("it was not left as it is: %s, %+v", w.serves(), w.status("production"))
+	}
 }
 
 // TestBrokenTipDuringRollout: a slip of the pen on top of a crashing version does not keep it from going back.

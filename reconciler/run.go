@@ -27,8 +27,11 @@ func (r *Reconciler) insist(ctx context.Context, tip gitops.Hash) {
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
 		err := r.follow(ctx, tip)
 		r.cfg.Followed(tip, err)
-		var unverified *UnverifiedError
-		if err == nil || errors.As(err, &unverified) || ctx.Err() != nil {
+		if err == nil || ctx.Err() != nil || errors.As(err, new(*UnverifiedError)) {
+			return
+		}
+		if errors.As(err, new(*RewrittenError)) {
+			r.cfg.Log.Warn("commit not followed", "commit", tip.String(), "why", err)
 			return
 		}
 		r.cfg.Log.Error("commit not followed; it is tried again", "commit", tip.String(), "error", err)
@@ -66,6 +69,8 @@ func (r *Reconciler) Once(ctx context.Context) error {
 // with starts the sites, all at once, runs lead, and ends them.
 func (r *Reconciler) with(ctx context.Context, lead func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
+	defer r.runNotes(ctx)()
+	defer r.finishErrands(ctx) // the sites have stopped by then
 	stops, errs := make([]func(), len(r.sites)), make([]error, len(r.sites))
 	var starting sync.WaitGroup
 	for i, s := range r.sites {
@@ -87,6 +92,7 @@ func (r *Reconciler) with(ctx context.Context, lead func(context.Context) error)
 	var visits sync.WaitGroup
 	defer visits.Wait()
 	defer cancel()
+	visits.Go(func() { r.runErrands(ctx) })
 	for _, place := range r.cfg.Former {
 		visits.Go(func() { r.visit(ctx, &former{Former: place}) })
 	}

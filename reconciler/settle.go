@@ -27,6 +27,13 @@ const long = 30 * time.Second
 // settle takes applied objects to an outcome: healthy after the smoke test and the bake time, failed for a
 // cause inside the revision, or waiting for one outside. It returns when to look again.
 func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Duration, error) {
+	if s.unpinned(t) { // by a commit that asks for the very objects that the pin did
+		s.release.Status.Applied = t.renew(s.release.Status.Applied)
+		return 0, r.healthy(ctx, s, t)
+	}
+	if err := errors.Join(r.renewClaim(ctx, s, t), r.showPin(ctx, s, t)); err != nil {
+		return 0, err
+	}
 	switch s.release.Status.Phase {
 	case v1alpha1.Healthy:
 		if err := r.leaveFormer(ctx, s); err != nil {
@@ -51,7 +58,7 @@ func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Dura
 		s.release.Status.Applied = t.renew(s.release.Status.Applied)
 		return 0, r.healthy(ctx, s, t)
 	case v1alpha1.Failed:
-		if s.release.Status.Held != nil {
+		if s.release.Status.Held != nil || s.pinFailed(t) {
 			return 0, nil
 		}
 		s.phase(v1alpha1.Progressing, "Retried", "")
@@ -76,6 +83,12 @@ func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Dura
 		if err := r.makeRoom(ctx, s, health); err != nil {
 			return 0, err
 		}
+		switch why, err := r.overdemands(ctx, s, t, health); {
+		case err != nil:
+			return 0, err
+		case why != "":
+			return 0, r.fail(ctx, s, t, cause{reason: health.Reason, message: why})
+		}
 		return look, r.wait(ctx, s, t, health.Reason, health.Sentence())
 	}
 	// The claim in the spec says already that the release is under way; only a long rollout is worth a write, and
@@ -98,7 +111,8 @@ func (r *Reconciler) rolledBack(ctx context.Context, s *state, t *target) (time.
 
 // armed says that a failure would be this revision's: it has not been healthy yet, or is the one gone back to.
 func (s *state) armed(t *target) bool {
-	return t.rollback || s.release.Status.Applied.ObjectsHash != s.release.Status.Healthy.ObjectsHash
+	applied, healthy := s.release.Status.Applied, s.release.Status.Healthy
+	return t.rollback || applied.ObjectsHash != healthy.ObjectsHash || t.pin != nil && !applied.Time.Equal(&healthy.Time)
 }
 
 // dip is how long a healthy release may be unready before its status says so: pods are moved now and then.
@@ -151,7 +165,7 @@ func (r *Reconciler) smoke(ctx context.Context, s *state, t *target) (time.Durat
 	var bad *cluster.SmokeError
 	switch {
 	case errors.As(err, &bad) && s.armed(t):
-		return 0, r.fail(ctx, s, t, "SmokeTestFailed", bad.Error())
+		return 0, r.fail(ctx, s, t, cause{reason: "SmokeTestFailed", message: bad.Error()})
 	case err != nil:
 		return look, r.wait(ctx, s, t, "SmokeTest", err.Error())
 	}
@@ -170,14 +184,15 @@ func (r *Reconciler) healthy(ctx context.Context, s *state, t *target) error {
 		return err
 	}
 	if t.rollback {
-		s.outcome(v1alpha1.RolledBack, st.Applied, st.Held.Reason)
+		s.outcome(s.wentBack())
 		s.phase(v1alpha1.RolledBack, "RolledBack", fmt.Sprintf("%s failed (%s); back at %s", st.Held.Version, st.Held.Reason, st.Applied.Version))
 	} else {
 		if st.Applied.Commit != st.Healthy.Commit || st.Applied.ObjectsHash != st.Healthy.ObjectsHash {
-			s.outcome(v1alpha1.Healthy, st.Applied, "")
+			s.outcome(s.came(v1alpha1.Healthy, st.Applied))
 		}
 		st.Healthy = st.Applied
-		s.phase(v1alpha1.Healthy, "Healthy", "")
+		reason, message := s.well()
+		s.phase(v1alpha1.Healthy, reason, message)
 	}
 	if err := r.write(ctx, s); err != nil {
 		return err
@@ -208,10 +223,9 @@ func (r *Reconciler) wait(ctx context.Context, s *state, t *target, reason, mess
 
 // record remembers that the target's inputs need no more work, unless a hold must be looked at with each tip.
 func (r *Reconciler) record(s *state, t *target) {
-	s.held.Store(s.release.Status.Held != nil)
-	s.still.Store(s.release.Status.Held != nil)
+	s.mark()
 	s.served.Store(true)
-	if s.release.Status.Held != nil {
+	if s.held.Load() {
 		return
 	}
 	key, was := t.key, s.recorded.Load()
@@ -241,6 +255,7 @@ func (r *Reconciler) write(ctx context.Context, s *state) error {
 		return fmt.Errorf("writing the status of %s: %w", s.key, err)
 	}
 	s.release = written
+	r.note(s)
 	return nil
 }
 

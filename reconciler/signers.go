@@ -41,7 +41,11 @@ func (r *Reconciler) verify(ctx context.Context, next, before *desired) (map[str
 		if grant.Signers == nil || !r.mine(name) {
 			continue
 		}
-		_, err := r.cfg.Source.Verify(ctx, next.snapshot.Hash(), grant.Signers)
+		last := r.cfg.Last[name]
+		if at := before.of(name); at != nil {
+			last = at.snapshot.Hash()
+		}
+		err := r.signed(ctx, next.snapshot.Hash(), last, grant)
 		var unsigned *gitops.UnsignedError
 		switch {
 		case err == nil:
@@ -51,7 +55,7 @@ func (r *Reconciler) verify(ctx context.Context, next, before *desired) (map[str
 		}
 		b := behind{at: before.of(name), why: err}
 		if before == nil {
-			if b.at, err = r.lastSigned(ctx, next.snapshot.Hash(), grant.Signers); err != nil {
+			if b.at, err = r.begin(ctx, next.snapshot.Hash(), last, grant); err != nil {
 				return nil, err
 			}
 		}
@@ -63,6 +67,35 @@ func (r *Reconciler) verify(ctx context.Context, next, before *desired) (map[str
 		late[name] = b
 	}
 	return late, nil
+}
+
+// begin is where an environment that does not follow the tip begins after a start.
+func (r *Reconciler) begin(ctx context.Context, tip, last gitops.Hash, grant Grant) (*desired, error) {
+	if grant.Every && r.cfg.Source.Has(last) { // a signed commit after it may have others before it
+		return r.desireAt(ctx, last)
+	}
+	return r.lastSigned(ctx, tip, grant.Signers)
+}
+
+// signed is an *gitops.UnsignedError unless an environment's signers signed a tip and, where every commit must be signed,
+// all since the one followed last, but for what a person accepted. Where none is recorded the tip's own signature counts
+// for what is before it.
+func (r *Reconciler) signed(ctx context.Context, tip, last gitops.Hash, grant Grant) error {
+	_, err := r.cfg.Source.Verify(ctx, tip, grant.Signers)
+	if err != nil || !grant.Every || last.IsZero() {
+		return err
+	}
+	since := []gitops.Hash{last}
+	if accept := r.cfg.Accept; r.cfg.Source.Has(accept) {
+		if _, err := r.cfg.Source.Verify(ctx, accept, grant.Signers); err == nil {
+			since = append(since, accept)
+		}
+	}
+	err = r.cfg.Source.VerifySince(ctx, tip, grant.Signers, since...)
+	if errors.As(err, new(*gitops.UnsignedError)) {
+		return fmt.Errorf("%w, and is in the history of %.12s, every commit of which must be signed; rewrite it, or accept it with acceptRewrite: %s in the ModelRegistry", err, tip, tip)
+	}
+	return err
 }
 
 // maxUnsigned is how many commits are looked through for a signed one.
@@ -86,13 +119,18 @@ func (r *Reconciler) lastSigned(ctx context.Context, tip gitops.Hash, signers *g
 	if err != nil || signed.IsZero() {
 		return nil, err
 	}
-	snapshot, err := r.cfg.Source.Snapshot(ctx, signed)
+	return r.desireAt(ctx, signed)
+}
+
+// desireAt is what an older commit asks for.
+func (r *Reconciler) desireAt(ctx context.Context, commit gitops.Hash) (*desired, error) {
+	snapshot, err := r.cfg.Source.Snapshot(ctx, commit)
 	if err != nil {
-		return nil, fmt.Errorf("reading commit %s: %w", signed, err)
+		return nil, fmt.Errorf("reading commit %s: %w", commit, err)
 	}
 	models, err := registry.Load(snapshot)
 	if err != nil {
-		return nil, fmt.Errorf("reading the registry at %s: %w", signed, err)
+		return nil, fmt.Errorf("reading the registry at %s: %w", commit, err)
 	}
 	return r.desire(ctx, snapshot, models)
 }

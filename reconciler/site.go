@@ -25,6 +25,7 @@ type site struct {
 	events       chan func(context.Context)
 	queue        workqueue.TypedRateLimitingInterface[registry.Key]
 	watcher      atomic.Pointer[cluster.Watcher] // nil while the cluster is out of reach
+	known        atomic.Bool                     // what the cluster holds was recalled
 }
 
 func newSite(c *cluster.Cluster) *site {
@@ -82,6 +83,11 @@ func (r *Reconciler) connect(ctx context.Context, s *site) error {
 	if err := r.recall(ctx, s); err != nil {
 		return err
 	}
+	s.known.Store(true)
+	if r.cfg.Notes != nil {
+		outcomes, keys := r.outcomes(s)
+		r.aside.Go(func() { r.recollect(ctx, outcomes, keys) })
+	}
 	watcher, err := s.cluster.Watch(ctx, func(namespace, release string) { r.noticed(s, namespace, release) })
 	if err != nil {
 		return fmt.Errorf("watching the cluster: %w", err)
@@ -115,10 +121,7 @@ func (r *Reconciler) held(site *site) []schema.GroupKind {
 // comes after their first lists only. One that is being worked on is queued too: a build may take hours, and no commit
 // waits for it.
 func (r *Reconciler) missed() {
-	r.mu.Lock()
-	states := slices.Collect(maps.Values(r.states))
-	r.mu.Unlock()
-	for _, s := range states {
+	for _, s := range r.all() {
 		site := r.site(s.key.Environment)
 		if site == nil || site.watcher.Load() == nil {
 			continue
@@ -245,12 +248,26 @@ func (r *Reconciler) noticed(site *site, namespace, release string) {
 	if want == nil {
 		return
 	}
+	environments := site.environments // also those that a commit takes away that is not followed
+	if len(environments) == 0 {
+		environments = slices.Collect(maps.Keys(want.models.Environments))
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for environment := range want.models.Environments { // few; the releases may be thousands
+	for _, environment := range environments { // few; the releases may be thousands
 		key := registry.Key{Environment: environment, Name: release}
 		if s := r.states[key]; s != nil && s.place.Load() == namespace {
+			r.interrupt(site, s)
 			site.queue.Add(key)
 		}
+	}
+}
+
+// interrupt ends the building of an image for a release of which a person asks something else meanwhile. It needs r.mu.
+func (r *Reconciler) interrupt(site *site, s *state) {
+	b, watcher := s.build.Load(), site.watcher.Load()
+	if b != nil && b.release != nil && watcher != nil && watcher.Generation(b.release) > b.release.Generation {
+		r.open[s.key]++ // it is not settled by that
+		b.cancel()
 	}
 }

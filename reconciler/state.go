@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,18 +34,23 @@ type state struct {
 	retry   bool                   // a person wants it applied again, whatever is recorded
 	fight   fight
 	stopped gitops.Hash // the tip at which a person was needed: what happens to its objects does not try again
+	noted   mark        // the newest outcome that was handed on
 	passing string      // the input key that was found to give the same objects
+	pin     pin
 
 	// Read without work:
 	trouble   atomicString // why the last try came to nothing
 	build     atomic.Pointer[building]
 	served    atomic.Bool            // it was healthy once
-	still     atomic.Bool            // held or suspended: no commit of others moves it
-	held      atomic.Bool            // a revision of it is held back
+	still     atomic.Bool            // held, pinned or suspended: no commit of others moves it
+	held      atomic.Bool            // a revision of it is held back, or another one pinned
 	recorded  atomic.Pointer[string] // the input key that is settled; nil when it is not
 	past      atomic.Pointer[past]
-	place     atomicString // the namespace
+	shown     atomic.Pointer[shown] // nil when there is no ModelRelease
+	place     atomicString          // the namespace
 	inCluster atomic.Bool
+	claimed   atomicString // the commit
+	stray     atomic.Bool  // claimed for a commit of a history that was given up
 }
 
 // past is what a release's outcomes tell of when it was healthy.
@@ -55,19 +61,22 @@ type past struct {
 
 // building is a model image being made for a target.
 type building struct {
-	key    string // inputKey
-	cancel context.CancelFunc
+	key     string                 // inputKey
+	fixed   bool                   // no commit asks for it, and so none supersedes it
+	release *v1alpha1.ModelRelease // as it was when that began; not to be changed
+	cancel  context.CancelFunc
 }
 
 // target is the revision a release is to be at.
 type target struct {
 	commit   gitops.Hash
-	snapshot *gitops.Snapshot
+	snapshot tree
 	release  *registry.Release
-	key      string // inputKey
-	rollback bool   // it is the last healthy revision, and another one is held
-	stay     bool   // it is held and nothing is applied in its place
-	kept     bool   // the tip breaks the release, and this is what is applied
+	key      string        // inputKey
+	rollback bool          // it is the last healthy revision, and another one is held
+	stay     bool          // it is held and nothing is applied in its place
+	kept     bool          // nothing new can be had, and this is what is applied
+	pin      *v1alpha1.Pin // it is what a person pinned
 	seen     time.Time
 	image    string
 	hash     string // objectsHash
@@ -106,15 +115,24 @@ func (s *state) recall(mr *v1alpha1.ModelRelease) {
 		return
 	}
 	s.release = mr
+	s.noted = newest(mr.Status.Outcomes)
+	s.show()
 	s.place.Store(mr.Namespace)
-	s.held.Store(mr.Status.Held != nil)
-	s.still.Store(mr.Status.Held != nil || mr.Spec.Suspend != nil)
+	s.claimed.Store(mr.Spec.Claim.Commit)
+	s.mark()
 	s.served.Store(mr.Status.Healthy.Commit != "")
 	s.remember()
-	if len(s.moved) == 0 && !mr.Pending() && mr.Status.Phase == v1alpha1.Healthy && mr.Status.Held == nil {
+	if len(s.moved) == 0 && !mr.Pending() && mr.Status.Phase == v1alpha1.Healthy && !s.held.Load() {
 		key := mr.Status.Applied.InputKey
 		s.recorded.Store(&key)
 	}
+}
+
+// mark tells those who do not hold the release what keeps it from following.
+func (s *state) mark() {
+	held := s.release.Status.Held != nil || s.release.Spec.Pin != nil
+	s.held.Store(held)
+	s.still.Store(held || s.release.Spec.Suspend != nil)
 }
 
 // at says that the release is settled with these very inputs.
@@ -145,15 +163,15 @@ func (s *state) adopt(claimed *v1alpha1.ModelRelease) {
 	// A move that was taken back: the release is at home again, and not to be deleted there.
 	s.moved = slices.DeleteFunc(s.moved, func(old elsewhere) bool { return old.former == nil && old.Namespace == claimed.Namespace })
 	s.release = claimed
+	s.claimed.Store(claimed.Spec.Claim.Commit)
+	s.stray.Store(false)
 	s.place.Store(claimed.Namespace)
 	s.inCluster.Store(true)
 	s.recorded.Store(nil)
 	if st := claimed.Status; cut.Commit != claimed.Spec.Claim.Commit && cut.Commit != st.Applied.Commit && cut.Commit != st.Healthy.Commit {
-		s.outcome(v1alpha1.Superseded, v1alpha1.Revision{Commit: cut.Commit, Version: cut.Version}, superseded)
+		s.outcome(s.came(v1alpha1.Superseded, v1alpha1.Revision{Commit: cut.Commit, Version: cut.Version, Time: cut.Time}))
 	}
 }
-
-const superseded = "a newer revision was applied"
 
 // inSync says that the target's very inputs are applied where they belong.
 func (s *state) inSync(t *target) bool {
@@ -188,7 +206,7 @@ func (s *state) progress(t *target, changes cluster.ChangeSet, err error) {
 	st.Inventory = changes.Inventory
 	under := st.Phase == v1alpha1.Progressing || st.Phase == v1alpha1.Waiting
 	if under && st.Applied.Commit != st.Healthy.Commit && st.Applied.Commit != t.commit.String() {
-		s.outcome(v1alpha1.Superseded, st.Applied, superseded)
+		s.outcome(s.came(v1alpha1.Superseded, st.Applied))
 	}
 	if !t.rollback {
 		st.Held = nil
@@ -196,27 +214,6 @@ func (s *state) progress(t *target, changes cluster.ChangeSet, err error) {
 	st.Applied = t.revision()
 	s.phase(v1alpha1.Progressing, "Applied", "")
 	s.retry, s.applied, s.ready, s.tested, s.passing = false, time.Now(), time.Time{}, false, ""
-}
-
-// outcomesKept is how many outcomes a ModelRelease keeps.
-const outcomesKept = 5
-
-func (s *state) outcome(what v1alpha1.Phase, of v1alpha1.Revision, reason string) {
-	if of.Commit == "" {
-		return
-	}
-	st := &s.release.Status
-	from := ""
-	if st.Healthy.Commit != of.Commit {
-		from = st.Healthy.Version
-	}
-	o := v1alpha1.Outcome{Commit: of.Commit, Version: of.Version, Image: of.Image, Outcome: what, Reason: reason, From: from, At: metav1.Now()}
-	if what == v1alpha1.Healthy {
-		o.InputKey = of.InputKey
-	}
-	st.Outcomes = append([]v1alpha1.Outcome{o}, st.Outcomes...)
-	st.Outcomes = st.Outcomes[:min(len(st.Outcomes), outcomesKept)]
-	s.remember()
 }
 
 // remember keeps what the outcomes tell where it is read while the release is worked on.
@@ -239,13 +236,22 @@ func (s *state) wasHealthyAt(input string) bool {
 	return p != nil && slices.Contains(p.inputs, input)
 }
 
+// maxMessage is how long a message may be; the API server refuses conditions with more than 32 KiB.
+const maxMessage = 4 << 10
+
 // phase sets the phase with its reason and the conditions that say the same to kstatus and kubectl wait.
 func (s *state) phase(phase v1alpha1.Phase, reason, message string) {
 	st := &s.release.Status
 	if reason == "" { // a condition has one
 		reason = string(phase)
 	}
+	if message = strings.ToValidUTF8(message, "�"); len(message) > maxMessage {
+		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
+	}
 	st.Phase, st.Reason, st.Message = phase, reason, message
+	if s.release.Spec.Pin == nil {
+		st.Pinned = ""
+	}
 	st.ObservedGeneration = s.release.Generation
 	condition := func(typ string, on bool) {
 		status := metav1.ConditionFalse

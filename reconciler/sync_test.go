@@ -84,54 +84,6 @@ func TestBrokenFileKeepsItsReleaseOnly(t *testing.T) {
 	}
 }
 
-// TestRewrittenBranch is not followed back until that is accepted.
-func TestRewrittenBranch(t *testing.T) {
-	w := newWorld(t)
-	stop := w.follow()
-	w.until(production, "v1", v1alpha1.Healthy)
-	w.edit("releases/iris/production.yaml", "version: v1", "version: v2")
-	w.commit("promote v2")
-	w.until(production, "v2", v1alpha1.Healthy)
-	w.git("reset", "-q", "--hard", "HEAD~1")
-	got := w.drain("production", "waiting", func(s v1alpha1.ModelReleaseStatus) bool { return s.Phase == v1alpha1.Waiting })
-	if got.Reason != "HistoryRewritten" || got.Applied.Version != "v2" || !strings.Contains(got.Message, "--accept-rewrite") {
-		t.Errorf("status %+v", got)
-	}
-	stop()
-	w.follow(func(c *reconciler.Config) { c.AcceptRewrite = true })
-	w.until(production, "v1", v1alpha1.Healthy)
-}
-
-// TestForgottenCommit: what was applied last is not in the repository, as in a clone that is behind or after a forced push,
-// so nobody can say what is older. Nothing is applied until that is accepted.
-func TestForgottenCommit(t *testing.T) {
-	w := newWorld(t)
-	stop := w.follow()
-	w.until(production, "v1", v1alpha1.Healthy)
-	w.edit("releases/iris/production.yaml", "version: v1", "version: v2")
-	w.commit("promote v2")
-	forgotten := w.git("rev-parse", "HEAD")
-	w.until(production, "v2", v1alpha1.Healthy)
-	stop()
-	w.git("reset", "-q", "--hard", "HEAD~1")
-	w.git("reflog", "expire", "--expire=now", "--all")
-	w.git("gc", "-q", "--prune=now")
-	w.edit("releases/iris/serving.yaml", "replicas: 1", "replicas: 2")
-	w.commit("another history")
-	stop = w.follow()
-	w.until(staging, "v1", v1alpha1.Healthy)
-	got := w.drain("production", "waiting", func(s v1alpha1.ModelReleaseStatus) bool { return s.Phase == v1alpha1.Waiting })
-	if got.Reason != "HistoryRewritten" || got.Applied.Version != "v2" || !strings.Contains(got.Message, forgotten[:12]+", which was applied last, is not in this repository") {
-		t.Errorf("status %+v", got)
-	}
-	if n := *w.deployment("iris").Spec.Replicas; n != 1 {
-		t.Errorf("%d replicas", n)
-	}
-	stop()
-	w.follow(func(c *reconciler.Config) { c.AcceptRewrite = true })
-	w.until(production, "v1", v1alpha1.Healthy)
-}
-
 // TestRemoteRepository follows a repository over http.
 func TestRemoteRepository(t *testing.T) {
 	w := newWorld(t)

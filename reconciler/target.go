@@ -2,19 +2,28 @@ package reconciler
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/davit-dev/davit/gitops"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry"
 )
 
 // target is the revision a release is to be at: the tip's, or its last healthy one while a failed one is
 // held. A release that the tip breaks stays where it is. Nil means that the registry has no such release.
 func (r *Reconciler) target(ctx context.Context, want *desired, s *state) (*target, error) {
+	if t, err := r.pinned(ctx, want, s); t != nil || err != nil {
+		return t, err
+	}
 	release := want.models.Release(s.key)
 	if release == nil {
-		return r.unsound(ctx, want, s)
+		if _, broken := want.models.Broken[s.key]; !broken {
+			return nil, nil
+		}
+		return r.asItIs(ctx, want, s)
 	}
 	tip := &target{commit: want.since[s.key], snapshot: want.snapshot, release: release, key: want.keys[s.key], seen: want.seen}
 	if s.release == nil || s.release.Status.Held == nil {
@@ -34,17 +43,14 @@ func (r *Reconciler) target(ctx context.Context, want *desired, s *state) (*targ
 	return r.lastHealthy(ctx, s)
 }
 
-// unsound is the target of a release that the tip breaks: what is applied goes on to its outcome, a rollback
-// included.
-func (r *Reconciler) unsound(ctx context.Context, want *desired, s *state) (*target, error) {
-	if _, broken := want.models.Broken[s.key]; !broken {
-		return nil, nil
-	}
+// asItIs is the target of a release for which nothing new can be had: what is applied goes on to its outcome, a
+// rollback included.
+func (r *Reconciler) asItIs(ctx context.Context, want *desired, s *state) (*target, error) {
 	switch {
 	case s.release == nil || s.release.Status.Applied.Commit == "":
 		return &target{stay: true}, nil
 	case s.release.Status.Held == nil:
-		t, err := r.at(ctx, s, s.release.Status.Applied.Commit, want.seen)
+		t, err := r.at(ctx, s, s.release.Status.Applied, want.seen)
 		if err == nil {
 			t.kept = true
 		}
@@ -88,35 +94,57 @@ func (r *Reconciler) holdEnded(ctx context.Context, want *desired, s *state, rel
 
 // lastHealthy is the release as it was at its last healthy revision, shared files included.
 func (r *Reconciler) lastHealthy(ctx context.Context, s *state) (*target, error) {
-	t, err := r.at(ctx, s, s.release.Status.Healthy.Commit, s.release.Status.Held.Time.Time)
+	t, err := r.at(ctx, s, s.release.Status.Healthy, s.release.Status.Held.Time.Time)
 	if err != nil {
-		return nil, fmt.Errorf("going back to the last healthy revision: %w", err)
+		return nil, fmt.Errorf("going back to the last healthy revision: %w; change the release's files, and the hold ends", err)
 	}
 	t.rollback = true
 	return t, nil
 }
 
-// at is the release as it was at a commit.
-func (r *Reconciler) at(ctx context.Context, s *state, commit string, seen time.Time) (*target, error) {
-	hash, err := r.cfg.Source.Resolve(ctx, commit)
+// at is the release as it was at a revision: its commit's, shared files included, at its version, which is another one
+// when a person pinned the version alone. A commit at which there is no such release is a *stuckError.
+func (r *Reconciler) at(ctx context.Context, s *state, rev v1alpha1.Revision, seen time.Time) (*target, error) {
+	hash, err := r.cfg.Source.Resolve(ctx, rev.Commit)
 	if err != nil {
 		return nil, &stuckError{err}
 	}
 	snapshot, err := r.cfg.Source.Snapshot(ctx, hash)
 	if err != nil {
-		return nil, fmt.Errorf("reading commit %s: %w", commit, err)
+		return nil, fmt.Errorf("reading commit %s: %w", rev.Commit, err)
 	}
-	models, err := registry.LoadRelease(snapshot, s.key)
+	t := &target{commit: hash, snapshot: snapshot, seen: seen}
+	t.release, err = releaseIn(snapshot, s.key)
+	var faulty *stuckError
+	if rev.Version != "" && (errors.As(err, &faulty) || err == nil && t.release.ModelVersion.Name != rev.Version) {
+		edited, editErr := withVersion(snapshot, s.key, rev.Version)
+		if editErr != nil {
+			return nil, &stuckError{fmt.Errorf("commit %.12s: %w", rev.Commit, editErr)}
+		}
+		t.snapshot = edited
+		t.release, err = releaseIn(edited, s.key)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the registry at %s: %w", commit, err)
+		return nil, fmt.Errorf("commit %.12s: %w", rev.Commit, err)
 	}
-	release := models.Release(s.key)
-	if release == nil {
-		return nil, &stuckError{fmt.Errorf("%s is not in the registry at %s; change its files, and the hold ends", s.key, commit)}
-	}
-	key, err := inputKey(release, snapshot)
+	t.key, err = inputKey(t.release, t.snapshot)
+	return t, err
+}
+
+// releaseIn reads one release of a tree.
+func releaseIn(files fs.FS, key registry.Key) (*registry.Release, error) {
+	models, err := registry.LoadRelease(files, key)
 	if err != nil {
-		return nil, err
+		if errors.Is(err, registry.ErrNoRegistry) {
+			err = &stuckError{err}
+		}
+		return nil, fmt.Errorf("reading the registry: %w", err)
 	}
-	return &target{commit: hash, snapshot: snapshot, release: release, key: key, seen: seen}, nil
+	if release := models.Release(key); release != nil {
+		return release, nil
+	}
+	if faults := models.Broken[key]; len(faults) > 0 {
+		return nil, &stuckError{fmt.Errorf("%s has a fault there: %s", key, faults[0])}
+	}
+	return nil, &stuckError{fmt.Errorf("%s is not in the registry there", key)}
 }

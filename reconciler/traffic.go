@@ -137,7 +137,7 @@ func (r *Reconciler) hold(ctx context.Context, s *state, t *target, objects []*u
 // now: nothing could hold the weights.
 func (s *state) steps(t *target) []registry.CanaryStep {
 	now := s.release.Status.Traffic
-	if t.rollback || now.Serving == "" || now.Next == now.Kept || s.wasHealthyAt(t.key) {
+	if t.rollback || t.pin != nil || now.Serving == "" || now.Next == now.Kept || s.wasHealthyAt(t.key) {
 		return nil
 	}
 	return t.release.Serving.Rollout.CanarySteps()
@@ -179,7 +179,7 @@ func (r *Reconciler) withdraw(ctx context.Context, s *state, t *target) error {
 	st := &s.release.Status
 	now := st.Traffic
 	if st.Healthy.Commit != "" {
-		serving, err := r.at(ctx, s, st.Healthy.Commit, t.seen)
+		serving, err := r.at(ctx, s, st.Healthy, t.seen)
 		if err != nil {
 			return fmt.Errorf("taking the traffic of %s back: %w", s.key, err)
 		}

@@ -1,0 +1,164 @@
+package reconciler
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/davit-dev/davit/gitops"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+	"github.com/davit-dev/davit/registry"
+)
+
+// Event is an outcome of a ModelRelease as the note on its commit says it.
+func Event(key registry.Key, o v1alpha1.Outcome) gitops.Event {
+	e := gitops.Event{
+		At: o.At.UTC(), Release: key.String(), Outcome: string(o.Outcome), Version: o.Version, Image: o.Image, From: o.From,
+		Reason: o.Reason, Message: o.Message, Log: o.Log, By: o.By,
+	}
+	if !o.Applied.IsZero() {
+		e.Applied = o.Applied.UTC()
+	}
+	if o.Serves != nil {
+		e.Serves, e.Commit = o.Serves.Version, o.Serves.Commit
+	}
+	if o.ExitCode != nil {
+		code := int(*o.ExitCode)
+		e.ExitCode = &code
+	}
+	return e
+}
+
+func (r *Reconciler) event(key registry.Key, o v1alpha1.Outcome) gitops.Event {
+	e := Event(key, o)
+	e.Controller = r.cfg.Name
+	return e
+}
+
+// note hands the outcomes that a status was just written with to whoever keeps them elsewhere. They are in the
+// ModelRelease by now: a process that ends before they are in Git leaves them to the next one (see recollect).
+func (r *Reconciler) note(s *state) {
+	outcomes := s.release.Status.Outcomes
+	s.show() // before anybody is told to look
+	for _, o := range outcomes {
+		if markOf(o) == s.noted {
+			break
+		}
+		if r.cfg.Notes != nil {
+			r.cfg.Notes.Add(gitops.ParseHash(o.Commit), r.event(s.key, o))
+		}
+		r.came(s.key, o)
+	}
+	s.noted = newest(outcomes)
+}
+
+// shown is what a status says, for those who read it while the release is worked on: a build may take hours.
+type shown struct {
+	outcomes []v1alpha1.Outcome
+	held     *v1alpha1.HeldRevision
+	healthy  v1alpha1.Revision
+}
+
+// show takes over a status that was written.
+func (s *state) show() {
+	st := s.release.Status
+	s.shown.Store(&shown{st.Outcomes, st.Held.DeepCopy(), st.Healthy})
+}
+
+// mark tells an outcome from others of its release.
+type mark struct {
+	outcome v1alpha1.Phase
+	commit  string
+	at      int64
+}
+
+func markOf(o v1alpha1.Outcome) mark { return mark{o.Outcome, o.Commit, o.At.Unix()} }
+
+func newest(outcomes []v1alpha1.Outcome) mark {
+	if len(outcomes) == 0 {
+		return mark{}
+	}
+	return markOf(outcomes[0])
+}
+
+// left is an outcome that an earlier process may not have brought into Git.
+type left struct {
+	release string
+	mark
+}
+
+// recollect hands over the outcomes in the ModelReleases of a site that no note tells of.
+func (r *Reconciler) recollect(ctx context.Context, outcomes map[left]*v1alpha1.Outcome, keys map[string]registry.Key) {
+	commits := map[gitops.Hash]bool{}
+	for l := range outcomes {
+		commits[gitops.ParseHash(l.commit)] = true
+	}
+	events, err := r.cfg.Source.Events(ctx, commits)
+	if err != nil {
+		r.cfg.Log.Error("outcomes of an earlier process not compared with Git's", "error", err)
+		return
+	}
+	for _, e := range events {
+		delete(outcomes, left{e.Release, mark{v1alpha1.Phase(e.Outcome), e.Commit.String(), e.At.Unix()}})
+	}
+	for l, o := range outcomes {
+		r.cfg.Notes.Add(gitops.ParseHash(l.commit), r.event(keys[l.release], *o))
+	}
+}
+
+// outcomes lists what the ModelReleases of a site tell.
+func (r *Reconciler) outcomes(site *site) (map[left]*v1alpha1.Outcome, map[string]registry.Key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all, keys := map[left]*v1alpha1.Outcome{}, map[string]registry.Key{}
+	for key, s := range r.states {
+		if s.release == nil || r.site(key.Environment) != site {
+			continue
+		}
+		name := key.String()
+		for i := range s.release.Status.Outcomes {
+			o := &s.release.Status.Outcomes[i]
+			all[left{name, markOf(*o)}], keys[name] = o, key
+		}
+	}
+	return all, keys
+}
+
+// removed notes that a release was deleted, on the commit that took its files away.
+func (r *Reconciler) removed(ctx context.Context, want *desired, key registry.Key, was v1alpha1.Revision) {
+	if r.cfg.Notes == nil {
+		return
+	}
+	commit, folder := want.snapshot.Hash(), "releases/"+key.Name+"/"
+	err := r.cfg.Source.FirstParents(ctx, commit, func(c gitops.Commit, paths []string) (bool, error) {
+		for _, p := range paths {
+			if strings.HasPrefix(p, folder) || strings.Contains(p, "/"+folder) {
+				commit = c.Hash
+				return false, nil
+			}
+		}
+		return c.Hash.String() != was.Commit, nil
+	})
+	if err != nil && !errors.Is(err, context.Canceled) {
+		r.cfg.Log.Warn("commit that removed a release not found", "release", key.String(), "error", err)
+	}
+	r.cfg.Notes.Add(commit, r.event(key, v1alpha1.Outcome{Outcome: Removed, Version: was.Version, Image: was.Image, At: metav1.Now()}))
+}
+
+// runNotes writes the notes until the returned function is called, which is after the last outcome.
+func (r *Reconciler) runNotes(ctx context.Context) (end func()) {
+	if r.cfg.Notes == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	running.Go(func() { r.cfg.Notes.Run(ctx) })
+	return func() {
+		r.aside.Wait()
+		cancel()
+		running.Wait()
+	}
+}
