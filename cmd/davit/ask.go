@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ func suspendCommand(a *app) *cobra.Command {
 	length := c.Flags().Duration("for", 0, "end by itself after this time, such as 4h")
 	reason := c.Flags().String("reason", "", "why, for whoever wonders")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		stop := v1alpha1.Suspend{By: me(), Reason: *reason}
+		stop := v1alpha1.Suspend{By: a.me(cmd.Context()), Reason: *reason}
 		text := "suspended"
 		if *length > 0 {
 			until := metav1.NewTime(time.Now().Add(*length).Truncate(time.Second))
@@ -38,13 +39,13 @@ func suspendCommand(a *app) *cobra.Command {
 func resumeCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "resume ENV[/RELEASE]",
-		Short: "End a suspension and a hold: what the branch asks for is applied",
+		Short: "End a suspension, a hold and a pin: what the branch asks for is applied",
 		Args:  cobra.ExactArgs(1),
 	}
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.ask(cmd, args, "resumed", func(spec *v1alpha1.ModelReleaseSpec) {
-			spec.Suspend = nil
-			spec.Request = request(v1alpha1.Resume)
+			spec.Suspend, spec.Pin = nil, nil
+			spec.Request = a.request(cmd.Context(), v1alpha1.Resume)
 		})
 	}
 	return c
@@ -57,13 +58,13 @@ func retryCommand(a *app) *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 	}
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		return a.ask(cmd, args, "asked for", func(spec *v1alpha1.ModelReleaseSpec) { spec.Request = request(v1alpha1.Retry) })
+		return a.ask(cmd, args, "asked for", func(spec *v1alpha1.ModelReleaseSpec) { spec.Request = a.request(cmd.Context(), v1alpha1.Retry) })
 	}
 	return c
 }
 
-func request(action v1alpha1.Action) *v1alpha1.Request {
-	return &v1alpha1.Request{Action: action, At: metav1.NowMicro(), By: me()}
+func (a *app) request(ctx context.Context, action v1alpha1.Action) *v1alpha1.Request {
+	return &v1alpha1.Request{Action: action, At: metav1.NowMicro(), By: a.me(ctx)}
 }
 
 // ask changes the spec of the selected releases in the cluster, where their controller sees it at once.
@@ -85,13 +86,22 @@ func (a *app) ask(cmd *cobra.Command, args []string, done string, change func(*v
 			errs = append(errs, err)
 			continue
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s/%s %s\n", mr.Spec.Environment, mr.Spec.Release, done)
+		text := done
+		if after := mr.Spec.DeepCopy(); mr.Spec.Pin != nil {
+			if change(after); after.Pin == nil {
+				text += ", no longer pinned to " + cmp.Or(mr.Spec.Pin.Version, short(mr.Spec.Pin.Commit))
+			}
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "%s/%s %s\n", mr.Spec.Environment, mr.Spec.Release, text)
 	}
 	return errors.Join(errs...)
 }
 
-// me is the person at the keyboard.
-func me() string {
+// me is the person at the keyboard, by the name their commits have.
+func (a *app) me(ctx context.Context) string {
+	if name, err := (&clone{dir: a.dir}).git(ctx, "config", "user.name"); err == nil && name != "" {
+		return name
+	}
 	if u, err := user.Current(); err == nil {
 		return u.Username
 	}

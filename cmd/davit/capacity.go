@@ -52,7 +52,7 @@ func (a *app) capacity(ctx context.Context, before, after *registry.Registry, ma
 	}
 	apis, err := target.APIs(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("asking the cluster at %s: %w; pass the --context of a cluster that can be reached, or leave --server out", config.Host, err)
+		return nil, fmt.Errorf("asking the cluster at %s: %w; leave --server out to plan without one", config.Host, err)
 	}
 	state, err := target.Capacity(ctx)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,6 +32,7 @@ func controllerCommand(a *app) *cobra.Command {
 	f := c.Flags()
 	namespace := f.String("namespace", "", "the namespace of the ModelRegistries (default: the pod's own)")
 	environments := f.StringSlice("environments", nil, "work on these environments only")
+	webhook := f.String("webhook", "", "receive webhooks of forges at this address, at /hooks/<name of the ModelRegistry>")
 	mirrors := f.String("mirrors", "", "folder for the mirrors of the repositories (default: in the user's cache)")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
@@ -50,7 +52,7 @@ func controllerCommand(a *app) *cobra.Command {
 			}
 			*mirrors = filepath.Join(cache, "davit", "registries", *namespace)
 		}
-		config, err := a.rest()
+		config, err := a.follow()
 		if err != nil {
 			return err
 		}
@@ -69,10 +71,19 @@ func controllerCommand(a *app) *cobra.Command {
 			return err
 		}
 		out := &reporter{w: cmd.OutOrStdout()}
+		received := &hooks{handlers: map[string]http.Handler{}}
+		if *webhook != "" {
+			stop, err := received.serve(ctx, *webhook, log)
+			if err != nil {
+				return fmt.Errorf("receiving webhooks: %w", err)
+			}
+			defer stop()
+		}
 		return uninstalled(own.Lead(ctx, *namespace, lease(*environments), func(ctx context.Context) error {
 			log.Info("leading", "namespace", *namespace, "lease", lease(*environments))
 			return reconciler.Control(ctx, reconciler.ControllerConfig{
 				Cluster: own, Namespace: *namespace, Mirrors: *mirrors, Images: builder, Only: *environments, Log: log, Report: out.report,
+				Hook: received.add,
 			})
 		}))
 	}

@@ -4,222 +4,185 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/davit-dev/davit/gitops"
-	"github.com/davit-dev/davit/reconciler/v1alpha1"
+	"github.com/davit-dev/davit/reconciler/history"
 	"github.com/davit-dev/davit/registry"
 )
 
-// change is one commit that changed a release.
-type change struct {
-	Release string    `json:"release"`
-	When    time.Time `json:"when"`
-	Author  string    `json:"author"`
-	From    string    `json:"from,omitempty"`
-	To      string    `json:"to,omitempty"` // empty: the release was removed
-	Outcome string    `json:"outcome,omitempty"`
-	Reason  string    `json:"reason,omitempty"`
-	Commit  string    `json:"commit"`
-	Subject string    `json:"subject"`
-
-	position int    // in the walk
-	key      string // inputKey
+// historyFlags are those of davit history.
+type historyFlags struct {
+	format           *string
+	limit            int
+	model, signers   string
+	since, until, at when
+	cluster          bool
 }
 
 func historyCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "history [ENV[/RELEASE]]",
-		Short: "Show what was, and what came of it",
-		Long: "Lists the first-parent commits of the branch that changed a release's version or other inputs, newest\n" +
-			"first. Outcomes come from the cluster's ModelReleases, which keep the last five of each release;\n" +
-			"without a cluster the history is shown without them.",
-		Args: cobra.MaximumNArgs(1),
+		Short: "Show what was, by whom, and what came of it",
+		Long: "Lists the first-parent commits of the branch that changed a release's version or other inputs, newest first.\n" +
+			"Outcomes come from the notes in Git (refs/notes/davit, or the branch davit/outcome in a clone); where there are none,\n" +
+			"from the cluster's ModelReleases, which keep the last five of each release. With --at it tells what served at a time.\n\n" +
+			"A TIME is 2026-03-31, \"2026-03-31 23:59\" or 2026-03-31T23:59:00Z, or 12h or 30d for that long ago. A day without a\n" +
+			"time is its beginning for --since and its end otherwise.",
+		Example: "  davit history production/iris\n  davit history --model iris --since 30d -o csv\n  davit history production --at '2026-03-31 23:59'",
+		Args:    cobra.MaximumNArgs(1),
 	}
-	format := outputFlag(c, "table", "json", "yaml")
-	limit := c.Flags().IntP("limit", "n", 50, "show at most this many changes")
+	f := historyFlags{format: outputFlag(c, "table", "json", "yaml", "csv"), until: when{late: true}, at: when{late: true}}
+	flags := c.Flags()
+	flags.IntVarP(&f.limit, "limit", "n", 50, "show at most this many changes; 0 for all")
+	flags.StringVar(&f.model, "model", "", "only releases of this model")
+	flags.Var(&f.since, "since", "only changes from this time on")
+	flags.Var(&f.until, "until", "only changes up to this time")
+	flags.Var(&f.at, "at", "show what served at this time")
+	flags.StringVar(&f.signers, "signers", "", "allowed signers file to verify commits with (default: gpg.ssh.allowedSignersFile of Git's configuration)")
+	flags.BoolVar(&f.cluster, "cluster", false, "ask the cluster for outcomes, too, when there are notes")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		ctx := cmd.Context()
-		match, err := selector(args)
+		switch {
+		case f.limit < 0:
+			return usage{errors.New("-n must not be negative; 0 shows all")}
+		case flags.Changed("at") && (flags.Changed("since") || flags.Changed("until") || flags.Changed("limit")):
+			return usage{errors.New("--at is one time; leave out --since, --until and -n")}
+		}
+		past, err := a.past(cmd, args, &f)
 		if err != nil {
 			return err
 		}
-		changes, err := a.changes(ctx, match, *limit)
-		if err != nil {
-			return err
+		if !f.at.IsZero() {
+			return past.served(cmd, f.at.Time, *f.format)
 		}
-		if releases, err := a.clusterReleases(ctx, args); err != nil {
-			fmt.Fprintf(cmd.ErrOrStderr(), "davit: without outcomes: %v\n", err)
-		} else {
-			addOutcomes(changes, releases)
-		}
-		header := []any{"RELEASE", "WHEN", "WHO", "CHANGE", "OUTCOME", "COMMIT", "SUBJECT"}
-		var rows [][]any
-		for _, c := range changes {
-			rows = append(rows, []any{
-				c.Release, c.When.Format(time.DateTime), c.Author, orDash(c.From) + " → " + orDash(c.To),
-				orDash(c.Outcome), short(c.Commit), c.Subject,
-			})
-		}
-		return printData(cmd.OutOrStdout(), *format, changes, header, rows)
+		return past.changes(cmd, *f.format)
 	}
 	return c
 }
 
-// changes walks the first parents and compares each release's inputs from commit to commit.
-func (a *app) changes(ctx context.Context, match func(registry.Key) bool, limit int) ([]change, error) {
-	source, err := a.source(ctx)
-	if err != nil {
+// past is what the command asks, of whom.
+type past struct {
+	*history.History
+	source  *gitops.Source
+	tip     gitops.Hash
+	filter  history.Filter
+	signers *gitops.Signers
+}
+
+func (a *app) past(cmd *cobra.Command, args []string, f *historyFlags) (*past, error) {
+	ctx := cmd.Context()
+	p := &past{filter: history.Filter{Model: f.model, Since: f.since.Time, Until: f.until.Time, Limit: f.limit}}
+	if _, err := selector(args); err != nil {
+		return nil, err
+	}
+	if len(args) > 0 {
+		p.filter.Environment, p.filter.Release, _ = strings.Cut(args[0], "/")
+	}
+	var err error
+	if p.source, err = a.source(ctx); err != nil {
 		return nil, err
 	}
 	rev := a.rev
 	if rev == "" {
 		rev = "HEAD"
 	}
-	tip, err := source.Resolve(ctx, rev)
+	if p.tip, err = p.source.Resolve(ctx, rev); err != nil {
+		return nil, err
+	}
+	if p.signers, err = signersOf(cmd, p.source, f.signers); err != nil {
+		return nil, err
+	}
+	events, err := a.outcomes(cmd, args, p.source, f.cluster)
 	if err != nil {
 		return nil, err
 	}
-	newer, err := releasesAt(ctx, source, tip)
+	p.History = history.New(history.Config{Source: p.source, Events: events, Slow: func(commits int) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "davit: reading %d commits; from then on only new ones\n", commits)
+	}})
+	return p, p.saysCut(ctx, cmd)
+}
+
+// saysCut tells of a shallow clone.
+func (p *past) saysCut(ctx context.Context, cmd *cobra.Command) error {
+	cut, err := p.Cut(ctx, p.tip)
+	if err == nil && cut != "" {
+		fmt.Fprintf(cmd.ErrOrStderr(), "davit: the clone is shallow and ends at %s; git fetch --unshallow brings what was before\n", short(cut))
+	}
+	return err
+}
+
+// signersOf reads the file, or the one that Git's own configuration names; without either there are none.
+func signersOf(cmd *cobra.Command, source *gitops.Source, file string) (*gitops.Signers, error) {
+	if file != "" {
+		return readSigners(file)
+	}
+	file, err := source.SignersFile()
+	if err != nil || file == "" {
+		return nil, err
+	}
+	signers, err := readSigners(file)
+	if err != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "davit: no signature is verified: gpg.ssh.allowedSignersFile: %v\n", err)
+		return nil, nil
+	}
+	return signers, nil
+}
+
+func readSigners(file string) (*gitops.Signers, error) {
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	w := &walk{match: match, open: map[registry.Key]change{}}
-	err = source.FirstParents(ctx, tip, func(c gitops.Commit, paths []string) (bool, error) {
-		older := map[registry.Key]at{}
-		if len(c.Parents) > 0 {
-			if older = newer; slices.ContainsFunc(paths, ofRegistry) {
-				var err error
-				if older, err = releasesAt(ctx, source, c.Parents[0]); err != nil {
-					return false, err
-				}
-			}
-		}
-		w.step(c, older, newer)
-		newer = older
-		return len(w.out) < limit, nil
-	})
-	slices.SortStableFunc(w.out, func(a, b change) int { return a.position - b.position })
-	return w.out[:min(len(w.out), limit)], err
-}
-
-// walk collects changes, newest first.
-type walk struct {
-	match    func(registry.Key) bool
-	position int
-	out      []change
-	// open holds, for releases that are broken further back, the change that mended them: what it changed
-	// from is told by the last sound commit before.
-	open map[registry.Key]change
-}
-
-// step compares the releases before and after a commit.
-func (w *walk) step(c gitops.Commit, older, newer map[registry.Key]at) {
-	w.position++
-	for _, key := range changedKeys(older, newer, w.open) {
-		if !w.match(key) {
-			continue
-		}
-		o, n := older[key], newer[key]
-		mended, waiting := w.open[key]
-		this := change{
-			Release: key.String(), When: c.Committer.When, Author: c.Author.Name, To: n.version,
-			Commit: c.Hash.String(), Subject: c.Subject, position: w.position, key: n.key,
-		}
-		switch {
-		case o.broken && !n.broken && !waiting:
-			w.open[key] = this
-			continue
-		case o.broken:
-			continue
-		case waiting:
-			this = mended
-			delete(w.open, key)
-		case n.broken:
-			continue // still broken at the tip
-		}
-		if this.key != o.key || this.To != o.version {
-			this.From = o.version
-			w.out = append(w.out, this)
-		}
-	}
-}
-
-// ofRegistry says whether a path can change a release.
-func ofRegistry(path string) bool {
-	top, _, _ := strings.Cut(path, "/")
-	return slices.Contains([]string{"davit.yaml", "environments", "runtimes", "accelerators", "models", "releases", "teams"}, top)
-}
-
-// at is a release at a commit; of a broken one nothing is known.
-type at struct {
-	version, key string
-	broken       bool
-}
-
-func releasesAt(ctx context.Context, source *gitops.Source, h gitops.Hash) (map[registry.Key]at, error) {
-	snapshot, err := source.Snapshot(ctx, h)
+	signers, err := gitops.ParseSigners(string(text))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	out := map[registry.Key]at{}
-	models, err := registry.Load(snapshot)
-	if errors.Is(err, registry.ErrNoRegistry) {
-		return out, nil // the commit is from before it
+	return signers, nil
+}
+
+// changes prints the revisions.
+func (p *past) changes(cmd *cobra.Command, format string) error {
+	ctx := cmd.Context()
+	limit := p.filter.Limit
+	if limit > 0 {
+		p.filter.Limit++ // to see whether there are more
 	}
+	revisions, err := p.Revisions(ctx, p.tip, p.filter)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for _, r := range models.Releases {
-		key, err := r.InputKey(snapshot)
-		if err != nil {
-			return nil, err
+	if limit > 0 && len(revisions) > limit {
+		revisions = revisions[:limit]
+		fmt.Fprintf(cmd.ErrOrStderr(), "davit: the newest %d; -n 0 shows all\n", limit)
+	}
+	list := make([]change, len(revisions))
+	for i := range revisions {
+		if list[i], err = p.change(ctx, &revisions[i]); err != nil {
+			return err
 		}
-		out[r.Key()] = at{version: r.ModelVersion.Name, key: key}
 	}
-	for key := range models.Broken {
-		out[key] = at{broken: true}
+	if len(list) == 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "davit: nothing changed%s\n", filtered(p.filter))
 	}
-	return out, nil
+	return printChanges(cmd.OutOrStdout(), format, list, p.signers != nil)
 }
 
-// changedKeys are the releases that differ, and those that wait for a sound commit, in order.
-func changedKeys(older, newer map[registry.Key]at, open map[registry.Key]change) (keys []registry.Key) {
-	for key, n := range newer {
-		if _, waiting := open[key]; older[key] != n || waiting {
-			keys = append(keys, key)
-		}
+// filtered says of what there is nothing.
+func filtered(f history.Filter) (text string) {
+	switch {
+	case f.Release != "":
+		text = " " + registry.Key{Environment: f.Environment, Name: f.Release}.String()
+	case f.Environment != "":
+		text = " in environment " + f.Environment
 	}
-	for key := range older {
-		if _, ok := newer[key]; !ok {
-			keys = append(keys, key)
-		}
+	if f.Model != "" {
+		text += " of model " + f.Model
 	}
-	slices.SortFunc(keys, func(a, b registry.Key) int { return strings.Compare(a.String(), b.String()) })
-	return keys
-}
-
-// addOutcomes joins what the cluster says of a commit; where one commit has several, the last came last.
-func addOutcomes(changes []change, releases []*v1alpha1.ModelRelease) {
-	for i, c := range changes {
-		for _, mr := range releases {
-			if mr.Spec.Environment+"/"+mr.Spec.Release != c.Release {
-				continue
-			}
-			at := slices.IndexFunc(mr.Status.Outcomes, func(o v1alpha1.Outcome) bool { return o.Commit == c.Commit && o.Outcome != v1alpha1.RolledBack })
-			switch {
-			case at >= 0:
-				changes[i].Outcome, changes[i].Reason = string(mr.Status.Outcomes[at].Outcome), mr.Status.Outcomes[at].Reason
-			case mr.Status.Applied.Commit == c.Commit:
-				changes[i].Outcome = string(mr.Status.Phase)
-			}
-			if held := mr.Status.Held; held != nil && held.Commit == c.Commit && mr.Status.Phase == v1alpha1.RolledBack {
-				changes[i].Outcome = "Failed, rolled back"
-			}
-		}
+	if !f.Since.IsZero() || !f.Until.IsZero() {
+		text += " in that time"
 	}
+	return text + "; davit history shows what there is"
 }

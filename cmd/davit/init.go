@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"embed"
 	"errors"
 	"fmt"
@@ -27,30 +28,70 @@ func initCommand() *cobra.Command {
 		Use:   "init DIR",
 		Short: "Write a registry to start from",
 		Long: "Writes davit.yaml, the environments staging and production, the runtime custom and the accelerator gpu.\n" +
-			"Files that exist are left as they are, and then nothing is written.",
+			"Files that exist are left as they are, and then nothing is written. In a clone of a registry it has git fetch\n" +
+			"and show what came of each commit.",
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			files, err := startFiles()
-			if err != nil {
-				return err
-			}
-			for _, name := range slices.Sorted(maps.Keys(files)) {
-				if _, err := os.Lstat(filepath.Join(args[0], filepath.FromSlash(name))); !errors.Is(err, fs.ErrNotExist) {
-					return fmt.Errorf("%s exists already; davit init writes into a folder without a registry", path.Join(args[0], name))
-				}
-			}
-			if _, err := writeFiles(args[0], "", files); err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "wrote a registry to %[1]s; next:\n"+
-				"  git -C %[1]s init -b main       unless it is in a repository already\n"+
-				"  edit davit.yaml (where model images go) and runtimes/custom/1.0.0/runtime.yaml (your server's image)\n"+
-				"  davit -C %[1]s runtime list     servers to add to it\n"+
-				"  davit -C %[1]s add MODEL v1 FILE...\n"+
-				"  davit -C %[1]s validate\n", args[0])
-			return nil
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return initialize(cmd, args[0]) },
 	}
+}
+
+func initialize(cmd *cobra.Command, dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, "davit.yaml")); err == nil {
+		if shown, err := showNotes(cmd.Context(), dir); shown || err != nil {
+			if err == nil {
+				fmt.Fprintf(cmd.OutOrStdout(), "%s is a registry already; from now on git fetches its outcomes here, and git log shows them\n", dir)
+			}
+			return err
+		}
+	}
+	files, err := startFiles()
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if _, err := os.Lstat(filepath.Join(dir, filepath.FromSlash(name))); !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s exists already; davit init writes into a folder without a registry", path.Join(dir, name))
+		}
+	}
+	if _, err := writeFiles(dir, "", files); err != nil {
+		return err
+	}
+	if _, err := showNotes(cmd.Context(), dir); err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "wrote a registry to %[1]s; next:\n"+
+		"  git -C %[1]s init -b main       unless it is in a repository already\n"+
+		"  edit davit.yaml (where model images go) and runtimes/custom/1.0.0/runtime.yaml (your server's image)\n"+
+		"  davit -C %[1]s runtime list     servers to add to it\n"+
+		"  davit -C %[1]s add MODEL v1 FILE...\n"+
+		"  davit -C %[1]s validate\n"+
+		"  davit init .                    in each clone: git log shows what came of each commit\n", dir)
+	return nil
+}
+
+// Outcomes are fetched to a place of their own, so that fetching neither prunes nor refuses a person's notes. The patterns
+// fit one ref, and unlike its name may fit none: until there are outcomes, git fetch would fail and git log warn.
+const (
+	shownNotes   = "refs/notes/*davit"
+	fetchedNotes = "+refs/notes/davit*:refs/notes/origin/davit*"
+)
+
+// showNotes has git fetch outcomes and show them in git log, in a clone; in what is none, nothing is shown.
+func showNotes(ctx context.Context, dir string) (shown bool, err error) {
+	c := &clone{dir: dir}
+	if _, err := c.git(ctx, "remote", "get-url", "origin"); err != nil {
+		return false, nil
+	}
+	for _, setting := range [][2]string{{"notes.displayRef", shownNotes}, {"remote.origin.fetch", fetchedNotes}} {
+		there, _ := c.git(ctx, "config", "--get-all", setting[0])
+		if slices.Contains(strings.Split(there, "\n"), setting[1]) {
+			continue
+		}
+		if _, err := c.git(ctx, "config", "--add", setting[0], setting[1]); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // startFiles are the template with the catalog's runtime and accelerator, by path.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -15,6 +16,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
 )
 
 // Exit codes.
@@ -35,7 +37,7 @@ type usage struct{ error }
 
 // gcPercent trades a little CPU time for memory: what is kept of ten thousand releases is long-lived, and the
 // garbage beside it small. GOGC overrides it.
-const gcPercent = 30
+const gcPercent = 22
 
 func main() {
 	if os.Getenv("GOGC") == "" {
@@ -51,6 +53,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		<-ctx.Done()
 		stop() // a second signal ends what does not heed the first
 	}()
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // client-go writes to stderr what is returned as an error, too
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -64,10 +67,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case errors.As(err, &code):
 		return int(code)
 	case errors.As(err, &bad), strings.HasPrefix(err.Error(), "unknown command"):
-		fmt.Fprintf(stderr, "davit: %v\n", err)
+		fmt.Fprintf(stderr, "davit: %s\n", plainLines(err.Error()))
 		return exitUsage
 	}
-	fmt.Fprintf(stderr, "davit: %v\n", err)
+	fmt.Fprintf(stderr, "davit: %s\n", plainLines(err.Error()))
 	return exitFailed
 }
 
@@ -101,7 +104,7 @@ func newRoot() *cobra.Command {
 		initCommand(), newCommand(a), addCommand(a), runtimeCommand(a), acceleratorCommand(a),
 		validateCommand(a), planCommand(a), buildCommand(a), pullCommand(a), renderCommand(a),
 		installCommand(a), syncCommand(a), controllerCommand(a), statusCommand(a), historyCommand(a), driftCommand(a),
-		suspendCommand(a), resumeCommand(a), retryCommand(a),
+		suspendCommand(a), resumeCommand(a), retryCommand(a), rollbackCommand(a), whyCommand(a),
 	)
 	for _, c := range root.Commands() {
 		asUsage(c)

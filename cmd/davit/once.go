@@ -22,7 +22,7 @@ func once(cmd *cobra.Command, loop *reconciler.Reconciler, timeout time.Duration
 	}
 	unwell := loop.Unwell()
 	for _, key := range slices.Sorted(maps.Keys(unwell)) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "davit: %s: %s\n", key, strings.TrimSpace(unwell[key]))
+		fmt.Fprintf(cmd.ErrOrStderr(), "davit: %s: %s\n", key, plainLines(strings.TrimSpace(unwell[key])))
 	}
 	if len(unwell) > 0 {
 		return exit(exitFailed)

@@ -58,7 +58,7 @@ func printData(w io.Writer, format string, v any, header []any, rows [][]any) er
 			if i > 0 {
 				fmt.Fprint(tab, "\t")
 			}
-			fmt.Fprint(tab, c)
+			fmt.Fprint(tab, plain(fmt.Sprint(c)))
 		}
 		fmt.Fprintln(tab)
 	}
@@ -71,10 +71,15 @@ func printData(w io.Writer, format string, v any, header []any, rows [][]any) er
 
 // age is how long ago t was, in the largest fitting unit.
 func age(t time.Time) string {
-	d := time.Since(t)
-	switch {
-	case t.IsZero():
+	if t.IsZero() {
 		return "-"
+	}
+	return length(time.Since(t))
+}
+
+// length is a duration in the largest fitting unit.
+func length(d time.Duration) string {
+	switch {
 	case d < 2*time.Minute:
 		return fmt.Sprintf("%ds", int(d.Seconds()))
 	case d < 2*time.Hour:

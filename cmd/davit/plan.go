@@ -110,6 +110,10 @@ func compare(before, after *registry.Registry, match func(registry.Key) bool) ([
 			p.Change = "remove"
 		default:
 			p.To = is.ModelVersion.Name
+			if bad := is.MarkedBad(was); bad != nil {
+				p.Change, p.Note = "broken", "stays as it is: "+bad.String()
+				break
+			}
 			if to, err = offline(&renderer, after.FS(), is); err != nil {
 				p.Change, p.Note = "broken", err.Error()
 			}
@@ -193,10 +197,10 @@ func printPlan(w io.Writer, changes []planned) error {
 		if p.Note != "" {
 			line += "  " + p.Note
 		}
-		fmt.Fprintln(w, line)
+		fmt.Fprintln(w, plainLines(line))
 		_, body, _ := strings.Cut(p.Diff, "+++ after\n")
 		for l := range strings.Lines(body) {
-			fmt.Fprint(w, "    "+l)
+			fmt.Fprint(w, "    "+plainLines(l))
 		}
 	}
 	n := map[string]int{}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -46,11 +47,17 @@ func TestScripts(t *testing.T) {
 		oci.ServeHTTP(w, r)
 	}))
 	t.Cleanup(stalled.Close)
+	hangs, err := net.Listen("tcp", "127.0.0.1:0") // it takes connections and never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { hangs.Close() })
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", RequireExplicitExec: true, UpdateScripts: os.Getenv("UPDATE") != "",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("REGISTRY", host)
 			env.Setenv("SLOW", slow.URL)
+			env.Setenv("HANGS", hangs.Addr().String())
 			env.Setenv("STALLED", strings.TrimPrefix(stalled.URL, "http://"))
 			return setup(env)
 		},

@@ -2,24 +2,34 @@ package main
 
 import (
 	"context"
+	"io"
+	"log"
+	"net/http/httptest"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
+	ociregistry "github.com/google/go-containerregistry/pkg/registry"
 	"github.com/rogpeppe/go-internal/testscript"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/yaml"
 
 	"github.com/davit-dev/davit/deploy/devcluster"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
 // TestServerScripts runs testdata/server/*.txtar as TestScripts runs its own, with a cluster of two simulated nodes of
-// eight GPUs each in $KUBECONFIG.
+// eight GPUs each in $KUBECONFIG and an OCI registry at $REGISTRY. The scripts share them: each has namespaces and
+// environments of its own.
 func TestServerScripts(t *testing.T) {
 	dev, err := devcluster.Start(t.Context(), devcluster.Config{Nodes: 2, GPUs: 8, Log: os.Stderr})
 	if err != nil {
@@ -44,18 +54,62 @@ func TestServerScripts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	oci := httptest.NewServer(ociregistry.New(ociregistry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(oci.Close)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/server", RequireExplicitExec: true, UpdateScripts: os.Getenv("UPDATE") != "",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("KUBECONFIG", dev.Kubeconfig)
 			env.Setenv("CLUSTER", dev.Kubeconfig)
+			env.Setenv("REGISTRY", strings.TrimPrefix(oci.URL, "http://"))
 			return setup(env)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"replace": replace, "exitcode": exitCode,
-			"runs": func(ts *testscript.TestScript, neg bool, args []string) { runs(ts, client, args) },
+			"kept":  func(ts *testscript.TestScript, neg bool, args []string) { kept(ts, config, args) },
+			"pod":   func(ts *testscript.TestScript, neg bool, args []string) { pod(ts, client, args) },
+			"patch": func(ts *testscript.TestScript, neg bool, args []string) { patch(ts, client, args) },
+			"runs":  func(ts *testscript.TestScript, neg bool, args []string) { runs(ts, client, args) },
+			"creates": func(ts *testscript.TestScript, neg bool, args []string) {
+				creates(ts, dynamic.NewForConfigOrDie(config), args)
+			},
 		},
 	})
+}
+
+// patch PATH JSON writes to an object of the API server, as grace.
+func patch(ts *testscript.TestScript, client *kubernetes.Clientset, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: patch PATH JSON")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	ts.Check(client.CoreV1().RESTClient().Patch(types.MergePatchType).AbsPath(args[0]).Param("fieldManager", "grace").Body([]byte(args[1])).Do(ctx).Error())
+}
+
+// pod NAMESPACE SELECTOR puts the name of a pod into $POD.
+func pod(ts *testscript.TestScript, client *kubernetes.Clientset, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: pod NAMESPACE SELECTOR")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	pods, err := client.CoreV1().Pods(args[0]).List(ctx, metav1.ListOptions{LabelSelector: args[1]})
+	ts.Check(err)
+	if len(pods.Items) == 0 {
+		ts.Fatalf("no pod")
+	}
+	ts.Setenv("POD", pods.Items[0].Name)
+}
+
+// creates FILE… creates ModelReleases.
+func creates(ts *testscript.TestScript, client dynamic.Interface, files []string) {
+	for _, file := range files {
+		o := &unstructured.Unstructured{}
+		ts.Check(yaml.Unmarshal([]byte(ts.ReadFile(file)), &o.Object))
+		_, err := client.Resource(v1alpha1.GroupVersion.WithResource(v1alpha1.Resource)).Namespace(o.GetNamespace()).Create(context.Background(), o, metav1.CreateOptions{})
+		ts.Check(err)
+	}
 }
 
 // runs FILE… creates pods and waits until they have nodes.
@@ -83,4 +137,29 @@ func runs(ts *testscript.TestScript, client *kubernetes.Clientset, files []strin
 			ts.Check(err)
 		}
 	}
+}
+
+// kept FILE creates a ModelRelease with its status, in which FIRST and SECOND are the two commits of the folder.
+func kept(ts *testscript.TestScript, config *rest.Config, files []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	text := ts.ReadFile(files[0])
+	for name, rev := range map[string]string{"FIRST": "HEAD~1", "SECOND": "HEAD"} {
+		cmd := exec.CommandContext(ctx, "git", "rev-parse", rev)
+		cmd.Dir = ts.MkAbs(".")
+		hash, err := cmd.Output()
+		ts.Check(err)
+		text = strings.ReplaceAll(text, name, strings.TrimSpace(string(hash)))
+	}
+	object := &unstructured.Unstructured{}
+	ts.Check(yaml.Unmarshal([]byte(text), &object.Object))
+	client, err := dynamic.NewForConfig(config)
+	ts.Check(err)
+	releases := client.Resource(v1alpha1.GroupVersion.WithResource("modelreleases")).Namespace(object.GetNamespace())
+	status := object.Object["status"]
+	made, err := releases.Create(ctx, object, metav1.CreateOptions{})
+	ts.Check(err)
+	made.Object["status"] = status
+	_, err = releases.UpdateStatus(ctx, made, metav1.UpdateOptions{})
+	ts.Check(err)
 }

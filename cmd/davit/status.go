@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,13 +16,18 @@ import (
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry"
+	"github.com/davit-dev/davit/registry/image"
+	"github.com/davit-dev/davit/render"
 )
 
 func statusCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status [ENV[/RELEASE]]",
-		Short: "Show what runs, since which commit, by whom",
-		Args:  cobra.MaximumNArgs(1),
+		Short: "Show what runs, since which commit, by whom, and what needs a person",
+		Long: "Lists releases, those that need a person first, each with the command that helps. Of one release it shows\n" +
+			"all there is to know: what serves, what the branch asks for, what is on its way, held, pinned, suspended\n" +
+			"or waiting, why, and how to get out of it.",
+		Args: cobra.MaximumNArgs(1),
 	}
 	format := outputFlag(c, "table", "json", "yaml")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
@@ -27,55 +35,197 @@ func statusCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		source, sourceErr := a.source(cmd.Context())
-		header := []any{"RELEASE", "VERSION", "PHASE", "SINCE", "COMMIT", "BY", "MESSAGE"}
-		var rows [][]any
-		for _, mr := range releases {
-			st := mr.Status
-			by, merge := "-", false
-			if sourceErr == nil {
-				by, _ = about(cmd.Context(), source, st.Applied.Commit)
-				if st.Held != nil {
-					_, merge = about(cmd.Context(), source, st.Held.Commit)
-				}
+		if len(releases) == 0 && len(args) == 1 {
+			if all, err := a.clusterReleases(cmd.Context(), nil); err != nil || len(all) > 0 || strings.Contains(args[0], "/") {
+				return errors.Join(err, fmt.Errorf("no release %q in the cluster; davit status lists those there are", args[0]))
 			}
-			rows = append(rows, []any{
-				mr.Spec.Environment + "/" + mr.Spec.Release, versions(mr), phase(mr),
-				age(st.Applied.Time.Time), orDash(short(st.Applied.Commit)), by, advice(mr, merge),
-			})
 		}
-		if *format == "table" && len(rows) == 0 {
+		switch {
+		case *format != "table":
+			return printData(cmd.OutOrStdout(), *format, releases, nil, nil)
+		case len(releases) == 0:
 			fmt.Fprintln(cmd.ErrOrStderr(), "davit: no releases in the cluster; davit sync brings them there")
 			return nil
 		}
-		if err := printData(cmd.OutOrStdout(), *format, releases, header, rows); err != nil || *format != "table" {
+		v, err := a.view(cmd.Context())
+		if err != nil {
 			return err
 		}
-		return a.printRollouts(cmd, args)
+		if len(args) == 1 && strings.Contains(args[0], "/") {
+			for _, mr := range releases { // one; while it moves to another namespace, two
+				if err := v.page(cmd.Context(), cmd.OutOrStdout(), mr); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		if err := printData(cmd.OutOrStdout(), "table", nil, listHeader, v.list(cmd.Context(), releases)); err != nil {
+			return err
+		}
+		for _, mr := range v.registries {
+			for _, r := range mr.Status.Rollouts {
+				if len(args) == 0 || args[0] == r.Environment {
+					fmt.Fprintln(cmd.OutOrStdout(), plain(rollout(r)))
+				}
+			}
+		}
+		return nil
 	}
 	return c
 }
 
-// printRollouts tells of the shared changes that ModelRegistries say are under way; who may not read those has none.
-func (a *app) printRollouts(cmd *cobra.Command, args []string) error {
-	target, err := a.cluster(cmd.Context())
+// view is what status goes by beside the releases.
+type view struct {
+	registries []v1alpha1.ModelRegistry
+	source     *gitops.Source   // nil where there is no repository
+	tip        *gitops.Snapshot // of the branch here; nil when there is none
+	commits    map[string]gitops.Commit
+	now        time.Time
+}
+
+// view reads the ModelRegistries, of which who may not read them has none, and the repository, if there is one.
+func (a *app) view(ctx context.Context) (*view, error) {
+	target, err := a.cluster(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	registries, err := target.Registries(cmd.Context())
-	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
-		return nil
-	} else if err != nil {
-		return err
+	v := &view{commits: map[string]gitops.Commit{}, now: time.Now()}
+	v.registries, err = target.Registries(ctx)
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsForbidden(err) {
+		return nil, err
 	}
-	for _, mr := range registries {
-		for _, r := range mr.Status.Rollouts {
-			if len(args) == 0 || strings.HasPrefix(args[0]+"/", r.Environment+"/") {
-				fmt.Fprintln(cmd.OutOrStdout(), rollout(r))
+	if v.source, err = a.source(ctx); err != nil {
+		v.source = nil
+		return v, nil
+	}
+	rev := a.rev
+	if rev == "" {
+		rev = a.followedHere(ctx)
+	}
+	if tip, err := v.source.Resolve(ctx, rev); err == nil {
+		v.tip, err = v.source.Snapshot(ctx, tip)
+		return v, err
+	} else if a.rev != "" {
+		return nil, err
+	}
+	return v, nil
+}
+
+// followedHere is the followed branch's commit as far as a clone can tell: its remote's, where it has one.
+func (a *app) followedHere(ctx context.Context) string {
+	if local, err := a.clone(ctx, ""); err == nil {
+		if tip, err := local.known(ctx); err == nil {
+			return tip
+		}
+	}
+	return "HEAD"
+}
+
+// commit is one of the repository here; false for one that is not in it.
+func (v *view) commit(ctx context.Context, hash string) (gitops.Commit, bool) {
+	if c, ok := v.commits[hash]; ok || hash == "" || v.source == nil {
+		return c, ok && !c.Hash.IsZero()
+	}
+	c, err := gitops.Commit{}, error(nil)
+	if h, resolveErr := v.source.Resolve(ctx, hash); resolveErr == nil {
+		c, err = v.source.Commit(ctx, h)
+	}
+	v.commits[hash] = c
+	return c, err == nil && !c.Hash.IsZero()
+}
+
+// situation is that of one release.
+func (v *view) situation(ctx context.Context, mr *v1alpha1.ModelRelease) situation {
+	s := situation{now: v.now}
+	for i, r := range v.registries {
+		if mr.Spec.Owner == r.Namespace+"/"+r.Name {
+			s.registry = &v.registries[i]
+		}
+	}
+	if v.tip != nil {
+		s.tip = v.tip.Hash().String()
+	}
+	held := mr.Status.Held
+	if held == nil || v.tip == nil {
+		return s
+	}
+	if c, ok := v.commit(ctx, held.Commit); ok {
+		s.merge = len(c.Parents) > 1
+	}
+	for _, branch := range []string{"davit/revert/" + releaseOf(mr), "origin/davit/revert/" + releaseOf(mr)} {
+		if hash, err := v.source.Resolve(ctx, branch); err == nil && s.proposal == "" {
+			if merged, err := v.source.IsAncestor(ctx, hash, v.tip.Hash()); err == nil && !merged {
+				s.proposal = branch
 			}
 		}
 	}
-	return nil
+	return s
+}
+
+// wants is what the branch asks of a release.
+type wants struct {
+	release *registry.Release // nil when it is gone or has a fault
+	fault   string
+	gone    bool
+	commit  gitops.Commit // that asked for it
+	same    bool          // it is what is applied
+}
+
+// wants reads it; nil where there is no repository.
+func (v *view) wants(ctx context.Context, mr *v1alpha1.ModelRelease) (*wants, error) {
+	if v.tip == nil {
+		return nil, nil
+	}
+	key := registry.Key{Environment: mr.Spec.Environment, Name: mr.Spec.Release}
+	models, err := registry.LoadRelease(v.tip, key)
+	if err != nil {
+		return nil, nil // the folder is another repository's
+	}
+	w := &wants{release: models.Release(key)}
+	if w.release == nil {
+		if faults := models.Broken[key]; len(faults) > 0 {
+			w.fault = faults[0].String()
+		} else {
+			w.gone = true
+		}
+		return w, nil
+	}
+	input, err := inputs(v.tip, w.release)
+	if err != nil {
+		return nil, err
+	}
+	if w.same = input == mr.Status.Applied.InputKey; w.same {
+		return w, nil
+	}
+	return w, v.source.FirstParents(ctx, v.tip.Hash(), func(c gitops.Commit, paths []string) (bool, error) {
+		w.commit = c
+		if !slices.ContainsFunc(paths, w.release.Opens) {
+			return true, nil
+		}
+		before, err := v.inputsBefore(ctx, c, key)
+		return before == input, err
+	})
+}
+
+// inputs are what a release is rendered from, as the controller records it.
+func inputs(fsys fs.FS, r *registry.Release) (string, error) {
+	return r.InputKey(fsys, "layout "+strconv.Itoa(image.LayoutVersion), "renderer "+strconv.Itoa(render.Version))
+}
+
+// inputsBefore are a release's before a commit; "" where it was not there or had a fault.
+func (v *view) inputsBefore(ctx context.Context, c gitops.Commit, key registry.Key) (string, error) {
+	if len(c.Parents) == 0 {
+		return "", nil
+	}
+	before, err := v.source.Snapshot(ctx, c.Parents[0])
+	if err != nil {
+		return "", ctx.Err() // a shallow clone ends here
+	}
+	models, err := registry.LoadRelease(before, key)
+	if err != nil || models.Release(key) == nil {
+		return "", nil
+	}
+	return inputs(before, models.Release(key))
 }
 
 func rollout(r v1alpha1.Rollout) string {
@@ -92,18 +242,6 @@ func rollout(r v1alpha1.Rollout) string {
 	return text
 }
 
-// versions is the applied version and, while a claim has no outcome, the one on its way.
-func versions(mr *v1alpha1.ModelRelease) string {
-	is, next := mr.Status.Applied.Version, mr.Spec.Claim.Version
-	if mr.Pending() && next != is && is != "" {
-		return is + " → " + next
-	}
-	if is == "" {
-		return orDash(next)
-	}
-	return is
-}
-
 // phase is Progressing, too, while a claim has no outcome.
 func phase(mr *v1alpha1.ModelRelease) v1alpha1.Phase {
 	if mr.Pending() && mr.Status.Phase != v1alpha1.Waiting {
@@ -112,34 +250,13 @@ func phase(mr *v1alpha1.ModelRelease) v1alpha1.Phase {
 	return mr.Status.Phase
 }
 
-// advice is the status's message and, for a release that is suspended, held or changed by others, what to do.
-func advice(mr *v1alpha1.ModelRelease, merge bool) string {
-	parts := []string{mr.Status.Message}
-	name := mr.Spec.Environment + "/" + mr.Spec.Release
-	if stop := mr.Spec.Suspend; stop != nil && (stop.Until == nil || stop.Until.After(time.Now())) {
-		text := "suspended by " + orDash(stop.By)
-		if stop.Until != nil {
-			text += " until " + stop.Until.Local().Format(time.DateTime)
-		}
-		if stop.Reason != "" {
-			text += " (" + stop.Reason + ")"
-		}
-		parts = append(parts, text+": davit resume "+name)
+// stands is the phase, after what is more than that.
+func stands(mr *v1alpha1.ModelRelease) string {
+	text := orDash(string(phase(mr)))
+	if refused(mr) {
+		text = "pin refused, " + text
 	}
-	if held := mr.Status.Held; held != nil {
-		if parts[0] == "" {
-			parts[0] = held.Reason
-		}
-		revert := "git revert "
-		if merge {
-			revert += "-m 1 "
-		}
-		parts = append(parts, "held until the release's files change: "+revert+short(held.Commit))
-	}
-	if n := len(mr.Status.Drift); n > 0 {
-		parts = append(parts, counted(n, "object")+" changed by others: davit drift "+name)
-	}
-	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return strings.TrimSpace(s) == "" }), "; ")
+	return text
 }
 
 // uninstalled adds to an error of a cluster without davit's CRD what to do.
@@ -148,22 +265,6 @@ func uninstalled(err error) error {
 		return fmt.Errorf("%w; run davit install first", err)
 	}
 	return err
-}
-
-// about is a commit's author, and whether it is a merge; "-" for a commit that is not in the repository.
-func about(ctx context.Context, source *gitops.Source, commit string) (author string, merge bool) {
-	if commit == "" {
-		return "-", false
-	}
-	hash, err := source.Resolve(ctx, commit)
-	if err != nil {
-		return "-", false
-	}
-	c, err := source.Commit(ctx, hash)
-	if err != nil {
-		return "-", false
-	}
-	return c.Author.Name, len(c.Parents) > 1
 }
 
 // clusterReleases are the ModelReleases an argument selects, ordered by environment and name.

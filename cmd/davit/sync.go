@@ -54,6 +54,8 @@ type syncOptions struct {
 	rewrite  bool
 	interval time.Duration
 	timeout  time.Duration
+	writes   writeOptions
+	forge    forgeOptions
 }
 
 func syncCommand(a *app) *cobra.Command {
@@ -76,6 +78,8 @@ func syncCommand(a *app) *cobra.Command {
 	f.BoolVar(&o.rewrite, "accept-rewrite", false, "apply commits older than those applied last, after a forced push or a reset")
 	f.DurationVar(&o.interval, "interval", 10*time.Second, "how often the refs of a --repo URL are checked")
 	f.DurationVar(&o.timeout, "timeout", 30*time.Minute, "with --once: give up after this time")
+	o.writes.flags(f)
+	o.forge.flags(f)
 	c.RunE = func(cmd *cobra.Command, _ []string) error { return a.sync(cmd, o) }
 	return c
 }
@@ -84,7 +88,7 @@ func (a *app) sync(cmd *cobra.Command, o *syncOptions) error {
 	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	klog.SetSlogLogger(log) // client-go tells of lost watches there
-	config, err := a.rest()
+	config, err := a.follow()
 	if err != nil {
 		return err
 	}
@@ -109,9 +113,16 @@ func (a *app) sync(cmd *cobra.Command, o *syncOptions) error {
 		return err
 	}
 	out := &reporter{w: cmd.OutOrStdout()}
-	loop, err := reconciler.New(reconciler.Config{
+	loopConfig := reconciler.Config{
 		Source: source, Cluster: target, Images: builder, Owner: owner, Only: o.only, AcceptRewrite: o.rewrite, Log: log, Report: out.report,
-	})
+	}
+	if err := o.writes.apply(source, log, &loopConfig); err != nil {
+		return err
+	}
+	if loopConfig.Forge, err = o.forge.at(o.repo); err != nil {
+		return err
+	}
+	loop, err := reconciler.New(loopConfig)
 	if err != nil {
 		return err
 	}
@@ -142,7 +153,7 @@ func (r *reporter) report(p reconciler.Report) {
 	if p.Message != "" {
 		line += "  " + p.Message
 	}
-	fmt.Fprintln(r.w, line)
+	fmt.Fprintln(r.w, plainLines(line))
 }
 
 // ownerOf names the registry in the cluster: its URL without credentials, or its path.

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
@@ -115,7 +117,7 @@ func (a *app) load(cmd *cobra.Command) (*registry.Registry, error) {
 		return nil, err
 	}
 	for _, f := range models.Faults {
-		fmt.Fprintln(cmd.ErrOrStderr(), f)
+		fmt.Fprintln(cmd.ErrOrStderr(), plainLines(f.String()))
 	}
 	return models, nil
 }
@@ -161,8 +163,37 @@ func selector(args []string) (func(registry.Key) bool, error) {
 	return func(k registry.Key) bool { return k == want }, nil
 }
 
-// rest is the cluster of the kubeconfig's context.
+// answerTime is how long a cluster may take for one answer to a command that ends.
+const answerTime = 10 * time.Second
+
+// rest is the cluster of the kubeconfig's context, for a command that ends: one that does not answer is given up.
 func (a *app) rest() (*rest.Config, error) {
+	config, err := a.follow()
+	if err != nil {
+		return nil, err
+	}
+	config.Timeout = answerTime
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &answering{next, config.Host} })
+	return config, nil
+}
+
+// answering says of which cluster there is no answer.
+type answering struct {
+	next http.RoundTripper
+	host string
+}
+
+// RoundTrip is of [http.RoundTripper].
+func (a *answering) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := a.next.RoundTrip(r)
+	if err != nil && !errors.Is(err, context.Canceled) {
+		err = fmt.Errorf("no answer from the API server %s: %w; --kubeconfig and --context name another", a.host, err)
+	}
+	return response, err
+}
+
+// follow is the cluster for a command that goes on until it is ended, and watches.
+func (a *app) follow() (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = a.kubeconfig
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: a.context}).ClientConfig()

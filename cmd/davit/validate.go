@@ -41,6 +41,9 @@ func sources(fsys fs.FS, models *registry.Registry) (faults []registry.Fault) {
 	return faults
 }
 
+// annotated is text in a workflow command of GitHub's, which ends with the line.
+var annotated = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+
 var place = regexp.MustCompile(`^([^\s:]+):([0-9]+): (?s:(.*))$`)
 
 // placed is a rendering's error at the place it names, or else in file.
@@ -60,6 +63,7 @@ func validateCommand(a *app) *cobra.Command {
 		Long: "Reports every fault of the registry with its file and line, and renders every release and training to be sure.\n" +
 			"Exits 4 when there is a fault.",
 	}
+	base := c.Flags().String("base", "", "compare with this revision: a version that is marked bad is a fault where it is new")
 	format := outputFlag(c, "text", "json", "github")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		fsys, err := a.tree(cmd.Context(), cmd.ErrOrStderr())
@@ -71,6 +75,11 @@ func validateCommand(a *app) *cobra.Command {
 			return err
 		}
 		faults := append(models.Faults, sources(fsys, models)...)
+		bad, err := a.promotesBad(cmd.Context(), *base, models)
+		if err != nil {
+			return err
+		}
+		faults = append(faults, bad...)
 		var renderer render.Renderer
 		for _, r := range models.Releases {
 			if _, err := renderer.Release(fsys, r, image.Placeholder(r.Repository())); err != nil {
@@ -97,9 +106,9 @@ func validateCommand(a *app) *cobra.Command {
 		} else {
 			for _, f := range faults {
 				if *format == "github" {
-					fmt.Fprintf(out, "::error file=%s,line=%d::%s\n", f.Path, f.Line, f.Text)
+					fmt.Fprintf(out, "::error file=%s,line=%d::%s\n", annotated.Replace(plainLines(f.Path)), f.Line, annotated.Replace(plainLines(f.Text)))
 				} else {
-					fmt.Fprintln(out, f)
+					fmt.Fprintln(out, plainLines(f.String()))
 				}
 			}
 		}

@@ -1,0 +1,439 @@
+package main
+
+import (
+	"cmp"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+)
+
+const healthyCommit, badCommit = "1111111111111111111111111111111111111111", "2222222222222222222222222222222222222222"
+
+// modelRelease is production/iris, healthy at v1, in a phase.
+func modelRelease(phase v1alpha1.Phase, reason, message string) *v1alpha1.ModelRelease {
+	at := v1alpha1.Revision{Commit: healthyCommit, Version: "v1", ObjectsHash: "a", Image: "images/iris@sha256:" + strings.Repeat("0", 64)}
+	mr := &v1alpha1.ModelRelease{Spec: v1alpha1.ModelReleaseSpec{Environment: "production", Release: "iris", Owner: "davit/models"}}
+	mr.Name, mr.Namespace = "production.iris", "prod"
+	mr.Status = v1alpha1.ModelReleaseStatus{Applied: at, Healthy: at, Phase: phase, Reason: reason, Message: message}
+	return mr
+}
+
+func held(mr *v1alpha1.ModelRelease, reason string) *v1alpha1.ModelRelease {
+	mr.Status.Held = &v1alpha1.HeldRevision{Commit: badCommit, Version: "v2", Reason: reason}
+	return mr
+}
+
+// pinnedRelease is healthy and was pinned, to a commit.
+func pinnedRelease(reason, message, to string) *v1alpha1.ModelRelease {
+	mr := modelRelease(v1alpha1.Healthy, reason, message)
+	mr.Spec.Pin = &v1alpha1.Pin{Commit: healthyCommit, By: "ada", Reason: "wrong answers", At: metav1.NewMicroTime(clock("2026-01-02 10:00:00").Time)}
+	mr.Status.Pinned = to
+	return mr
+}
+
+func clock(what string) *metav1.Time {
+	t, err := time.ParseInLocation(time.DateTime, what, time.Local)
+	if err != nil {
+		panic(err)
+	}
+	return &metav1.Time{Time: t}
+}
+
+// TestFindings holds what is said of each state, and the command that leads out of it.
+func TestFindings(t *testing.T) {
+	now := clock("2026-01-02 12:00:00").Time
+	ofRegistry := func(condition metav1.Condition, rollouts ...v1alpha1.Rollout) *v1alpha1.ModelRegistry {
+		mr := &v1alpha1.ModelRegistry{ObjectMeta: metav1.ObjectMeta{Namespace: "davit", Name: "models"}}
+		condition.Type, condition.Status = cmp.Or(condition.Type, v1alpha1.ConditionReady), metav1.ConditionFalse
+		if condition.Reason != "" {
+			mr.Status.Conditions = append(mr.Status.Conditions, condition)
+		}
+		mr.Status.Rollouts = rollouts
+		return mr
+	}
+	for name, c := range map[string]struct {
+		mr   *v1alpha1.ModelRelease
+		s    situation
+		want string // "rank what: text $ command $ command", one line for each finding
+	}{
+		"healthy": {mr: modelRelease(v1alpha1.Healthy, "Healthy", "")},
+		"rolled back": {
+			mr: held(modelRelease(v1alpha1.RolledBack, "RolledBack", "v2 failed (CrashLoop: it ended); back at v1"), "CrashLoop: it ended"),
+			want: "1 held: v2 at 222222222222: CrashLoop: it ended. v1 goes on. It ends with the next commit that changes the release's own files; resume tries the same again." +
+				" $ git revert 222222222222 $ davit resume production/iris",
+		},
+		"rolled back from a merge": {
+			mr: held(modelRelease(v1alpha1.RolledBack, "RolledBack", ""), "x"), s: situation{merge: true},
+			want: "1 held: v2 at 222222222222: x. v1 goes on. It ends with the next commit that changes the release's own files; resume tries the same again." +
+				" $ git revert -m 1 222222222222 $ davit resume production/iris",
+		},
+		"held, with a proposal": {
+			mr: held(modelRelease(v1alpha1.Held, "RenderFailed", "v2 is held: no; v1 goes on serving"), "RenderFailed: no"),
+			s:  situation{merge: true, proposal: "origin/davit/revert/production/iris"},
+			want: "1 cause: Its files can't be rendered. $ davit render production/iris --offline\n" +
+				"1 held: v2 at 222222222222: RenderFailed: no. v1 goes on. It ends with the next commit that changes the release's own files; resume tries the same again." +
+				" $ git merge origin/davit/revert/production/iris $ davit resume production/iris",
+		},
+		"held, with a pull request": {
+			mr: func() *v1alpha1.ModelRelease {
+				mr := held(modelRelease(v1alpha1.RolledBack, "RolledBack", "v2 failed (CrashLoop: it ended); back at v1"), "CrashLoop: it ended")
+				mr.Status.Held.Proposal = "https://git.example.com/ml/models/pulls/3"
+				return mr
+			}(),
+			s: situation{merge: true, proposal: "origin/davit/revert/production/iris"},
+			want: "1 held: v2 at 222222222222: CrashLoop: it ended. v1 goes on. It ends with the next commit that changes the release's own files; resume tries the same again." +
+				" Its revert is proposed: https://git.example.com/ml/models/pulls/3. $ davit resume production/iris",
+		},
+		"outcomes that do not reach Git": {
+			mr: modelRelease(v1alpha1.Healthy, "Healthy", ""),
+			s:  situation{registry: ofRegistry(metav1.Condition{Type: v1alpha1.ConditionRecorded, Reason: "Degraded", Message: "degraded: 2 outcomes wait: no"})},
+			want: "2 outcomes: Outcomes do not reach Git: degraded: 2 outcomes wait: no. Each release keeps its last five until they do. Give davit's credentials the right to push" +
+				" refs/notes/davit and davit/*, or say outcomes: Cluster in the ModelRegistry.",
+		},
+		"a first release that failed": {
+			mr: func() *v1alpha1.ModelRelease {
+				mr := held(modelRelease(v1alpha1.Failed, "CrashLoop", "it ended"), "CrashLoop: it ended")
+				mr.Status.Healthy = v1alpha1.Revision{}
+				return mr
+			}(),
+			want: "0 cause: Its containers ended three times. $ kubectl -n prod logs -l davit.dev/release=iris --all-containers --tail 20 --previous\n" +
+				"1 held: v2 at 222222222222: CrashLoop: it ended. Nothing was healthy before it, so there is nothing to go back to." +
+				" It ends with the next commit that changes the release's own files; resume tries the same again. $ git revert 222222222222 $ davit resume production/iris",
+		},
+		"the way back failed": {
+			mr: held(modelRelease(v1alpha1.Failed, "RollbackFailed", "CrashLoop: it ended, too"), "CrashLoop: it ended"),
+			want: "0 failed: RollbackFailed: CrashLoop: it ended, too. Going back failed, too, and nothing goes on by itself. Try again when the cause is gone." +
+				" $ davit retry production/iris $ kubectl -n prod logs -l davit.dev/release=iris --all-containers --tail 20 --previous\n" +
+				"1 held: v2 at 222222222222: CrashLoop: it ended. v1 was healthy before. It ends with the next commit that changes the release's own files; resume tries the same again." +
+				" $ git revert 222222222222 $ davit resume production/iris",
+		},
+		"rewritten": {
+			mr:   modelRelease(v1alpha1.Waiting, "HistoryRewritten", "commit a is older than b"),
+			want: "1 waiting: HistoryRewritten: commit a is older than b. The branch went back behind what is applied. Accept that if it is meant; otherwise put the branch back, and go back with git revert. $ davit sync --accept-rewrite",
+		},
+		"rewritten, by a controller": {
+			mr: modelRelease(v1alpha1.Waiting, "HistoryRewritten", "commit a is older than b"), s: situation{tip: badCommit, registry: ofRegistry(metav1.Condition{})},
+			want: "1 waiting: HistoryRewritten: commit a is older than b. The branch went back behind what is applied. Accept that if it is meant; otherwise put the branch back, and go back with git revert." +
+				` $ kubectl -n davit patch modelregistry models --type merge -p '{"spec":{"acceptRewrite":"` + badCommit + `"}}'`,
+		},
+		"somebody else's object": {
+			mr:   modelRelease(v1alpha1.Waiting, "Conflict", "Service/iris is managed by helm; davit sync --adopt takes it over"),
+			want: "1 waiting: Conflict: Service/iris is managed by helm; davit sync --adopt takes it over. Somebody else has an object of that name. Delete or rename it, or take it over where the message says so; then try again. $ davit retry production/iris $ davit sync --adopt",
+		},
+		"depends on another": {
+			mr:   modelRelease(v1alpha1.Waiting, "DependsOn", "depends on production/embedder, which is held"),
+			want: "3 waiting: DependsOn: depends on production/embedder, which is held. It goes on when that release is healthy. $ davit status production/embedder",
+		},
+		"not granted": {
+			mr: modelRelease(v1alpha1.Waiting, "NotGranted", "no"), s: situation{registry: ofRegistry(metav1.Condition{})},
+			want: "1 waiting: NotGranted: no. The ModelRegistry does not grant that. Who runs davit can. $ kubectl -n davit edit modelregistry models",
+		},
+		"no room": {
+			mr:   modelRelease(v1alpha1.Waiting, "Unschedulable", "pod iris-1 is not scheduled"),
+			want: "3 waiting: Unschedulable: pod iris-1 is not scheduled. No node has room, or the device. It goes on when one has. $ davit plan production/iris --server $ kubectl -n prod describe pods -l davit.dev/release=iris",
+		},
+		"a reason of Kubernetes' own": {
+			mr:   modelRelease(v1alpha1.Waiting, "SomethingNew", "what"),
+			want: "3 waiting: SomethingNew: what. The cause is not in the revision, so nothing is rolled back. It goes on when the cause is gone. $ kubectl -n prod describe pods -l davit.dev/release=iris",
+		},
+		"ill after it was healthy": {
+			mr:   modelRelease(v1alpha1.Waiting, "CrashLoop", "it ended"),
+			want: "1 waiting: CrashLoop: it ended. Its containers ended three times. It was healthy before, so this is not taken for the revision's fault. $ kubectl -n prod logs -l davit.dev/release=iris --all-containers --tail 20 --previous",
+		},
+		"claimed": {
+			mr: func() *v1alpha1.ModelRelease {
+				mr := modelRelease(v1alpha1.Healthy, "Healthy", "")
+				mr.Spec.Claim = v1alpha1.Claim{Token: 7, Version: "v2"}
+				return mr
+			}(),
+			want: "3 progressing: Applied. Its objects are applied.",
+		},
+		"a canary": {
+			mr: func() *v1alpha1.ModelRelease {
+				mr := modelRelease(v1alpha1.Progressing, "Canary", "step 1 of 2: v2 has 10% of the traffic for 1m0s")
+				mr.Status.Applied.Version = "v2"
+				mr.Status.Traffic = &v1alpha1.Traffic{Serving: "bbb", Next: "ccc", Step: 1, Weight: 10, Since: *clock("2026-01-02 11:59:00")}
+				return mr
+			}(),
+			want: "3 progressing: Canary: step 1 of 2: v2 has 10% of the traffic for 1m0s. It gets more of the traffic step by step.\n" +
+				"3 traffic: v2 (ccc) has 10% of the traffic, step 1 since 2026-01-02 11:59:00; v1 (bbb) has the rest.",
+		},
+		"blue and green": {
+			mr: func() *v1alpha1.ModelRelease {
+				mr := modelRelease(v1alpha1.Progressing, "RollingOut", "")
+				mr.Status.Applied.Version = "v2"
+				mr.Status.Traffic = &v1alpha1.Traffic{Serving: "bbb", Next: "ccc"}
+				return mr
+			}(),
+			want: "3 progressing: RollingOut. Its pods are being replaced.\n3 traffic: v2 (ccc) has none yet; v1 (bbb) has it all.",
+		},
+		"kept": {
+			mr: func() *v1alpha1.ModelRelease {
+				mr := modelRelease(v1alpha1.Healthy, "Healthy", "")
+				mr.Status.Traffic = &v1alpha1.Traffic{Serving: "ccc", Kept: "bbb", KeptUntil: *clock("2026-01-02 12:09:00")}
+				return mr
+			}(),
+			want: "4 kept: the workload before, bbb, runs on until 2026-01-02 12:09:00: going back takes seconds.",
+		},
+		"pinned and suspended": {
+			mr: func() *v1alpha1.ModelRelease {
+				mr := modelRelease(v1alpha1.Healthy, "Healthy", "")
+				mr.Spec.Pin = &v1alpha1.Pin{Commit: healthyCommit, Version: "v1", Tip: badCommit, By: "ada", Reason: "wrong answers", At: metav1.NewMicroTime(clock("2026-01-02 10:00:00").Time)}
+				mr.Status.Pinned = "v1 at 111111111111"
+				mr.Spec.Suspend = &v1alpha1.Suspend{By: "grace", Reason: "the fair", Until: clock("2026-01-02 18:00:00")}
+				return mr
+			}(),
+			want: "2 pinned: to v1 by ada, otherwise as at 111111111111, since 2026-01-02 10:00:00. wrong answers. It ends with the next commit that changes the release's own files after 222222222222, or by hand. $ davit resume production/iris\n" +
+				"2 suspended: by grace until 2026-01-02 18:00:00. the fair. Nothing is applied, corrected, rolled back or deleted meanwhile. $ davit resume production/iris",
+		},
+		"pinned to a commit": {
+			mr: pinnedRelease("Pinned", "pinned to v1 at 111111111111", "v1 at 111111111111"),
+			want: "2 pinned: to v1 at 111111111111 by ada, since 2026-01-02 10:00:00. wrong answers. It ends with the next commit that changes the release's own files, or by hand." +
+				" $ davit resume production/iris",
+		},
+		"a pin that nobody followed": {
+			mr: func() *v1alpha1.ModelRelease {
+				mr := pinnedRelease("Healthy", "", "v1 at 111111111111") // an earlier pin's
+				mr.Generation = 2
+				mr.Status.ObservedGeneration = 1
+				return mr
+			}(),
+			want: "2 pinned: by ada at 111111111111, since 2026-01-02 10:00:00. wrong answers. It is not taken up yet: that does the controller, or davit sync." +
+				" It ends with the next commit that changes the release's own files, or by hand. $ davit resume production/iris",
+		},
+		"a pin that is refused": {
+			mr: pinnedRelease("PinRefused", "can't be pinned to v1 at 111111111111: no; nothing changes until davit resume production/iris ends the pin", "v1 at 111111111111"),
+			want: "1 refused: It can't be pinned to v1 at 111111111111: no; nothing changes until davit resume production/iris ends the pin. $ davit resume production/iris\n" +
+				"2 pinned: to v1 at 111111111111 by ada, since 2026-01-02 10:00:00. wrong answers. It ends with the next commit that changes the release's own files, or by hand. $ davit resume production/iris",
+		},
+		"a suspension that is over": {
+			mr: func() *v1alpha1.ModelRelease {
+				mr := modelRelease(v1alpha1.Healthy, "Healthy", "")
+				mr.Spec.Suspend = &v1alpha1.Suspend{Until: clock("2026-01-02 11:00:00")}
+				return mr
+			}(),
+		},
+		"drift": {
+			mr: func() *v1alpha1.ModelRelease {
+				mr := modelRelease(v1alpha1.Healthy, "Healthy", "")
+				mr.Status.Drift = []string{"Deployment.apps/iris: .spec.replicas is 3, not 1 (by kubectl)"}
+				return mr
+			}(),
+			want: "2 drift: Deployment.apps/iris: .spec.replicas is 3, not 1 (by kubectl). The environment only reports it; a retry puts it back. $ davit drift production/iris $ davit retry production/iris",
+		},
+		"its wave has not come": {
+			mr: modelRelease(v1alpha1.Healthy, "Healthy", ""),
+			s: situation{behind: true, registry: ofRegistry(metav1.Condition{}, v1alpha1.Rollout{Environment: "staging", Commit: healthyCommit},
+				v1alpha1.Rollout{Environment: "production", Commit: badCommit, Wave: 1, Waves: 3, Begun: 1, Releases: 9})},
+			want: "3 its turn: shared change 222222222222, wave 1 of 3, 1 of 9 releases begun.",
+		},
+		"the shared change is stopped": {
+			mr: modelRelease(v1alpha1.Healthy, "Healthy", ""),
+			s: situation{behind: true, registry: ofRegistry(metav1.Condition{},
+				v1alpha1.Rollout{Environment: "production", Commit: badCommit, Wave: 1, Waves: 3, Begun: 1, Releases: 9, Failed: []string{"a"}, Stopped: true})},
+			want: "1 its turn: shared change 222222222222, wave 1 of 3, 1 of 9 releases begun; failed: a; stopped: git revert 222222222222 takes it back from all at once. $ git revert 222222222222",
+		},
+		"not signed": {
+			mr: modelRelease(v1alpha1.Healthy, "Healthy", ""),
+			s:  situation{registry: ofRegistry(metav1.Condition{Reason: "NotSigned", Message: "environment production stays where it is: no signature"})},
+			want: "1 registry: NotSigned: environment production stays where it is: no signature. None of the environment's signers signed the branch's newest commit. One of them has to commit." +
+				" $ git commit --allow-empty -S -m 'Accept what came before' $ git push",
+		},
+		"not signed, for another environment": {
+			mr: modelRelease(v1alpha1.Healthy, "Healthy", ""),
+			s:  situation{registry: ofRegistry(metav1.Condition{Reason: "NotSigned", Message: "environment staging stays where it is: no signature"})},
+		},
+		"not followed": {
+			mr: modelRelease(v1alpha1.Healthy, "Healthy", ""),
+			s:  situation{registry: ofRegistry(metav1.Condition{Reason: "NotFollowed", Message: "no route to host"})},
+			want: "1 registry: NotFollowed: no route to host. The registry is not followed, so no new commit arrives. It is tried again." +
+				" $ kubectl -n davit describe modelregistry models",
+		},
+	} {
+		c.s.now = now
+		var got []string
+		for _, f := range findings(c.mr, c.s) {
+			line := strconv.Itoa(int(f.Rank)) + " " + f.What + ": " + f.Text
+			for _, command := range f.Do {
+				line += " $ " + command
+			}
+			got = append(got, line)
+		}
+		if strings.Join(got, "\n") != c.want {
+			t.Errorf("%s:\n%s\nwant:\n%s", name, strings.Join(got, "\n"), c.want)
+		}
+	}
+}
+
+// TestEveryReasonIsExplained finds the reasons in the reconciler's source, and wants words and, where a person is needed, a
+// command for each in every phase that it can have.
+func TestEveryReasonIsExplained(t *testing.T) {
+	reasons := reasonsIn(t, "../../reconciler", "../../reconciler/cluster")
+	if len(reasons) < 40 {
+		t.Fatalf("only %d reasons found: %v", len(reasons), reasons)
+	}
+	for reason, where := range reasons {
+		_, waits := waiting[reason]
+		_, fails := inside[reason]
+		_, goes := underway[reason]
+		if !waits && !fails && !goes && reason != string(v1alpha1.Healthy) && reason != string(v1alpha1.RolledBack) {
+			t.Errorf("%s: davit status has no words for the reason %s; add it to remedies.go", where, reason)
+		}
+	}
+	for _, table := range []map[string]remedy{waiting, inside, underway} {
+		for reason, r := range table {
+			if r.means == "" || r.person && len(r.do) == 0 {
+				t.Errorf("%s has no words or no command: %+v", reason, r)
+			}
+		}
+	}
+	for _, phase := range []v1alpha1.Phase{v1alpha1.Progressing, v1alpha1.Waiting, v1alpha1.Failed, v1alpha1.Held} {
+		if r := remedyFor(phase, "NobodyKnows"); r.means == "" {
+			t.Errorf("a reason of Kubernetes' own has no words in the phase %s", phase)
+		}
+		for reason := range reasons {
+			mr := modelRelease(phase, reason, "")
+			if phase == v1alpha1.Failed || phase == v1alpha1.Held {
+				held(mr, reason)
+			}
+			all := findings(mr, situation{})
+			if len(all) == 0 || all[0].Text == "" {
+				t.Errorf("%s, %s has no explanation", phase, reason)
+			}
+			for _, f := range all {
+				for _, command := range f.Do {
+					if strings.ContainsAny(command, "{}") {
+						t.Errorf("%s, %s: a command is left open: %s", phase, reason, command)
+					}
+				}
+			}
+		}
+	}
+}
+
+// reasonsIn finds reasons by how they are written: the argument of what waits, fails, or sets a phase, or a field or
+// variable called reason.
+func reasonsIn(t *testing.T, dirs ...string) map[string]string {
+	found := map[string]string{}
+	for _, dir := range dirs {
+		files, err := filepath.Glob(dir + "/*.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range files {
+			if strings.HasSuffix(name, "_test.go") || filepath.Base(name) == "controller.go" { // of a ModelRegistry
+				continue
+			}
+			source, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), name, source, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			word := func(e ast.Expr) {
+				if lit, ok := e.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+					if text, err := strconv.Unquote(lit.Value); err == nil && text != "" && text[0] >= 'A' && text[0] <= 'Z' && !strings.Contains(text, " ") {
+						found[text] = name
+					}
+				}
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.CallExpr:
+					callee := ""
+					switch f := n.Fun.(type) {
+					case *ast.SelectorExpr:
+						callee = f.Sel.Name
+					case *ast.Ident:
+						callee = f.Name
+					}
+					switch {
+					case callee == "wait" && len(n.Args) > 3, callee == "fail" && len(n.Args) > 3:
+						word(n.Args[3])
+					case callee == "phase" && len(n.Args) > 1:
+						word(n.Args[1])
+					case callee == "progressing":
+						word(n.Args[0])
+					}
+				case *ast.KeyValueExpr:
+					if key, ok := n.Key.(*ast.Ident); ok && strings.EqualFold(key.Name, "reason") {
+						word(n.Value)
+					}
+				case *ast.AssignStmt:
+					for i, left := range n.Lhs {
+						name := ""
+						switch left := left.(type) {
+						case *ast.Ident:
+							name = left.Name
+						case *ast.SelectorExpr:
+							if x, ok := left.X.(*ast.Ident); ok && x.Name == "h" {
+								name = left.Sel.Name
+							}
+						}
+						if strings.EqualFold(name, "reason") && len(n.Lhs) == len(n.Rhs) {
+							word(n.Rhs[i])
+						}
+					}
+				case *ast.ValueSpec:
+					for i, left := range n.Names {
+						if strings.HasPrefix(left.Name, "Reason") && i < len(n.Values) {
+							word(n.Values[i])
+						}
+					}
+				}
+				return true
+			})
+		}
+	}
+	return found
+}
+
+// TestPageWidth holds that sentences are wrapped.
+func TestPageWidth(t *testing.T) {
+	p := &page{}
+	p.row("waiting", strings.Repeat("a word or two ", 40))
+	p.row("held", strings.Repeat("x", 200))
+	for i, line := range strings.Split(p.String(), "\n") {
+		if n := utf8.RuneCountInString(line); n > pageWidth && !strings.Contains(line, "xxx") {
+			t.Errorf("line %d has %d characters", i, n)
+		}
+	}
+	if lines := strings.Count(p.String(), "\n"); lines != 8 {
+		t.Errorf("%d lines:\n%s", lines, p)
+	}
+}
+
+// TestToDo holds which releases come first, and the one word for each.
+func TestToDo(t *testing.T) {
+	for _, c := range []struct {
+		mr   *v1alpha1.ModelRelease
+		rank rank
+		want string
+	}{
+		{modelRelease(v1alpha1.Healthy, "Healthy", ""), well, "-"},
+		{modelRelease(v1alpha1.Progressing, "RollingOut", ""), passing, "RollingOut"},
+		{modelRelease(v1alpha1.Waiting, "Unschedulable", ""), passing, "Unschedulable"},
+		{modelRelease(v1alpha1.Waiting, "HistoryRewritten", ""), stopped, "davit sync --accept-rewrite"},
+		{held(modelRelease(v1alpha1.RolledBack, "RolledBack", ""), "x"), stopped, "git revert 222222222222"},
+		{held(modelRelease(v1alpha1.Held, "Refused", ""), "Refused"), stopped, "git revert 222222222222"},
+		{held(modelRelease(v1alpha1.Failed, "CrashLoop", ""), "x"), stopped, "git revert 222222222222"},
+		{held(modelRelease(v1alpha1.Failed, "RollbackFailed", ""), "x"), broken, "davit retry production/iris"},
+	} {
+		if rank, got := todo(c.mr, findings(c.mr, situation{})); rank != c.rank || got != c.want {
+			t.Errorf("%s, %s: %d %q, want %d %q", c.mr.Status.Phase, c.mr.Status.Reason, rank, got, c.rank, c.want)
+		}
+	}
+}
