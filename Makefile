@@ -43,6 +43,6 @@ demo: deps ## the main story on real parts (as root on Linux with a real node)
 	go run ./examples/iris/demo
 
 bench: devcluster ## every number the README claims, with a peer or a physical limit beside it; about 40 minutes
-	go test -run '^$$' -bench . ./registry ./render ./gitops
+	go test -run '^$$' -bench . ./registry ./render ./gitops ./reconciler/history
 	go run ./examples/images
 	$(STATIC) run ./examples/scale
