@@ -101,10 +101,11 @@ var (
 		pattern *regexp.Regexp
 		with    string
 	}{
+		{regexp.MustCompile(`SHA256:[A-Za-z0-9+/]+`), "<key>"},
 		{regexp.MustCompile(`\b[0-9a-f]{12,64}\b|\b[0-9a-f]{7,10}\b`), "<hash>"},
 		{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?Z?`), "<time>"},
 		{regexp.MustCompile(`\b[0-9.]+m?s\b`), "<took>"},
-		{regexp.MustCompile(` +`), " "},
+		{regexp.MustCompile(`\s+`), " "}, // columns, and where a line is broken
 	}
 )
 
