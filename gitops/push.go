@@ -8,12 +8,10 @@ import (
 	"io"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/transport"
-	"github.com/go-git/go-git/v5/plumbing/transport/client"
 )
 
 // maxSaid bounds what of a server's messages comes into an error.
@@ -55,26 +53,9 @@ func (m *mirror) push(ctx context.Context, b *batch, updates []refUpdate) error 
 	return nil
 }
 
+// receiving opens a session to push by.
 func (m *mirror) receiving(ctx context.Context, cancel func()) (transport.ReceivePackSession, *packp.AdvRefs, error) {
-	defer time.AfterFunc(listTimeout, cancel).Stop()
-	endpoint, err := transport.NewEndpoint(m.url)
-	if err != nil {
-		return nil, nil, err
-	}
-	c, err := client.NewClient(endpoint)
-	if err != nil {
-		return nil, nil, err
-	}
-	session, err := c.NewReceivePackSession(endpoint, m.auth)
-	if err != nil {
-		return nil, nil, err
-	}
-	refs, err := session.AdvertisedReferencesContext(ctx)
-	if err != nil {
-		session.Close()
-		return nil, nil, err
-	}
-	return session, refs, nil
+	return greet(ctx, cancel, m, transport.Transport.NewReceivePackSession)
 }
 
 // outstanding are the updates that the server does not have yet.

@@ -108,25 +108,29 @@ func (m *mirror) moved(advertised map[string]Hash) (map[plumbing.ReferenceName]H
 	return moved, nil
 }
 
-// advertised opens a session. A server that says nothing for listTimeout ends ctx.
+// advertised opens a session to fetch by.
 func (m *mirror) advertised(ctx context.Context, cancel func()) (transport.UploadPackSession, *packp.AdvRefs, error) {
+	return greet(ctx, cancel, m, transport.Transport.NewUploadPackSession)
+}
+
+// greet opens a session and reads what the server advertises. One that says nothing for listTimeout ends ctx.
+func greet[S transport.Session](ctx context.Context, cancel func(), m *mirror, open func(transport.Transport, *transport.Endpoint, transport.AuthMethod) (S, error)) (none S, refs *packp.AdvRefs, err error) {
 	defer time.AfterFunc(listTimeout, cancel).Stop()
 	endpoint, err := transport.NewEndpoint(m.url)
 	if err != nil {
-		return nil, nil, err
+		return none, nil, err
 	}
 	c, err := client.NewClient(endpoint)
 	if err != nil {
-		return nil, nil, err
+		return none, nil, err
 	}
-	session, err := c.NewUploadPackSession(endpoint, m.auth)
+	session, err := open(c, endpoint, m.auth)
 	if err != nil {
-		return nil, nil, err
+		return none, nil, err
 	}
-	refs, err := session.AdvertisedReferencesContext(ctx)
-	if err != nil {
+	if refs, err = session.AdvertisedReferencesContext(ctx); err != nil {
 		session.Close()
-		return nil, nil, err
+		return none, nil, err
 	}
 	return session, refs, nil
 }

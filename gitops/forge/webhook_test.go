@@ -175,7 +175,7 @@ func testWebhook(t *testing.T, w *world) {
 func TestWebhookByHand(t *testing.T) {
 	for _, tool := range []string{"openssl", "curl"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Skip(err)
+			t.Skipf("the documented command needs %s, which is not installed: %v", tool, err)
 		}
 	}
 	told := make(chan string, 1)
