@@ -30,6 +30,9 @@ var (
 
 	argName = nameRule{regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`), 100, "an argument's name (letters, digits, '.', '-' and '_'; davit writes the -- before it)"}
 
+	// evidenceName is a file's, without what comes after its first dot.
+	evidenceName = nameRule{regexp.MustCompile(`^[A-Za-z0-9][-_A-Za-z0-9]*$`), 100, "the name of a file without its ending (letters, digits, '-' and '_')"}
+
 	digestHex  = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	imageRef   = regexp.MustCompile(`^[^\s@]+@sha256:[0-9a-f]{64}$`)
 	repository = regexp.MustCompile(`^[a-zA-Z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$`)
@@ -96,6 +99,12 @@ func checkEnvironment(doc *document, env *Environment) []Fault {
 	checkServingPolicy(&f, &env.Spec)
 	checkFleet(&f, &env.Spec.Fleet)
 	checkHealth(&f, env.Spec.HealthCheckExprs)
+	if env.Spec.Promote != (PromoteRule{}) {
+		if text := checkRule(env.Spec.Promote, env.Name); text != "" {
+			f.add([]string{"promote"}, "%s", text)
+		}
+	}
+	env.Spec.Policy.Check(func(field []string, text string) { f.add(field, "%s", text) })
 	return f.faults
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -306,7 +307,9 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, field string) {
 		v.SetInt(i)
 	case reflect.Float64:
 		var f float64
-		err = n.Decode(&f)
+		if err = n.Decode(&f); err == nil && (math.IsNaN(f) || math.IsInf(f, 0)) { // no bound holds NaN back
+			err = errors.ErrUnsupported
+		}
 		v.SetFloat(f)
 	default:
 		err = errors.ErrUnsupported

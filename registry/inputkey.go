@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // BlobHasher is a file system that knows its files' git blob ids without reading them.
@@ -99,13 +101,11 @@ func (r *Release) ownInputs(fsys fs.FS) ([]string, error) {
 	paths := []string{r.Path, r.ServingPath, r.ModelVersion.Path,
 		// Absent now, of effect when it appears.
 		path.Join(r.Dir, "kustomization.yaml"), path.Join(r.Dir, r.Environment.Name, "kustomization.yaml")}
-	for _, dir := range r.Components {
-		below, err := filesBelow(fsys, dir)
-		if err != nil {
-			return nil, err
-		}
-		paths = append(paths, slices.DeleteFunc(below, r.foreign)...)
+	own, err := r.ComponentFiles(fsys)
+	if err != nil {
+		return nil, err
 	}
+	paths = append(paths, own...)
 	slices.Sort(paths)
 	return slices.Compact(paths), nil
 }
@@ -143,7 +143,7 @@ type digest struct {
 	err error
 }
 
-// digest covers files, or their absence, and whole folders; "" stands for nothing.
+// digest covers files, or their absence, and whole folders, less what is an environment's own file; "" stands for nothing.
 func (rd *reader) digest(paths ...string) digest {
 	var all []string
 	for _, p := range paths {
@@ -160,11 +160,35 @@ func (rd *reader) digest(paths ...string) digest {
 		}
 	}
 	slices.Sort(all)
+	all = slices.DeleteFunc(all, func(name string) bool {
+		return path.Base(name) == "environment.yaml" && strings.HasPrefix(name, "environments/")
+	})
 	b, err := appendBlobs(nil, rd.fsys, slices.Compact(all))
 	if err != nil {
 		return digest{err: err}
 	}
 	sum := sha256.Sum256(b)
+	return digest{sum: hex.EncodeToString(sum[:])}
+}
+
+// policies are the fields of an environment that no object is made of: who edits one rolls nothing.
+var policies = []string{"promote", "gates", "roles", "freeze", "quota", "autoMerge", "rollback", "bake", "prune", "fleet", "drift"}
+
+// rendered is what objects are made of in an environment's file.
+func rendered(doc *document) []byte {
+	text, err := yaml.Marshal(without(doc.spec, policies...))
+	if err != nil {
+		return []byte(err.Error()) // a node that was parsed can be written
+	}
+	return text
+}
+
+// and covers some text too.
+func (d digest) and(text []byte) digest {
+	if d.err != nil {
+		return d
+	}
+	sum := sha256.Sum256(append([]byte(d.sum), text...))
 	return digest{sum: hex.EncodeToString(sum[:])}
 }
 

@@ -22,6 +22,9 @@ func (rd *reader) model(p place) *unit[Model] {
 	doc, faults := rd.file(m.Path, "Model", p.name, &m.Spec)
 	u.report(faults...)
 	u.report(badName(m.Path, "model", p.name, dnsLabel)...)
+	if doc != nil {
+		u.report(checkModelGates(doc, m)...)
+	}
 	if doc == nil || len(u.faults) > 0 {
 		return u
 	}

@@ -40,19 +40,7 @@ func (rd *reader) file(name, kind, metadataName string, spec any) (*document, []
 		}
 		return nil, nil
 	}
-	doc, faults := rd.parse(name, data)
-	if doc != nil && doc.kind == kind {
-		faults = append(faults, rd.decode(name, doc.spec, spec)...)
-	} else if doc != nil && doc.kind != "" {
-		faults = append(faults, Fault{name, 1, fmt.Sprintf("kind is %q; a file at this place is kind: %s", doc.kind, kind)})
-	}
-	if doc != nil && doc.name != "" && doc.name != metadataName {
-		faults = append(faults, Fault{name, line(doc.names, "name"), fmt.Sprintf("metadata.name %q disagrees with the place; write %q or leave it out", doc.name, metadataName)})
-	}
-	if len(faults) > 0 {
-		return nil, faults
-	}
-	return doc, nil
+	return rd.document(name, data, kind, metadataName, spec)
 }
 
 // listing is a folder's entries, ordered by name.

@@ -179,6 +179,8 @@ type Release struct {
 	Images string
 	// VersionLine is the line of Path that names the version.
 	VersionLine int
+	// Promote is by what davit proposes the next version; nil when it does not.
+	Promote *PromoteRule
 
 	tree *tree
 }

@@ -143,7 +143,7 @@ func (d *draft) entry(env string) *entry {
 	}
 	r := &Release{Name: e.key.Name, Team: word(d.team), Dir: d.dir, Path: e.path, ServingPath: path.Join(d.dir, "serving.yaml"),
 		Images: root.spec.Images, VersionLine: line(doc.spec, "version"), tree: d.n.tree}
-	own := without(doc.spec, "version")
+	own := without(doc.spec, "version", "promote")
 	merged := lay(lay(root.defaults, servingDoc.spec), own)
 	if faults := d.rd.decode(e.path, merged, &r.Serving); len(faults) > 0 {
 		e.faults = append(e.faults, faults...)
@@ -151,6 +151,7 @@ func (d *draft) entry(env string) *entry {
 	}
 	c := &check{n: d.n, entry: e, doc: doc, serving: servingDoc}
 	c.resolve(r, spec.Version)
+	c.promote(r, spec.Promote)
 	if d.files.has("kustomization.yaml") {
 		r.Components = append(r.Components, d.dir)
 	}

@@ -54,7 +54,7 @@ func (rd *reader) environment(p place) *unit[Environment] {
 	if doc == nil || len(u.faults) > 0 {
 		return u
 	}
-	env.digest = rd.digest(env.Path, path.Join(p.dir, "kustomization.yaml"), env.Component)
+	env.digest = rd.digest(path.Join(p.dir, "kustomization.yaml"), env.Component).and(rendered(doc))
 	u.value = env
 	return u
 }

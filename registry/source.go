@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// CheckName says what is wrong with the name of a model, version, release or team.
+// CheckName says what is wrong with the name of a model, version, release, team or namespace.
 func CheckName(kind, name string) error {
-	rule, ok := map[string]nameRule{"model": dnsLabel, "version": versionName, "release": releaseName, "team": dnsLabel}[kind]
+	rule, ok := map[string]nameRule{"model": dnsLabel, "version": versionName, "release": releaseName, "team": dnsLabel, "namespace": dnsLabel}[kind]
 	if ok && !rule.ok(name) {
 		return fmt.Errorf("%s %q is not %s", kind, name, rule.text)
 	}

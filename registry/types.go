@@ -11,6 +11,9 @@ type RegistrySpec struct {
 	Images string `yaml:"images"`
 	// Defaults lies under every Serving and is merged the way a Release is merged over a Serving.
 	Defaults ServingSpec `yaml:"defaults"`
+	// Owners are the people or groups who answer for what belongs to no team and no model: environments and their
+	// policies, runtimes, this file. Nobody when empty.
+	Owners []string `yaml:"owners"`
 }
 
 // EnvironmentSpec is environments/<env>/environment.yaml: where releases run and by which policy.
@@ -43,6 +46,9 @@ type EnvironmentSpec struct {
 	ModelLoader ModelLoader `yaml:"modelLoader"`
 	// HealthCheckExprs say when objects of kinds davit has no rule for are healthy.
 	HealthCheckExprs []HealthCheck `yaml:"healthCheckExprs"`
+	// Promote is the rule of the environment's releases that have none of their own; none when it says from nowhere.
+	Promote PromoteRule `yaml:"promote"`
+	Policy  `yaml:",inline"`
 }
 
 // Capabilities is what an environment's cluster declares.
@@ -97,6 +103,8 @@ type ModelSpec struct {
 	License     string   `yaml:"license"`
 	Inputs      []Tensor `yaml:"inputs"`
 	Outputs     []Tensor `yaml:"outputs"`
+	// Gates are those of the model's versions by environment, beside what the environment asks for itself.
+	Gates map[string]Gates `yaml:"gates"`
 }
 
 // Tensor describes one input or output in the Open Inference Protocol's words.
@@ -184,7 +192,9 @@ type SmokeTest struct {
 
 // ReleaseSpec is releases/<release>/<env>.yaml: the version, and what differs in that environment.
 type ReleaseSpec struct {
-	Version     string `yaml:"version"`
+	Version string `yaml:"version"`
+	// Promote is by what davit proposes the next version; the environment's rule when nil.
+	Promote     *PromoteRule `yaml:"promote"`
 	ServingSpec `yaml:",inline"`
 }
 

@@ -124,6 +124,9 @@ func (l *layer) read(name string) ([]byte, error) {
 	if !ok || mode.IsDir() {
 		return nil, fmt.Errorf("%s:1: file is missing; write one, or remove the reference to its folder", name)
 	}
+	if strings.HasPrefix(name, "environments/") && path.Base(name) == "environment.yaml" {
+		return nil, fmt.Errorf("%s:1: no object is made of this file, or editing a policy would roll releases; put what is to be used into another one", name)
+	}
 	if !mode.IsRegular() {
 		return nil, fmt.Errorf("%s:1: symlinks and submodules are not followed; put a file there", name)
 	}
