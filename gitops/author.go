@@ -52,8 +52,8 @@ func (a Author) encode(tree Hash, parents []Hash, when time.Time, message string
 	return append(header.Bytes(), body...), nil
 }
 
-// signers are those whose commits are the author's own; nil without a key.
-func (a Author) signers() *Signers {
+// Signers are those whose commits are the author's own; nil without a key.
+func (a Author) Signers() *Signers {
 	if a.Key == nil {
 		return nil
 	}

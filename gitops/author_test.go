@@ -80,7 +80,7 @@ func TestSign(t *testing.T) {
 			if who, err := s.Verify(t.Context(), commit, signers); err != nil || who != davit.Email {
 				t.Errorf("signed by %q, %v", who, err)
 			}
-			if _, err := s.Verify(t.Context(), commit, a.signers()); err != nil {
+			if _, err := s.Verify(t.Context(), commit, a.Signers()); err != nil {
 				t.Error(err)
 			}
 			if got := r.git("log", "-1", "--format=%an <%ae> %cn %at %s:%b", "davit/x"); got != "daviteve@example.com <davit@example.com> daviteve@example.com 1767225600 why:because" {

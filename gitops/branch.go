@@ -117,6 +117,6 @@ func (s *Source) by(ctx context.Context, c Commit, a Author) bool {
 	if a.Key == nil {
 		return true
 	}
-	_, err := s.Verify(ctx, c.Hash, a.signers())
+	_, err := s.Verify(ctx, c.Hash, a.Signers())
 	return err == nil
 }

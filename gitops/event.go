@@ -30,7 +30,8 @@ type Event struct {
 	At time.Time `json:"at"`
 	// Release is "environment/name".
 	Release string `json:"release"`
-	// Outcome is Healthy, Failed, RolledBack, Superseded, Pinned (a person turned away from this revision) or Removed.
+	// Outcome is Healthy, Failed, RolledBack, Superseded, Pinned (a person turned away from this revision), Removed, or
+	// Waiting: a policy keeps the revision back, and what comes of it is still to come.
 	Outcome string `json:"outcome"`
 	// Version is the noted commit's, From the version that served before.
 	Version string `json:"version,omitempty"`
@@ -42,7 +43,7 @@ type Event struct {
 	Message string `json:"message,omitempty"`
 	// ExitCode is of the container that ended; nil when none did.
 	ExitCode *int `json:"exitCode,omitempty"`
-	// By is the person who asked, for Pinned.
+	// By is the person who asked, for Pinned, or whose key let an urgent change through a freeze.
 	By     string `json:"by,omitempty"`
 	Commit string `json:"commit,omitempty"`
 	// Image is the version's model image by digest.
@@ -82,44 +83,75 @@ func (s *Source) Events(ctx context.Context, want map[Hash]bool) ([]Noted, error
 	if err != nil {
 		return nil, fmt.Errorf("reading outcomes: %w", err)
 	}
+	lines := map[string]bool{}
+	var out []Noted
+	err = s.eachLine(ctx, tips, want, func(commit Hash, line []byte) {
+		var e Event
+		known := commit.String() + string(line)
+		if !lines[known] && json.Unmarshal(line, &e) == nil && e.Release != "" {
+			lines[known] = true
+			out = append(out, Noted{commit, e})
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading outcomes: %w", err)
+	}
+	slices.SortStableFunc(out, func(a, b Noted) int { return a.At.Compare(b.At) })
+	return out, nil
+}
+
+// EachEvent tells of the outcomes that Events lists, in no order and without keeping them: ten thousand of one commit
+// are 10 MB. What several refs hold may come again.
+func (s *Source) EachEvent(ctx context.Context, want map[Hash]bool, tell func(Noted)) error {
+	tips, err := s.outcomeTips()
+	if err == nil {
+		err = s.eachLine(ctx, tips, want, func(commit Hash, line []byte) {
+			var e Event
+			if json.Unmarshal(line, &e) == nil && e.Release != "" {
+				tell(Noted{commit, e})
+			}
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("reading outcomes: %w", err)
+	}
+	return nil
+}
+
+// eachLine reads the lines, trimmed and none empty, of the notes of all commits, or of those that want names. A note that
+// several tips have alike is read once. A line is only good until fn returns.
+func (s *Source) eachLine(ctx context.Context, tips []Hash, want map[Hash]bool, fn func(commit Hash, line []byte)) error {
 	begins := map[string]bool{} // the folders that wanted commits are in
 	for commit := range want {
 		begins[commit.String()[:2]] = true
 	}
 	blobs := map[[2]Hash]bool{}
-	lines := map[string]bool{}
-	var out []Noted
 	for _, tip := range tips {
 		_, tree, err := s.commit(ctx, tip)
-		if err == nil {
-			err = s.notes(ctx, tree, "", func(first string) bool { return want == nil || begins[first] }, func(commit, blob Hash) error {
-				if blobs[[2]Hash{commit, blob}] || want != nil && !want[commit] {
-					return nil
-				}
-				blobs[[2]Hash{commit, blob}] = true
-				data, err := s.store.read(plumbing.BlobObject, blob)
-				if err != nil {
-					return err
-				}
-				for line := range strings.Lines(string(data)) {
-					var e Event
-					line = strings.TrimSpace(line)
-					if known := commit.String() + line; line == "" || lines[known] || json.Unmarshal([]byte(line), &e) != nil || e.Release == "" {
-						continue
-					} else {
-						lines[known] = true
-					}
-					out = append(out, Noted{commit, e})
-				}
-				return nil
-			})
-		}
 		if err != nil {
-			return nil, fmt.Errorf("reading outcomes: %w", err)
+			return err
+		}
+		err = s.notes(ctx, tree, "", func(first string) bool { return want == nil || begins[first] }, func(commit, blob Hash) error {
+			if blobs[[2]Hash{commit, blob}] || want != nil && !want[commit] {
+				return nil
+			}
+			blobs[[2]Hash{commit, blob}] = true
+			data, err := s.store.read(plumbing.BlobObject, blob)
+			if err != nil {
+				return err
+			}
+			for line := range bytes.Lines(data) {
+				if line = bytes.TrimSpace(line); len(line) > 0 {
+					fn(commit, line)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
-	slices.SortStableFunc(out, func(a, b Noted) int { return a.At.Compare(b.At) })
-	return out, nil
+	return nil
 }
 
 // HasEvents says whether outcomes are here at all. A clone made without the branch davit/outcome has none.

@@ -62,6 +62,16 @@ func TestEventsOfSome(t *testing.T) {
 		if err != nil || len(events) != n {
 			t.Errorf("%d wanted: %d events, %v", want, len(events), err)
 		}
+		told := map[Hash]bool{}
+		err = s.EachEvent(t.Context(), wanted, func(e Noted) { told[e.Commit] = e.Release == "production/iris" && e.Outcome == "Healthy" })
+		for _, e := range events {
+			if !told[e.Commit] {
+				t.Errorf("%d wanted: nothing told of %s", want, e.Commit)
+			}
+		}
+		if err != nil || len(told) != n {
+			t.Errorf("%d wanted: %d told, %v", want, len(told), err)
+		}
 	}
 	if has, err := s.HasEvents(); err != nil || !has {
 		t.Error(has, err)

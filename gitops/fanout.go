@@ -1,8 +1,10 @@
 package gitops
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
+	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -21,26 +23,34 @@ type fanout struct {
 // noteText is a note and the paths it was at; it is written to the first.
 type noteText struct {
 	text    []byte
-	lines   map[string]bool
 	paths   []string
 	changed bool
 }
 
-// append adds a line that is not there yet.
-func (n *noteText) append(line string) bool {
-	if n.lines == nil {
-		n.lines = map[string]bool{}
-		for l := range strings.Lines(string(n.text)) {
-			n.lines[strings.TrimSpace(l)] = true
+// add appends the lines that are not there yet, each once, and returns them. The note of a commit that moved ten
+// thousand releases is 3 MB: what is new is looked for in it, so that no copy of it is made to look in.
+func (n *noteText) add(lines []string) (added []string) {
+	fresh, size := map[string]bool{}, 1
+	for _, line := range lines {
+		fresh[strings.TrimSpace(line)] = true
+		size += len(line) + 1
+	}
+	for line := range bytes.Lines(n.text) {
+		if line = bytes.TrimSpace(line); fresh[string(line)] {
+			delete(fresh, string(line))
 		}
 	}
-	key := strings.TrimSpace(line)
-	if n.lines[key] {
-		return false
+	if len(fresh) == 0 {
+		return nil
 	}
-	n.text = append(append(ended(n.text), line...), '\n')
-	n.lines[key], n.changed = true, true
-	return true
+	n.text, n.changed = ended(slices.Grow(n.text, size)), true
+	for _, line := range lines {
+		if key := strings.TrimSpace(line); fresh[key] {
+			delete(fresh, key)
+			n.text, added = append(append(n.text, line...), '\n'), append(added, line)
+		}
+	}
+	return added
 }
 
 // ended is a text whose last line has an end.
@@ -82,7 +92,10 @@ func (f *fanout) read(tree Hash, prefix, rest string, n *noteText) (*noteText, e
 		if n == nil {
 			n = &noteText{}
 		}
-		n.text, n.paths = append(ended(n.text), text...), append(n.paths, prefix+rest)
+		if len(n.text) > 0 {
+			text = append(ended(n.text), text...)
+		}
+		n.text, n.paths = text, append(n.paths, prefix+rest)
 	}
 	if len(rest) <= 2 {
 		return n, nil
@@ -114,11 +127,13 @@ func (f *fanout) merge(ctx context.Context, other Hash) error {
 		if err != nil {
 			return err
 		}
+		var lines []string
 		for line := range strings.Lines(string(from.text)) {
 			if line = strings.TrimRight(line, "\n"); strings.TrimSpace(line) != "" {
-				to.append(line)
+				lines = append(lines, line)
 			}
 		}
+		to.add(lines)
 	}
 	return nil
 }
@@ -135,6 +150,7 @@ func (f *fanout) write(ctx context.Context) (Hash, error) {
 		if err != nil {
 			return Hash{}, err
 		}
+		n.text = nil // the batch has a copy
 		if len(n.paths) == 0 {
 			fresh[commit.String()] = leaf{modeFile, blob}
 			continue

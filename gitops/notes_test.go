@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -402,5 +403,32 @@ func TestNotesBesideBranch(t *testing.T) {
 			flush(t, n)
 			r.same()
 		})
+	}
+}
+
+// TestLongNote: a line more on the note of a commit that moved ten thousand releases costs few copies of it.
+func TestLongNote(t *testing.T) {
+	const releases, copies = 20_000, 5
+	r := newRepo(t)
+	commit := ParseHash(r.commit("one", "a", "1"))
+	n := r.open("").NewNotes(Davit(), nil)
+	for i := range releases {
+		n.Add(commit, healthy(fmt.Sprintf("production/iris-%d", i), i))
+	}
+	flush(t, n)
+	n.Add(commit, healthy("production/llm", 1))
+	n.Add(commit, healthy("production/iris-7", 7)) // there already
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	flush(t, n)
+	runtime.ReadMemStats(&after)
+	note := r.git("notes", "--ref=davit", "show", commit.String())
+	if lines := strings.Count(note, "\n"); lines != releases {
+		t.Errorf("%d lines after the first, want %d", lines, releases)
+	}
+	took := after.TotalAlloc - before.TotalAlloc
+	t.Logf("%d KiB for a note of %d KiB", took>>10, len(note)>>10)
+	if took > uint64(copies*len(note)) {
+		t.Errorf("a line took %d bytes, more than %d times the note of %d", took, copies, len(note))
 	}
 }

@@ -172,14 +172,22 @@ func (s *Source) union(ctx context.Context, b *batch, tips []Hash, notes []note)
 			return Hash{}, nil, err
 		}
 	}
+	lines := map[Hash][]string{}
 	for _, n := range notes {
+		lines[n.commit] = append(lines[n.commit], n.line)
+	}
+	for _, n := range notes {
+		if lines[n.commit] == nil {
+			continue // with the first of its commit
+		}
 		text, err := fan.note(n.commit)
 		if err != nil {
 			return Hash{}, nil, err
 		}
-		if text.append(n.line) {
-			added = append(added, n)
+		for _, line := range text.add(lines[n.commit]) {
+			added = append(added, note{n.commit, line})
 		}
+		delete(lines, n.commit)
 	}
 	tree, err = fan.write(ctx)
 	return tree, added, err

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -125,13 +126,22 @@ func (s *store) refFile(name plumbing.ReferenceName) string {
 	return filepath.Join(s.common, filepath.FromSlash(name.String()))
 }
 
-// writable refuses a branch that a worktree has checked out: its files would no longer be those of its commit.
+// writable refuses a branch that a worktree has checked out: its files would no longer be those of its commit. A rebase that
+// has stopped has its branch still, and moves it at its end from where it was.
 func (s *store) writable(u refUpdate) error {
-	linked, err := filepath.Glob(filepath.Join(s.common, "worktrees", "*", "HEAD"))
+	heads, err := filepath.Glob(filepath.Join(s.common, "worktrees", "*", "HEAD"))
 	if err != nil {
 		return err
 	}
-	for _, head := range append(linked, filepath.Join(s.common, "HEAD")) {
+	if !s.bare() {
+		heads = append(heads, filepath.Join(s.common, "HEAD"))
+	}
+	for _, head := range slices.Clone(heads) {
+		for _, rebase := range []string{"rebase-merge", "rebase-apply"} {
+			heads = append(heads, filepath.Join(filepath.Dir(head), rebase, "head-name"))
+		}
+	}
+	for _, head := range heads {
 		data, err := os.ReadFile(head)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

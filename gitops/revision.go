@@ -26,6 +26,9 @@ var (
 func (s *Source) Resolve(ctx context.Context, rev string) (Hash, error) {
 	h, err := s.resolve(ctx, strings.TrimSpace(rev))
 	if err != nil {
+		if cut, _ := s.IsShallow(); cut && !errors.Is(err, ErrShallow) { // that can't be read is no better reason
+			err = fmt.Errorf("%w; %w", err, ErrShallow)
+		}
 		return Hash{}, fmt.Errorf("resolving %q: %w", rev, err)
 	}
 	return h, nil
@@ -78,7 +81,7 @@ func (s *Source) walk(ctx context.Context, h Hash, op string) (Hash, error) {
 		case err != nil:
 			return Hash{}, err
 		case shallow[h]:
-			return Hash{}, errors.New("the repository is shallow and ends before it; run git fetch --unshallow")
+			return Hash{}, errors.New("the history that is here ends before it")
 		case len(c.Parents) <= parent:
 			return Hash{}, fmt.Errorf("%s has %d parents", h.String()[:12], len(c.Parents))
 		}

@@ -156,3 +156,12 @@ func TestEdited(t *testing.T) {
 		t.Errorf("the snapshot: %q, %v", got, err)
 	}
 }
+
+// TestSnapshotOfNothing reads the tree that git knows and does not store.
+func TestSnapshotOfNothing(t *testing.T) {
+	r := newRepo(t)
+	r.git("commit", "-q", "--allow-empty", "-m", "nothing")
+	if entries, err := fs.ReadDir(snapshot(t, r.open(""), "HEAD"), "."); err != nil || len(entries) != 0 {
+		t.Errorf("%v, %v; want no entries", entries, err)
+	}
+}

@@ -10,7 +10,6 @@ import (
 	"github.com/go-git/go-billy/v5"
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/format/index"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/storer"
@@ -19,8 +18,9 @@ import (
 )
 
 const (
-	// Delta bases; davit's own cache of folders sits above it.
-	objectCacheSize = 16 * cache.MiByte
+	// A note may be of megabytes, and each write of it makes another one that is read once: such are neither cached
+	// nor gathered in pieces. Delta bases that pay are smaller.
+	largeObject = 2 << 20
 	// Every fetch adds a pack, so descriptors are bounded.
 	maxOpenPacks = 16
 	// A registry holds text. Weights live elsewhere, and a blob is read whole into memory.
@@ -52,9 +52,10 @@ func (s *store) open() *filesystem.Storage {
 	if s.common != s.gitdir {
 		dir = dotgit.NewRepositoryFilesystem(dir, osfs.New(s.common))
 	}
-	return filesystem.NewStorageWithOptions(dir, cache.NewObjectLRU(objectCacheSize), filesystem.Options{
-		MaxOpenDescriptors: maxOpenPacks,
-		AlternatesFS:       osfs.New("/"),
+	return filesystem.NewStorageWithOptions(dir, newObjectCache(), filesystem.Options{
+		MaxOpenDescriptors:   maxOpenPacks,
+		LargeObjectThreshold: largeObject,
+		AlternatesFS:         osfs.New("/"),
 	})
 }
 
@@ -325,4 +326,10 @@ func (s *store) fileMode() bool {
 	defer s.mu.Unlock()
 	cfg, err := s.st.Config()
 	return err != nil || cfg.Raw.Section("core").Option("filemode") != "false"
+}
+
+// bare says that there is no worktree beside the repository, whose HEAD then stands for nothing checked out. It needs s.mu.
+func (s *store) bare() bool {
+	cfg, err := s.st.Config()
+	return err == nil && cfg.Raw.Section("core").Option("bare") == "true"
 }

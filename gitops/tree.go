@@ -147,9 +147,12 @@ func newTrees(s *store) *trees {
 	return &trees{store: s, empty: &folder{}, young: map[Hash]*folder{}}
 }
 
+// emptyTree is one that git knows without having it stored: the root of git commit --allow-empty.
+var emptyTree = ParseHash("4b825dc642cb6eb9a060e54bf8d69288fbee4904")
+
 // get reads a folder; the zero hash is an empty one.
 func (t *trees) get(h Hash) (*folder, error) {
-	if h.IsZero() {
+	if h.IsZero() || h == emptyTree {
 		return t.empty, nil
 	}
 	t.mu.Lock()
