@@ -29,6 +29,7 @@ type dialect interface {
 	create(pr PullRequest) request
 	edit(number int, title, body string) request
 	close(number int) request
+	merge(number int, method string, m Merge) request
 	comment(number int, text string) request
 	editComment(number, id int, text string) request
 	status(commit string, s Status) request
@@ -58,6 +59,18 @@ func (h hub) edit(number int, title, body string) request {
 
 func (h hub) close(number int) request {
 	return request{http.MethodPatch, h.path("pulls/%d", number), fields{"state": "closed"}}
+}
+
+// merge is Gitea's where the API has a prefix: the two differ in it.
+func (h hub) merge(number int, method string, m Merge) request {
+	if h.prefix != "" {
+		return request{http.MethodPost, h.path("pulls/%d/merge", number), fields{
+			"Do": method, "head_commit_id": m.Head, "MergeTitleField": m.Title, "MergeMessageField": m.Message,
+		}}
+	}
+	return request{http.MethodPut, h.path("pulls/%d/merge", number), fields{
+		"merge_method": method, "sha": m.Head, "commit_title": m.Title, "commit_message": m.Message,
+	}}
 }
 
 func (h hub) comment(number int, text string) request {
@@ -105,6 +118,13 @@ func (l lab) edit(number int, title, body string) request {
 
 func (l lab) close(number int) request {
 	return request{http.MethodPut, l.path("merge_requests/%d", number), fields{"state_event": "close"}}
+}
+
+// merge leaves the method out: the project fixes it, and takes a merge commit's message where it makes one.
+func (l lab) merge(number int, _ string, m Merge) request {
+	return request{http.MethodPut, l.path("merge_requests/%d/merge", number), fields{
+		"sha": m.Head, "merge_commit_message": m.Title + "\n\n" + m.Message, "squash_commit_message": m.Title + "\n\n" + m.Message,
+	}}
 }
 
 func (l lab) comment(number int, text string) request {

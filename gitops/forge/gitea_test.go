@@ -1,6 +1,7 @@
 package forge
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -35,7 +36,7 @@ func TestGitea(t *testing.T) {
 
 	for name, test := range map[string]func(*testing.T, *world){
 		"propose": testPropose, "race": testRace, "fork": testFork, "merged": testMerged, "status": testStatus,
-		"comment": testComment, "webhook": testWebhook, "token": testToken,
+		"comment": testComment, "merge": testMerge, "webhook": testWebhook, "token": testToken,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newWorld(t, dev.Forge, token.SHA1, name)) })
 	}
@@ -87,6 +88,52 @@ func testPropose(t *testing.T, w *world) {
 	if _, err := f.Find(t.Context(), 99); !notThere(err) {
 		t.Errorf("a number that is not there: %v", err)
 	}
+}
+
+// testMerge: what protects the branch holds, a commit that nobody looked at is not merged, and a repository that allows one
+// way of merging gets that.
+func testMerge(t *testing.T, w *world) {
+	f := w.open()
+	propose := func(name string) (PullRequest, Merge) {
+		t.Helper()
+		w.branch("davit/"+name, 1)
+		pr, err := f.Propose(t.Context(), PullRequest{Branch: "davit/" + name, Title: "Promote " + name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.mergeable(pr.Number)
+		return pr, Merge{Head: w.git("rev-parse", "HEAD"), Title: "Promote " + name, Message: "By a rule.\n\nDavit-Merged-By-Rule: auto"}
+	}
+	refused := func(pr PullRequest, m Merge, status int) {
+		t.Helper()
+		err := f.Merge(t.Context(), pr.Number, m)
+		e, ok := errors.AsType[*Error](err)
+		if now, findErr := f.Find(t.Context(), pr.Number); !ok || e.Status != status || findErr != nil || now.Merged {
+			t.Errorf("%v, want %d; %+v, %v", err, status, now, findErr)
+		}
+	}
+	pr, m := propose("merge")
+	refused(pr, Merge{Head: strings.Repeat("a", 40), Title: m.Title}, http.StatusConflict)
+	w.mergeable(pr.Number)
+	for range 2 { // merged already is no error
+		if err := f.Merge(t.Context(), pr.Number, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, message := w.tip(); !strings.HasPrefix(message, "Promote merge\n\nBy a rule.\n\nDavit-Merged-By-Rule: auto") {
+		t.Errorf("merged as %q", message)
+	}
+	w.api(http.MethodPatch, strings.TrimSuffix(w.repo(""), "/"), map[string]any{"allow_merge_commits": false, "allow_rebase": false, "allow_rebase_explicit": false, "default_merge_style": "squash"}, http.StatusOK, nil)
+	pr, m = propose("squash")
+	if err := f.Merge(t.Context(), pr.Number, m); err != nil {
+		t.Fatal(err)
+	}
+	if _, message := w.tip(); !strings.Contains(message, "Davit-Merged-By-Rule: auto") {
+		t.Errorf("squashed as %q", message)
+	}
+	w.api(http.MethodPost, w.repo("branch_protections"), map[string]any{"rule_name": "main", "required_approvals": 1}, http.StatusCreated, nil)
+	pr, m = propose("protected")
+	refused(pr, m, http.StatusMethodNotAllowed)
 }
 
 // testRace lets five controllers propose the same at once.

@@ -156,6 +156,12 @@ func (w *world) open() *Forge {
 // merge merges a pull request; right after it was opened, Gitea may still be looking whether it can be.
 func (w *world) merge(number int, style string) {
 	w.t.Helper()
+	w.mergeable(number)
+	w.api(http.MethodPost, w.repo("pulls/%d/merge", number), map[string]any{"Do": style}, http.StatusOK, nil)
+}
+
+func (w *world) mergeable(number int) {
+	w.t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		var pr struct {
 			Mergeable bool `json:"mergeable"`
@@ -167,7 +173,6 @@ func (w *world) merge(number int, style string) {
 			w.t.Fatalf("pull request %d can't be merged", number)
 		}
 	}
-	w.api(http.MethodPost, w.repo("pulls/%d/merge", number), map[string]any{"Do": style}, http.StatusOK, nil)
 }
 
 type comment struct {
