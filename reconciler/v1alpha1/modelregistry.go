@@ -147,6 +147,9 @@ type EnvironmentGrant struct {
 	// MinBake is the shortest time a release must stay ready to count as healthy.
 	// +optional
 	MinBake metav1.Duration `json:"minBake,omitzero"`
+	// Policy is how promotions to the environment are decided, whatever environment.yaml says: that can only be stricter.
+	// +optional
+	Policy *PromotionPolicy `json:"policy,omitempty"`
 }
 
 // ImagePolicy is what a model image must have.
@@ -239,6 +242,10 @@ type Rollout struct {
 	// NotBefore is when the present wave begins, while the soak before it lasts.
 	// +optional
 	NotBefore *metav1.Time `json:"notBefore,omitempty"`
+	// Soak says by whom the time between two waves is shorter than the environment's, or why a commit that asks for that is
+	// not heeded.
+	// +optional
+	Soak string `json:"soak,omitempty"`
 	// Failed names the releases that failed.
 	// +optional
 	// +listType=atomic

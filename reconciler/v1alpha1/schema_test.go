@@ -55,6 +55,13 @@ func compare(t *testing.T, path string, typ reflect.Type, schema apiextensionsv1
 		}
 		compare(t, path+"[]", typ.Elem(), *schema.Items.Schema)
 		return
+	case reflect.Map:
+		if schema.AdditionalProperties == nil || schema.AdditionalProperties.Schema == nil {
+			t.Errorf("%s is no map in the schema", path)
+			return
+		}
+		compare(t, path+"{}", typ.Elem(), *schema.AdditionalProperties.Schema)
+		return
 	case reflect.Struct:
 	default:
 		return

@@ -141,6 +141,9 @@ type ModelReleaseStatus struct {
 	// Pinned is the version and commit that a person pinned the release to, as long as that lasts.
 	// +optional
 	Pinned string `json:"pinned,omitempty"`
+	// Promotion is the next version that davit proposed by a rule.
+	// +optional
+	Promotion *Promotion `json:"promotion,omitempty"`
 	// +optional
 	Phase Phase `json:"phase,omitempty"`
 	// Drift lists objects that others changed, when the environment's policy is only to report it.
@@ -233,6 +236,12 @@ type Revision struct {
 	// Version is the model version.
 	// +optional
 	Version string `json:"version,omitempty"`
+	// GPUs is how many GPUs the release asks for at most.
+	// +optional
+	GPUs int32 `json:"gpus,omitempty"`
+	// Urgent is by whom it went through a freeze; absent when it did not.
+	// +optional
+	Urgent *Urgent `json:"urgent,omitempty"`
 	// Image is the model image by digest.
 	// +optional
 	Image string `json:"image,omitempty"`
@@ -249,6 +258,14 @@ type Revision struct {
 	Time metav1.Time `json:"time,omitzero"`
 }
 
+// Urgent is a signed wish that a change goes through a freeze.
+type Urgent struct {
+	// By is whose key signed it.
+	By string `json:"by"`
+	// +optional
+	Reason string `json:"reason,omitempty"`
+}
+
 // HeldRevision is a revision that is not applied again, and why.
 type HeldRevision struct {
 	Commit string `json:"commit"`
@@ -263,6 +280,24 @@ type HeldRevision struct {
 	Proposal string `json:"proposal,omitempty"`
 	// +optional
 	Time metav1.Time `json:"time,omitzero"`
+}
+
+// Promotion is a version that davit proposed for a release by its rule.
+type Promotion struct {
+	Version string `json:"version"`
+	// Where is the URL of the pull request, or the branch.
+	// +optional
+	Where string `json:"where,omitempty"`
+	// Declined says that a person closed it: the version is not proposed again.
+	// +optional
+	Declined bool `json:"declined,omitempty"`
+	// DeclinedBefore are the last versions that people declined before, the newest first.
+	// +optional
+	// +kubebuilder:validation:MaxItems=10
+	DeclinedBefore []string `json:"declinedBefore,omitempty"`
+	// Waits is why the rule does not merge it yet; absent where a person is to merge it.
+	// +optional
+	Waits string `json:"waits,omitempty"`
 }
 
 // Outcome is what came of a revision.
@@ -287,7 +322,7 @@ type Outcome struct {
 	// Serves is the revision that serves instead of a failed one, or of one that a person turned away from.
 	// +optional
 	Serves *Serves `json:"serves,omitempty"`
-	// By is the person who asked for it.
+	// By is the person who asked for it, or whose key let it through a freeze.
 	// +optional
 	By string `json:"by,omitempty"`
 	// Applied is when the revision's objects were applied.
