@@ -78,8 +78,9 @@ type member struct {
 	set      string    // the release's ApplySet
 	owned    types.UID // of the object that is davit's; empty: there should be none
 	opts     ApplyOptions
-	action   Action   // empty: not tried
-	from     []string // managers that lost fields
+	action   Action       // empty: not tried
+	from     []string     // managers that lost fields
+	fields   []FieldDrift // that a plan changes
 	err      error
 }
 
@@ -162,7 +163,7 @@ func applied(mr *v1alpha1.ModelRelease, members []*member) ChangeSet {
 		rendered = append(rendered, m.ref)
 		switch {
 		case m.action != "":
-			set.Changes = append(set.Changes, Change{m.ref, m.action, m.from})
+			set.Changes = append(set.Changes, Change{Ref: m.ref, Action: m.action, From: m.from, Fields: m.fields})
 			set.Inventory = append(set.Inventory, m.ref)
 		case m.recorded.Name != "":
 			set.Inventory = append(set.Inventory, m.recorded)

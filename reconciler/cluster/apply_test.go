@@ -182,6 +182,9 @@ func TestPlanWritesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, "a change", actions(set), "configured Deployment.apps/iris, unchanged Service/iris, deleted ConfigMap/iris")
+	if fields := set.Changes[0].Fields; len(fields) != 1 || fields[0].Path != ".spec.replicas" || fields[0].Live != "2" || fields[0].Wanted != "3" {
+		t.Errorf("planned fields: %+v", fields)
+	}
 	want(t, "versions", versions(t, ns), before)
 }
 

@@ -26,6 +26,8 @@ type Change struct {
 	Action Action
 	// From are the field managers, sorted, from which davit took back fields it had applied.
 	From []string
+	// Fields are what a plan would change of an object that is there: Wanted is what the API server would make of it.
+	Fields []FieldDrift
 }
 
 // ChangeSet is what an apply, a plan or a prune did, per object, and what the release holds afterwards.

@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 var now = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
@@ -171,7 +172,7 @@ func TestDeployments(t *testing.T) {
 		{"deadline exceeded, pods crash", appsv1.DeploymentStatus{ObservedGeneration: 3, Replicas: 2, UpdatedReplicas: 2, Conditions: []appsv1.DeploymentCondition{
 			{Type: appsv1.DeploymentProgressing, Status: corev1.ConditionFalse, Reason: "ProgressDeadlineExceeded"}}}, crash3, Failed, ReasonCrash},
 		{"quota", appsv1.DeploymentStatus{ObservedGeneration: 3, Conditions: []appsv1.DeploymentCondition{
-			{Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Message: `pods "x" is forbidden: exceeded quota: gpu`}}}, nil, Waiting, "QuotaExceeded"},
+			{Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Message: `pods "x" is forbidden: exceeded quota: gpu`}}}, nil, Waiting, "NamespaceQuotaExceeded"},
 		{"pod security", appsv1.DeploymentStatus{ObservedGeneration: 3, Conditions: []appsv1.DeploymentCondition{
 			{Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Message: `pods "x" is forbidden: violates PodSecurity "restricted:latest"`}}}, nil, Failed, "PodForbidden"},
 	} {
@@ -188,13 +189,18 @@ func TestDeployments(t *testing.T) {
 func TestCurrentReplicaSet(t *testing.T) {
 	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "iris", UID: "d", Annotations: map[string]string{revisionAnnotation: "3"}}}
 	controller := true
-	owned := func(name, revision string) *appsv1.ReplicaSet {
-		return &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: map[string]string{revisionAnnotation: revision},
-			OwnerReferences: []metav1.OwnerReference{{UID: d.UID, Controller: &controller}}}}
+	owned := func(name, owner, revision string) *tracked {
+		rs, err := keepSet(&metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+			Name: name, Annotations: map[string]string{revisionAnnotation: revision},
+			OwnerReferences: []metav1.OwnerReference{{UID: types.UID(owner), Controller: &controller}},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rs.(*tracked)
 	}
-	foreign := owned("foreign", "3")
-	foreign.OwnerReferences[0].UID = "other"
-	if rs := currentReplicaSet(d, []metav1.Object{foreign, owned("old", "2"), owned("back", "3")}); rs == nil || rs.GetName() != "back" {
+	sets := []*tracked{owned("foreign", "other", "3"), owned("old", "d", "2"), owned("back", "d", "3")}
+	if rs := currentReplicaSet(d, sets); rs == nil || rs.name != "back" {
 		t.Errorf("got %v", rs)
 	}
 }

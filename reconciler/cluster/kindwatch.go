@@ -25,15 +25,16 @@ type kindWatch struct {
 
 	mu        sync.Mutex
 	informers map[string]cache.SharedIndexInformer // by namespace, under "" for all; nil until the kind is found
-	writes    map[string]written                   // by key; davit's own last one of each object
-	why       error                                // why there is no first list
+	writes    map[string]written                   // by key; davit's own ones that the watch has not shown yet
+	// hashes are of davit's own last write of each object that is there: an inventory that was read again may be older
+	// than it, and two writes within a second leave the same fields and time.
+	hashes map[string]string
+	why    error // why there is no first list
 }
 
-// written is an own write. Its hash is kept as long as the object is there: an inventory that was read again may
-// be older than it, and two writes within a second leave the same fields and time.
+// written is an own write.
 type written struct {
-	version string // empty when the watch has shown it
-	hash    string
+	version string
 	at      time.Time
 }
 
@@ -41,7 +42,7 @@ type written struct {
 const firstRetry, lastRetry = 5 * time.Second, 5 * time.Minute
 
 func (w *Watcher) newKind(kind schema.GroupKind) *kindWatch {
-	return &kindWatch{kind: kind, w: w, again: make(chan struct{}, 1), tried: make(chan struct{}), writes: map[string]written{}}
+	return &kindWatch{kind: kind, w: w, again: make(chan struct{}, 1), tried: make(chan struct{}), writes: map[string]written{}, hashes: map[string]string{}}
 }
 
 // run finds the kind and watches it until ctx ends.
@@ -139,9 +140,11 @@ func (k *kindWatch) informer(m *meta.RESTMapping, namespace string) (cache.Share
 	source, item := k.w.c.source(m, namespace)
 	indexers := cache.Indexers{}
 	transform := keep
-	if k.kind == kindPod || k.kind == kindReplicaSet || k.kind == kindRelease {
-		transform = trim
-		indexers[byRelease] = releaseOf
+	switch k.kind {
+	case kindPod:
+		transform, indexers[byRelease] = trim, releaseOf
+	case kindReplicaSet:
+		transform, indexers[byRelease] = keepSet, releaseOf
 	}
 	informer := cache.NewSharedIndexInformerWithOptions(source, item, cache.SharedIndexInformerOptions{
 		Indexers: indexers, ObjectDescription: k.kind.String(),
@@ -188,17 +191,17 @@ func (k *kindWatch) handler() cache.ResourceEventHandler {
 // claimed says that a change of a ModelRelease's spec is davit's own claim. Told of it, a release whose apply fails
 // would claim again at once, and so for ever.
 func (k *kindWatch) claimed(o any) bool {
-	m, ok := o.(metav1.Object)
+	t, ok := o.(*tracked)
 	if !ok || k.kind != kindRelease {
 		return false
 	}
-	key := m.GetNamespace() + "/" + m.GetName()
+	key := t.namespace + "/" + t.name
 	own, ok := k.w.c.claims.Load(key)
-	if !ok || m.GetGeneration() > own.(int64) {
+	if !ok || t.generation > own.(int64) {
 		return false
 	}
 	// An earlier one is no news either: the claim since then was made on it. A watch that lags would start the loop again.
-	k.w.c.claims.CompareAndDelete(key, m.GetGeneration())
+	k.w.c.claims.CompareAndDelete(key, t.generation)
 	return true
 }
 
@@ -216,14 +219,12 @@ func (k *kindWatch) arrived(o any, gone bool) {
 
 // shown needs k.mu.
 func (k *kindWatch) shown(key, version string, gone bool) {
-	own, ok := k.writes[key]
-	switch {
-	case !ok || own.version != "" && older(version, own.version):
-	case gone:
-		delete(k.writes, key)
-	case own.version != "":
-		own.version = ""
-		k.writes[key] = own
+	if own, ok := k.writes[key]; ok && older(version, own.version) {
+		return
+	}
+	delete(k.writes, key)
+	if gone {
+		delete(k.hashes, key)
 	}
 }
 
@@ -236,7 +237,7 @@ func (k *kindWatch) wrote(o metav1.Object, hash string) {
 		return
 	}
 	key := o.GetNamespace() + "/" + o.GetName()
-	k.writes[key] = written{o.GetResourceVersion(), hash, time.Now()}
+	k.writes[key], k.hashes[key] = written{o.GetResourceVersion(), time.Now()}, hash
 	if t := stored(informer, key); t != nil {
 		k.shown(key, t.version, false)
 	}
@@ -249,7 +250,7 @@ func (k *kindWatch) sent(namespace, name string) string {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.writes[namespace+"/"+name].hash
+	return k.hashes[namespace+"/"+name]
 }
 
 // late is how long the informer's queue may take after the stream: with the stream past an own write that long
@@ -270,12 +271,12 @@ func (k *kindWatch) look(namespace, name string) (t *tracked, known bool) {
 	}
 	key := namespace + "/" + name
 	t = stored(informer, key)
-	own := k.writes[key]
-	if own.version != "" && time.Since(own.at) > late && !older(informer.LastSyncResourceVersion(), own.version) {
+	own, pending := k.writes[key]
+	if pending && time.Since(own.at) > late && !older(informer.LastSyncResourceVersion(), own.version) {
 		k.shown(key, informer.LastSyncResourceVersion(), t == nil)
 		return t, true
 	}
-	return t, own.version == ""
+	return t, !pending
 }
 
 // of is the informer of a namespace. It needs k.mu.

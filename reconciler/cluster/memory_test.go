@@ -3,22 +3,26 @@ package cluster
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"runtime"
 	"testing"
+	"unsafe"
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
-// TestMemory holds 10,000 releases of four objects each as a Watcher does, in less than 80 MiB.
+// TestMemory holds 10,000 releases of four objects each as a Watcher does, in less than 40 MiB.
 func TestMemory(t *testing.T) {
-	const releases, most = 10_000, 80 << 20
+	const releases, most = 10_000, 40 << 20
 	before := inUse()
 	stores := make([]cache.Store, 4)
-	own := make([]map[string]written, 4)
+	own := make([]map[string]string, 4)
 	for kind := range stores {
-		stores[kind], own[kind] = cache.NewStore(cache.DeletionHandlingMetaNamespaceKeyFunc), map[string]written{}
+		stores[kind], own[kind] = cache.NewStore(cache.DeletionHandlingMetaNamespaceKeyFunc), map[string]string{}
 		for i := range releases {
 			o, err := keep(received4(t, kind, i))
 			if err == nil {
@@ -27,7 +31,7 @@ func TestMemory(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			own[kind][fmt.Sprintf("production/iris-%d", i)] = written{version: fmt.Sprint(i), hash: fmt.Sprintf("%020d", i)}
+			own[kind][fmt.Sprintf("production/iris-%d", i)] = fmt.Sprintf("%020d", i)
 		}
 	}
 	took := inUse() - before
@@ -66,4 +70,34 @@ func inUse() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// TestReceivedShares: what a ModelRelease says several times is there once, and says the same as before.
+func TestReceivedShares(t *testing.T) {
+	const text = `{"metadata":{"name":"production.iris","labels":{"davit.dev/release":"iris","applyset.kubernetes.io/id":"applyset-1-v1"},
+		"annotations":{"applyset.kubernetes.io/tooling":"davit/v1"}},"spec":{"environment":"production","release":"iris"},
+		"status":{"applied":{"inputKey":"k2","objectsHash":"h2"},"healthy":{"inputKey":"k2","objectsHash":"h2"},"message":"well",
+		"inventory":[{"version":"v1","kind":"Service","name":"iris"},{"version":"v1","kind":"Secret","name":"iris-key"}],
+		"outcomes":[{"commit":"c2","outcome":"Healthy","inputKey":"k2"},{"commit":"c1","outcome":"Healthy","inputKey":"k1"}],
+		"conditions":[{"type":"Ready","status":"True","reason":"Healthy","message":"well","lastTransitionTime":null}]}}`
+	var sent, kept v1alpha1.ModelRelease
+	for _, mr := range []*v1alpha1.ModelRelease{&sent, &kept} {
+		if err := json.Unmarshal([]byte(text), mr); err != nil {
+			t.Fatal(err)
+		}
+	}
+	received(&kept)
+	if !reflect.DeepEqual(sent, kept) {
+		t.Errorf("got %+v, want %+v", kept, sent)
+	}
+	spec, st := kept.Spec, kept.Status
+	for what, pair := range map[string][2]string{
+		"name": {st.Inventory[0].Name, spec.Release}, "label": {kept.Labels[LabelRelease], spec.Release},
+		"input key": {st.Healthy.InputKey, st.Applied.InputKey}, "outcome's": {st.Outcomes[0].InputKey, st.Applied.InputKey},
+		"hash": {st.Healthy.ObjectsHash, st.Applied.ObjectsHash}, "message": {st.Conditions[0].Message, st.Message},
+	} {
+		if unsafe.StringData(pair[0]) != unsafe.StringData(pair[1]) {
+			t.Errorf("%s is there twice", what)
+		}
+	}
 }

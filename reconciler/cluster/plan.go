@@ -16,7 +16,8 @@ import (
 )
 
 // Plan tells what Apply and Prune would do, by a dry run on the API server, defaults and webhooks included.
-// Nothing is written. Its errors are Apply's. Of mr only namespace, name and inventory count; it need not exist. The ChangeSet's
+// Nothing is written. Changes tell the fields, live and as they
+// would be. Its errors are Apply's. Of mr only namespace, name and inventory count; it need not exist. The ChangeSet's
 // Inventory is empty.
 func (c *Cluster) Plan(ctx context.Context, mr *v1alpha1.ModelRelease, objects []*unstructured.Unstructured) (ChangeSet, error) {
 	members, err := c.members(mr, objects)
@@ -31,7 +32,7 @@ func (c *Cluster) Plan(ctx context.Context, mr *v1alpha1.ModelRelease, objects [
 	set := applied(mr, members)
 	for _, ref := range set.Inventory {
 		if ref.Stale && !neverPruned(ref.GroupKind()) {
-			set.Changes = append(set.Changes, Change{ref, Deleted, nil})
+			set.Changes = append(set.Changes, Change{Ref: ref, Action: Deleted})
 		}
 	}
 	set.Inventory = nil
@@ -71,6 +72,9 @@ func (c *Cluster) planOne(ctx context.Context, m *member) error {
 		m.action = Unchanged
 	default:
 		m.action = Configured
+		d := differ{secret: m.ref.GroupKind() == kindSecret}
+		d.maps(nil, settled(live), settled(planned))
+		m.fields = d.found
 	}
 	return nil
 }

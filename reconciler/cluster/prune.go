@@ -40,7 +40,7 @@ func (c *Cluster) Prune(ctx context.Context, mr *v1alpha1.ModelRelease, keep []v
 		if m.action == "" {
 			set.Inventory = append(set.Inventory, m.ref)
 		} else {
-			set.Changes = append(set.Changes, Change{m.ref, m.action, nil})
+			set.Changes = append(set.Changes, Change{Ref: m.ref, Action: m.action})
 		}
 	}
 	sortRefs(set.Inventory)

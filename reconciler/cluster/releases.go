@@ -6,7 +6,6 @@ import (
 	"unique"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
@@ -61,44 +60,66 @@ func (w *Watcher) Generation(mr *v1alpha1.ModelRelease) int64 {
 	if informer == nil {
 		return 0
 	}
-	o, _, _ := informer.GetStore().GetByKey(mr.Namespace + "/" + mr.Name)
-	if m, ok := o.(metav1.Object); ok {
-		return m.GetGeneration()
+	if t := stored(informer, mr.Namespace+"/"+mr.Name); t != nil {
+		return t.generation
 	}
 	return 0
 }
 
 // received drops what nobody reads and shares what ten thousand ModelReleases have in common: decoded, each would hold
-// its own copy of "Deployment", and of a commit as often as it tells of it.
+// its own copy of "Deployment", and of a commit as often as it tells of it. What is one release's own is shared within
+// it alone: an entry of a table of all costs more than a second copy.
 func received(mr *v1alpha1.ModelRelease) *v1alpha1.ModelRelease {
 	mr.ManagedFields = nil
 	spec, st := &mr.Spec, &mr.Status
-	share(&mr.APIVersion, &mr.Kind, &spec.Environment, &spec.Owner, &spec.Claim.Commit, &spec.Claim.Version, &spec.Claim.Holder, &st.Reason)
+	share(&mr.APIVersion, &mr.Kind, &mr.Namespace, &spec.Environment, &spec.Owner, &spec.Claim.Commit, &spec.Claim.Version, &spec.Claim.Holder, &st.Reason)
 	st.Phase = shared(st.Phase)
 	for _, r := range []*v1alpha1.Revision{&st.Applied, &st.Healthy} {
-		share(&r.Commit, &r.Version, &r.Image, &r.ObjectsHash, &r.InputKey)
+		share(&r.Commit, &r.Version, &r.Image)
 	}
+	reuse(&st.Healthy.ObjectsHash, st.Applied.ObjectsHash)
+	reuse(&st.Healthy.InputKey, st.Applied.InputKey)
 	for i := range st.Outcomes {
 		o := &st.Outcomes[i]
-		share(&o.Commit, &o.Version, &o.Image, &o.InputKey, &o.From)
+		share(&o.Commit, &o.Version, &o.Image, &o.From)
 		o.Outcome = shared(o.Outcome)
+		reuse(&o.InputKey, st.Applied.InputKey, st.Healthy.InputKey)
 	}
 	for i := range st.Inventory {
 		r := &st.Inventory[i]
-		share(&r.Group, &r.Version, &r.Kind, &r.Name, &r.Hash)
+		share(&r.Group, &r.Version, &r.Kind)
+		reuse(&r.Name, spec.Release)
 	}
 	for i := range st.Conditions {
 		c := &st.Conditions[i]
 		share(&c.Type, &c.Reason)
+		reuse(&c.Message, st.Message)
 		c.Status = shared(c.Status)
 	}
 	for _, m := range []map[string]string{mr.Labels, mr.Annotations} {
 		for k, v := range m {
+			switch k {
+			case applySetID:
+			case LabelRelease:
+				reuse(&v, spec.Release)
+			default:
+				share(&v)
+			}
 			delete(m, k)
-			m[shared(k)] = shared(v)
+			m[shared(k)] = v
 		}
 	}
 	return mr
+}
+
+// reuse takes the copy of a text that its release has already.
+func reuse(text *string, copies ...string) {
+	for _, c := range copies {
+		if *text == c {
+			*text = c
+			return
+		}
+	}
 }
 
 func share(texts ...*string) {

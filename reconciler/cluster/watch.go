@@ -132,19 +132,22 @@ func differs(kind schema.GroupKind, old, o any) bool {
 		if !ok || before.version == o.version {
 			return !ok
 		}
+		if kind == kindRelease {
+			return before.generation != o.generation
+		}
 		return o.health != nil || before.uid != o.uid || before.fields != o.fields || before.ignore != o.ignore ||
 			before.deleting != o.deleting || before.part != o.part
 	case metav1.Object:
 		before, ok := old.(metav1.Object)
-		if !ok || before.GetResourceVersion() == o.GetResourceVersion() {
-			return !ok
-		}
-		return kind != kindRelease || before.GetGeneration() != o.GetGeneration()
+		return !ok || before.GetResourceVersion() != o.GetResourceVersion()
 	}
 	return true
 }
 
 func releaseOf(o any) ([]string, error) {
+	if t, ok := o.(*tracked); ok {
+		return []string{t.namespace + "/" + t.release}, nil
+	}
 	m, err := meta.Accessor(o)
 	if err != nil {
 		return nil, err
@@ -152,25 +155,14 @@ func releaseOf(o any) ([]string, error) {
 	return []string{m.GetNamespace() + "/" + m.GetLabels()[LabelRelease]}, nil
 }
 
-// trim drops what health does not read of pods, ReplicaSets and ModelReleases: a pod takes 1 KiB instead of 8.
+// trim drops what health does not read of pods: one takes 1 KiB instead of 8.
 func trim(o any) (any, error) {
-	m, err := meta.Accessor(o)
-	if err != nil {
+	pod, ok := o.(*corev1.Pod)
+	if !ok {
 		return o, nil // a DeletedFinalStateUnknown, trimmed before
 	}
-	m.SetManagedFields(nil)
-	revision, ok := m.GetAnnotations()[revisionAnnotation]
-	m.SetAnnotations(nil)
-	if ok {
-		m.SetAnnotations(map[string]string{revisionAnnotation: revision})
-	}
-	m.SetFinalizers(nil)
-	m.SetGenerateName("")
-	if pod, ok := o.(*corev1.Pod); ok {
-		trimPod(pod)
-	} else { // a pod's labels tell its revision
-		m.SetLabels(map[string]string{LabelRelease: m.GetLabels()[LabelRelease]})
-	}
+	pod.ManagedFields, pod.Annotations, pod.Finalizers, pod.GenerateName = nil, nil, nil, ""
+	trimPod(pod)
 	return o, nil
 }
 

@@ -99,11 +99,11 @@ func (v view) workload(t *tracked, work *workload) Health {
 	case *appsv1.DeploymentStatus:
 		meta.Annotations = map[string]string{revisionAnnotation: work.revision}
 		d := &appsv1.Deployment{ObjectMeta: meta, Spec: appsv1.DeploymentSpec{Replicas: work.replicas}, Status: *status}
-		rs := currentReplicaSet(d, list[metav1.Object](v, kindReplicaSet))
+		rs := currentReplicaSet(d, list[*tracked](v, kindReplicaSet))
 		if rs == nil {
 			return v.judge(deploymentHealth(d), nil)
 		}
-		return v.judge(deploymentHealth(d), controlled(v.pods(), rs, "", ""))
+		return v.judge(deploymentHealth(d), controlled(v.pods(), &metav1.ObjectMeta{UID: rs.uid}, "", ""))
 	case *appsv1.StatefulSetStatus:
 		s := &appsv1.StatefulSet{ObjectMeta: meta, Spec: appsv1.StatefulSetSpec{Replicas: work.replicas}, Status: *status}
 		return v.judge(statefulSetHealth(s), controlled(v.pods(), s, appsv1.ControllerRevisionHashLabelKey, status.UpdateRevision))

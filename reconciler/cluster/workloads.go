@@ -93,7 +93,7 @@ func creationHealth(kind, name, message string) Health {
 	case strings.Contains(message, "violates PodSecurity"):
 		h.State, h.Reason = Failed, "PodForbidden"
 	case strings.Contains(message, "exceeded quota"):
-		h.Reason = "QuotaExceeded"
+		h.Reason = "NamespaceQuotaExceeded"
 	}
 	return h
 }
@@ -113,9 +113,9 @@ const revisionAnnotation = "deployment.kubernetes.io/revision"
 
 // currentReplicaSet is the one the Deployment controller numbered as it numbered the Deployment. A rollback
 // to an earlier template numbers that template's ReplicaSet anew.
-func currentReplicaSet(d *appsv1.Deployment, sets []metav1.Object) metav1.Object {
+func currentReplicaSet(d *appsv1.Deployment, sets []*tracked) *tracked {
 	for _, rs := range sets {
-		if metav1.IsControlledBy(rs, d) && rs.GetAnnotations()[revisionAnnotation] == d.Annotations[revisionAnnotation] {
+		if set, ok := rs.health.(*replicaSet); ok && set.owner == d.UID && set.revision == d.Annotations[revisionAnnotation] {
 			return rs
 		}
 	}
