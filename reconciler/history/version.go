@@ -32,3 +32,21 @@ func (h *History) metrics(ctx context.Context, commit, model, version string) (m
 	}
 	return v.Spec.Metrics, nil
 }
+
+// Last is the newest commit up to a tip at which a release was still as a change, which [History.Changes] gave for that tip,
+// had made it.
+func (h *History) Last(ctx context.Context, tip gitops.Hash, c Change) (gitops.Hash, error) {
+	v, err := h.view(ctx, tip)
+	if err != nil {
+		return gitops.Hash{}, err
+	}
+	ids := v.ids(map[string]bool{c.Release.String(): true})
+	for i := c.position + 1; i < len(v.entries); i++ {
+		for _, r := range v.entries[i].records {
+			if r.kind == changed && ids[r.release] {
+				return v.entries[i-1].commit, nil
+			}
+		}
+	}
+	return v.entries[len(v.entries)-1].commit, nil
+}

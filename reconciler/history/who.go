@@ -25,6 +25,10 @@ type Who struct {
 	// PullRequest is the pull or merge request's URL where the commit has one, else "#12" or "group/project!12"; "" when
 	// it tells of none.
 	PullRequest string
+	// PromotedFrom is the environment or training whose version it promotes, ByRule that a rule merged it and nobody else;
+	// both as the commit, or what it merges, says.
+	PromotedFrom string
+	ByRule       bool
 	// Subject is the commit's.
 	Subject string
 }
@@ -37,12 +41,17 @@ func (h *History) Who(ctx context.Context, commit string, signers *gitops.Signer
 		return Who{}, err
 	}
 	w := Who{Author: c.Author, Committer: c.Committer, Subject: c.Subject, PullRequest: pullRequest(c.Subject, c.Body)}
+	w.PromotedFrom, _ = c.Trailer("Davit-From")
+	_, w.ByRule = c.Trailer("Davit-Merged-By-Rule")
 	if w.Merge = len(c.Parents) > 1; w.Merge {
 		if forges[c.Committer.Email] {
 			w.Committer = c.Author
 		}
 		if merged, err := h.source.Commit(ctx, c.Parents[len(c.Parents)-1]); err == nil { // a shallow clone may lack it
 			w.Author = merged.Author
+			if from, ok := merged.Trailer("Davit-From"); ok && w.PromotedFrom == "" {
+				w.PromotedFrom = from
+			}
 		}
 	}
 	if signers != nil {
