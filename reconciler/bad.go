@@ -19,6 +19,16 @@ func (s *state) markedBad(t *target) string {
 
 // versionOf says whether a recorded revision has the target's version of its model.
 func (t *target) versionOf(rev v1alpha1.Revision) bool {
-	repository, _, _ := strings.Cut(rev.Image, "@")
-	return rev.Version == t.release.ModelVersion.Name && path.Base(repository) == t.release.Model.Name
+	return rev.Version == t.release.ModelVersion.Name && modelOf(rev.Image, t.release.Model.Name)
+}
+
+// modelOf says whether an image by its digest is of a model.
+func modelOf(image, model string) bool {
+	return modelIn(image) == model
+}
+
+// modelIn is the model that an image by its digest is of.
+func modelIn(image string) string {
+	repository, _, _ := strings.Cut(image, "@")
+	return path.Base(repository)
 }

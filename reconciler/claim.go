@@ -25,6 +25,9 @@ func (r *Reconciler) claim(ctx context.Context, s *state, t *target, kinds []sch
 		Namespace: namespace, Environment: t.release.Environment.Name, Release: t.release.Name,
 		Commit: t.commit.String(), Version: t.release.ModelVersion.Name, Kinds: kinds,
 	}
+	if t.shown {
+		order.Version = "" // it is not under way
+	}
 	if s.release != nil && s.release.Namespace == namespace {
 		order.Observed = s.release
 	}

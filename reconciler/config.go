@@ -14,6 +14,7 @@ import (
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/gitops/forge"
 	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/reconciler/history"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry"
 	"github.com/davit-dev/davit/registry/image"
@@ -66,6 +67,8 @@ type Config struct {
 	Followed func(commit gitops.Hash, err error)
 	// Rollouts receives the shared changes under way or stopped whenever they change, one call at a time. May be nil.
 	Rollouts func([]v1alpha1.Rollout)
+	// Now is the present that gates and freezes go by; time.Now when nil.
+	Now func() time.Time
 }
 
 // Grant is what one environment may do, whatever the repository says; environment.yaml can only narrow it.
@@ -88,6 +91,8 @@ type Grant struct {
 	Every bool
 	// MinBake is how long a release must stay ready at least.
 	MinBake time.Duration
+	// Policy is what promotions must keep to, whatever environment.yaml says; nothing of its own when nil.
+	Policy *registry.Policy
 }
 
 // Reconciler brings every release of a registry to its cluster and keeps it there.
@@ -113,7 +118,11 @@ type Reconciler struct {
 	// leaving holds renamed releases that stay until their successor is healthy.
 	leaving map[registry.Key]registry.Key
 	errands *errands
-	aside   sync.WaitGroup // what reads while the sites work
+	inGit   noted
+	quotas  quotas
+	past    *history.History         // nil until a promotion asks for it; of the errands, as is newest
+	newest  map[string]newestVersion // by model and training
+	aside   sync.WaitGroup           // what reads while the sites work
 }
 
 // ahead is a registry that was read before it was asked for.
@@ -141,6 +150,9 @@ func New(cfg Config) (*Reconciler, error) {
 	}
 	if cfg.Rollouts == nil {
 		cfg.Rollouts = func([]v1alpha1.Rollout) {}
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	if cfg.Report == nil {
 		cfg.Report = func(Report) {}

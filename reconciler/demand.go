@@ -32,11 +32,12 @@ func (r *Reconciler) overdemands(ctx context.Context, s *state, t *target, healt
 // asksForMore compares GPUs: for each pod, in all, and of which kind.
 func asksForMore(r, than *registry.Release) bool {
 	now, was := r.Serving, than.Serving
-	return now.GPUs > was.GPUs || gpus(now) > gpus(was) || now.GPUs > 0 && now.Accelerator != was.Accelerator
+	return now.GPUs > was.GPUs || begins(now) > begins(was) || now.GPUs > 0 && now.Accelerator != was.Accelerator
 }
 
-// gpus are those of all replicas; the base's number of them, which both share, counts as one.
-func gpus(s registry.ServingSpec) int {
+// begins is how many GPUs a Serving's replicas begin with: a higher maximum of autoscale finds no room only later, and by
+// load. The base's number of replicas, which both share, counts as one.
+func begins(s registry.ServingSpec) int {
 	replicas := 1
 	if s.Replicas != nil {
 		replicas = *s.Replicas

@@ -21,23 +21,33 @@ func dependents(models *registry.Registry) map[registry.Key][]registry.Key {
 	return users
 }
 
-// lacks names a release that t's depends on and that is not healthy at what the tip asks of it; "" when all are.
-// It is hopeless when that one is held or broken: then only another commit helps.
-func (r *Reconciler) lacks(want *desired, t *target) (why string, hopeless bool) {
+// lack is why a release that another depends on is not healthy at what the tip asks of it.
+type lack struct {
+	why      string
+	hopeless bool // it is held or broken: only another commit helps
+	waits    bool // policy keeps it back, for days maybe
+}
+
+// lacks names a release that t's depends on and that is not healthy at what the tip asks of it; nil when all are.
+func (r *Reconciler) lacks(want *desired, t *target) *lack {
 	for _, name := range t.release.Serving.DependsOn {
 		on := registry.Key{Environment: t.release.Environment.Name, Name: name}
 		s := r.state(on)
 		input := want.keys[on]
 		switch {
 		case input == "":
-			return fmt.Sprintf("depends on %s, which has a fault", on), true
+			return &lack{why: fmt.Sprintf("depends on %s, which has a fault", on), hopeless: true}
 		case s.held.Load():
-			return fmt.Sprintf("depends on %s, which is held or pinned", on), true
+			return &lack{why: fmt.Sprintf("depends on %s, which is held or pinned", on), hopeless: true}
 		case !s.at(input):
-			return fmt.Sprintf("depends on %s, which is not healthy at %.12s yet", on, want.since[on].String()), false
+			b := s.back.Load()
+			return &lack{
+				why:   fmt.Sprintf("depends on %s, which is not healthy at %.12s yet", on, want.since[on].String()),
+				waits: b != nil && b.key == input,
+			}
 		}
 	}
-	return "", false
+	return nil
 }
 
 // parkedError is a release that waits for something that queues it when it comes.
@@ -58,7 +68,17 @@ func (r *Reconciler) turn(ctx context.Context, want *desired, s *state, t *targe
 		return 0, nil // going back waits for nobody
 	}
 	if why := s.markedBad(t); why != "" {
+		r.stepAside(want, s)
 		return 0, errors.Join(&stuckError{errors.New(why)}, r.wait(ctx, s, t, "VersionMarkedBad", why))
+	}
+	b, err := r.closed(ctx, s, t)
+	if err != nil {
+		return 0, err
+	} else if b != nil {
+		return r.stayBack(ctx, want, s, t, b)
+	}
+	if was := s.back.Load(); was != nil && (was.key != t.key || was.reason == ReasonGateClosed || was.reason == reasonDependsOn) {
+		s.back.Store(nil)
 	}
 	if w := want.waves[s.key]; !w.open(s.key) {
 		if left := w.left(s.key); left > 0 {
@@ -66,12 +86,23 @@ func (r *Reconciler) turn(ctx context.Context, want *desired, s *state, t *targe
 		}
 		return 0, errNotItsTurn
 	}
-	why, hopeless := r.lacks(want, t)
-	switch {
-	case why == "":
-		return 0, nil
-	case hopeless:
-		return 0, errors.Join(&stuckError{errors.New(why)}, r.wait(ctx, s, t, "DependsOn", why))
+	lack := r.lacks(want, t)
+	if lack == nil {
+		return r.permitAgain(ctx, want, s, t)
 	}
-	return 0, errors.Join(&parkedError{why}, r.wait(ctx, s, t, "DependsOn", why))
+	var stays error = &parkedError{lack.why}
+	switch {
+	case lack.hopeless:
+		stays = &stuckError{errors.New(lack.why)}
+	case lack.waits:
+		b := &back{reason: reasonDependsOn, why: lack.why, key: t.key, env: t.release.Environment}
+		r.keep(want, s, b)
+		stays = &backError{b}
+	}
+	if lack.hopeless || lack.waits {
+		r.stepAside(want, s)
+	}
+	return 0, errors.Join(stays, r.wait(ctx, s, t, reasonDependsOn, lack.why))
 }
+
+const reasonDependsOn = "DependsOn"

@@ -122,8 +122,7 @@ func (r *Reconciler) desire(ctx context.Context, snapshot *gitops.Snapshot, mode
 	}
 	next.users, next.broke = dependents(models), brokenBy(next, before)
 	next.refused = r.guard(next)
-	r.plan(next, shared)
-	return next, nil
+	return next, r.plan(ctx, next, shared)
 }
 
 // inputKey covers the versions of the image layout and of the renderer too.
@@ -148,7 +147,7 @@ func (r *Reconciler) changed(tip *desired, touched []registry.Key) (keys []regis
 			continue
 		}
 		if input := next.keys[key]; input != "" {
-			if (!s.at(input) || s.stray.Load()) && next.waves[key].open(key) {
+			if (!s.at(input) || s.stray.Load() || s.waits()) && next.waves[key].open(key) {
 				keys = append(keys, key)
 			}
 			continue
@@ -160,6 +159,9 @@ func (r *Reconciler) changed(tip *desired, touched []registry.Key) (keys []regis
 	}
 	return keys
 }
+
+// waits says that something keeps the release from what was asked of it, which may not be asked any more.
+func (s *state) waits() bool { return s.back.Load() != nil || s.trouble.Load() != "" }
 
 // maxDeletions is how many releases one commit may remove from an environment that says nothing else.
 const maxDeletions = 10

@@ -27,9 +27,10 @@ type errand struct {
 type task string
 
 const (
-	opening  task = "opening"  // what an earlier process left: of the site of an environment
-	proposal task = "proposal" // the revert of what a release, or an environment's rollout, failed with
-	verdict  task = "verdict"  // the status of a commit, and the comment on its pull request
+	opening   task = "opening"   // what an earlier process left: of the site of an environment
+	proposal  task = "proposal"  // the revert of what a release, or an environment's rollout, failed with
+	verdict   task = "verdict"   // the status of a commit, and the comment on its pull request
+	promotion task = "promotion" // the next version of a release that has a rule
 )
 
 // errands are done one after the other, after whatever matters more, and again after an error.
@@ -37,8 +38,9 @@ type errands struct {
 	queue workqueue.TypedRateLimitingInterface[errand]
 
 	mu      sync.Mutex
-	due     map[errand]bool    // what the queue has: it forgets what waits when it ends
-	offers  map[string]offer   // by branch
+	due     map[errand]bool  // what the queue has: it forgets what waits when it ends
+	offers  map[string]offer // by branch
+	open    map[registry.Key]*promoting
 	pending map[errand]pending // verdicts that the forge was told to be so
 }
 
@@ -46,6 +48,7 @@ type errands struct {
 type pending struct {
 	told  time.Time
 	quiet bool // nothing was left to come when the next commit came, and nothing had changed
+	text  string
 }
 
 // offer is a proposal that is open, as far as is known.
@@ -61,7 +64,7 @@ func newErrands() *errands {
 	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[errand](time.Second, 10*time.Minute)
 	return &errands{
 		queue: workqueue.NewTypedRateLimitingQueue(limiter),
-		due:   map[errand]bool{}, offers: map[string]offer{}, pending: map[errand]pending{},
+		due:   map[errand]bool{}, offers: map[string]offer{}, pending: map[errand]pending{}, open: map[registry.Key]*promoting{},
 	}
 }
 
@@ -78,6 +81,9 @@ func (e *errands) add(what errand, after time.Duration) {
 	e.mu.Unlock()
 	e.queue.AddAfter(what, after)
 }
+
+// later has an errand looked at at some time, and not before the process ends.
+func (e *errands) later(what errand, after time.Duration) { e.queue.AddAfter(what, after) }
 
 // take says that an errand's turn has come: when it is added again, it is done again.
 func (e *errands) take(what errand) {
@@ -246,6 +252,8 @@ func (r *Reconciler) errand(ctx context.Context, e errand) {
 		err = r.propose(ctx, e)
 	case verdict:
 		err = r.judge(ctx, e)
+	case promotion:
+		err = r.promote(ctx, e)
 	}
 	refused, isForge := errors.AsType[*forge.Error](err)
 	switch {

@@ -42,7 +42,9 @@ func (r *Reconciler) event(key registry.Key, o v1alpha1.Outcome) gitops.Event {
 // ModelRelease by now: a process that ends before they are in Git leaves them to the next one (see recollect).
 func (r *Reconciler) note(s *state) {
 	outcomes := s.release.Status.Outcomes
+	before := s.seen.Load()
 	s.show() // before anybody is told to look
+	r.stood(s.key, before, s.seen.Load())
 	for _, o := range outcomes {
 		if markOf(o) == s.noted {
 			break
@@ -64,8 +66,10 @@ type shown struct {
 
 // show takes over a status that was written.
 func (s *state) show() {
+	s.seen.Store(seenIn(s.release))
 	st := s.release.Status
 	s.shown.Store(&shown{st.Outcomes, st.Held.DeepCopy(), st.Healthy})
+	s.steady.Store(s.healthySince())
 }
 
 // mark tells an outcome from others of its release.
@@ -96,13 +100,12 @@ func (r *Reconciler) recollect(ctx context.Context, outcomes map[left]*v1alpha1.
 	for l := range outcomes {
 		commits[gitops.ParseHash(l.commit)] = true
 	}
-	events, err := r.cfg.Source.Events(ctx, commits)
+	err := r.cfg.Source.EachEvent(ctx, commits, func(e gitops.Noted) {
+		delete(outcomes, left{e.Release, mark{v1alpha1.Phase(e.Outcome), e.Commit.String(), e.At.Unix()}})
+	})
 	if err != nil {
 		r.cfg.Log.Error("outcomes of an earlier process not compared with Git's", "error", err)
 		return
-	}
-	for _, e := range events {
-		delete(outcomes, left{e.Release, mark{v1alpha1.Phase(e.Outcome), e.Commit.String(), e.At.Unix()}})
 	}
 	for l, o := range outcomes {
 		r.cfg.Notes.Add(gitops.ParseHash(l.commit), r.event(keys[l.release], *o))

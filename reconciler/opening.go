@@ -30,6 +30,9 @@ func (r *Reconciler) openErrands(ctx context.Context, site *site) error {
 	if r.cfg.Committer == nil {
 		return nil
 	}
+	if err := r.openPromotions(ctx, site); err != nil {
+		return err
+	}
 	branches, err := r.cfg.Source.Branches(ctx, revertBranches)
 	if err != nil {
 		return fmt.Errorf("listing open proposals: %w", err)

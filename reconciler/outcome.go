@@ -32,6 +32,9 @@ func (s *state) came(what v1alpha1.Phase, of v1alpha1.Revision) result {
 	if healthy := s.release.Status.Healthy; healthy.Commit != of.Commit {
 		o.From = healthy.Version
 	}
+	if of.Urgent != nil {
+		o.By, o.Reason, o.Message = of.Urgent.By, "Urgent", "urgent, through a freeze: "+of.Urgent.Reason
+	}
 	switch what {
 	case v1alpha1.Healthy:
 		o.InputKey = of.InputKey

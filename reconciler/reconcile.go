@@ -39,6 +39,7 @@ func (r *Reconciler) follow(ctx context.Context, tip gitops.Hash) error {
 	r.desired.Store(next)
 	r.supersede(next)
 	r.faulty(next)
+	r.tipMoved(next.touched(before))
 	for _, key := range r.changed(next, next.touched(before)) {
 		r.enqueue(key)
 		r.begun(key.Environment, next.since[key])
@@ -77,7 +78,7 @@ func (r *Reconciler) reconcile(ctx context.Context, site *site, s *state) (time.
 	case target.stay:
 		return 0, r.withdraw(ctx, s, target)
 	case s.inSync(target):
-		target.is(s.release.Status.Applied)
+		r.goesOn(want, s, target)
 		return r.settle(ctx, s, target)
 	}
 	if err := r.superseded(ctx, s, target); err != nil {
@@ -86,7 +87,11 @@ func (r *Reconciler) reconcile(ctx context.Context, site *site, s *state) (time.
 	if again, err := r.turn(ctx, want, s, target); err != nil || again > 0 {
 		return again, err
 	}
+	return r.bring(ctx, want, s, target)
+}
 
+// bring takes a release whose turn it is to its target.
+func (r *Reconciler) bring(ctx context.Context, want *desired, s *state, target *target) (time.Duration, error) {
 	image, err := r.image(ctx, s, target)
 	if err != nil {
 		return r.unbuilt(ctx, s, target, err)
@@ -104,11 +109,16 @@ func (r *Reconciler) reconcile(ctx context.Context, site *site, s *state) (time.
 		return 0, nil
 	}
 	s.stopped = gitops.Hash{}
+	if again, err := r.permit(ctx, want, s, target); err != nil || again > 0 {
+		return again, err
+	}
 	if err := r.claim(ctx, s, target, cluster.Kinds(objects.Objects)); err != nil {
+		r.counted(want, s)
 		return r.unclaimed(ctx, s, target, err)
 	}
 	changes, err := r.apply(ctx, s, target, objects.Objects)
 	s.progress(target, changes, err)
+	r.counted(want, s)
 	if err != nil {
 		return r.unapplied(ctx, s, target, err)
 	}

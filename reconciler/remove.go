@@ -20,7 +20,12 @@ func (r *Reconciler) removeIfGone(ctx context.Context, want *desired, s *state) 
 	if why := want.refused[s.key.Environment]; why != "" {
 		return &stuckError{fmt.Errorf("%s is not in the registry any more and is not deleted: %s", s.key, why)}
 	}
-	if next, ok := r.successor(want, s); ok {
+	if b, err := r.frozenRemoval(ctx, want, s); err != nil {
+		return err
+	} else if b != nil {
+		return r.removalBack(ctx, s, b)
+	}
+	if next, ok := r.successor(want, s); ok && !r.makesRoom(want, next) {
 		r.leave(s.key, next)
 		return &parkedError{fmt.Sprintf("goes when %s is healthy, which serves the same model", next)}
 	}
@@ -32,6 +37,7 @@ func (r *Reconciler) removeIfGone(ctx context.Context, want *desired, s *state) 
 	if err := r.leaveFormer(ctx, s); err != nil {
 		return fmt.Errorf("deleting %s: %w", s.key, err)
 	}
+	r.freed(want, s)
 	r.removed(ctx, want, s.key, was)
 	r.cfg.Report(Report{Key: s.key, Version: was.Version, Phase: Removed, Took: time.Since(want.seen)})
 	s.inCluster.Store(false)

@@ -14,6 +14,7 @@ import (
 // Run follows the source until ctx ends; its error is then nil.
 func (r *Reconciler) Run(ctx context.Context) error {
 	return r.with(ctx, func(ctx context.Context) error {
+		defer r.runTries(ctx)()
 		err := r.cfg.Source.Watch(ctx, func(tip gitops.Hash) { r.insist(ctx, tip) })
 		if ctx.Err() != nil {
 			return nil // asked to end

@@ -50,6 +50,10 @@ func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Dura
 			return 0, err
 		}
 		return r.degraded(ctx, s, t)
+	case v1alpha1.Waiting:
+		if !t.rollback && byPolicy(s.release.Status.Reason) && s.isReady() && !s.armed(t) { // what was kept back is not asked for any more
+			return 0, r.healthy(ctx, s, t)
+		}
 	case v1alpha1.RolledBack, v1alpha1.Held:
 		if t.rollback {
 			return r.rolledBack(ctx, s, t)
@@ -201,6 +205,10 @@ func (r *Reconciler) healthy(ctx context.Context, s *state, t *target) error {
 	r.report(s, t)
 	r.point(ctx, s, t)
 	r.remind(s)
+	if t.rollback && s.back.Load() != nil {
+		r.enqueue(s.key) // there is something newer, which waits
+	}
+	r.opens(s.key)
 	return nil
 }
 

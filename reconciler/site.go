@@ -174,6 +174,11 @@ func (r *Reconciler) reach(ctx context.Context, s *site) {
 			r.enqueue(key)
 		}
 	}
+	for _, other := range r.all() { // how long something was healthy here may let others go on
+		if b := other.back.Load(); b != nil && b.reason == ReasonGateClosed {
+			r.enqueue(other.key)
+		}
+	}
 	r.missed()
 }
 
@@ -213,14 +218,23 @@ func (r *Reconciler) work(ctx context.Context, site *site) {
 
 // after decides when a release is looked at again.
 func (r *Reconciler) after(ctx context.Context, site *site, s *state, asked int, again time.Duration, err error) {
+	was := s.trouble.Load()
 	s.trouble.Store("")
 	var stuck *stuckError
+	var kept *backError
 	var parked *parkedError
 	switch {
 	case ctx.Err() != nil:
 	case errors.Is(err, errNotItsTurn):
 		site.queue.Forget(s.key)
 		r.close(s.key, asked)
+	case errors.As(err, &kept):
+		s.trouble.Store(kept.why)
+		site.queue.Forget(s.key)
+		r.close(s.key, asked)
+		if !kept.until.IsZero() {
+			site.queue.AddAfter(s.key, max(kept.until.Sub(r.cfg.Now()), time.Second))
+		}
 	case errors.As(err, &parked):
 		s.trouble.Store(parked.why)
 		site.queue.Forget(s.key)
@@ -239,6 +253,9 @@ func (r *Reconciler) after(ctx context.Context, site *site, s *state, asked int,
 	default:
 		site.queue.Forget(s.key)
 		r.close(s.key, asked)
+	}
+	if was == "" && s.trouble.Load() != "" {
+		r.passed(s) // those that come after it have the GPUs it wanted
 	}
 }
 

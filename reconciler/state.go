@@ -41,13 +41,17 @@ type state struct {
 	// Read without work:
 	trouble   atomicString // why the last try came to nothing
 	build     atomic.Pointer[building]
+	back      atomic.Pointer[back]   // why policy keeps it back; nil when it does not
+	steady    atomic.Int64           // since when it has been healthy at shown.healthy, in Unix seconds; 0 when it is not
+	gpus      atomic.Int32           // how many count as its own
 	served    atomic.Bool            // it was healthy once
 	still     atomic.Bool            // held, pinned or suspended: no commit of others moves it
 	held      atomic.Bool            // a revision of it is held back, or another one pinned
 	recorded  atomic.Pointer[string] // the input key that is settled; nil when it is not
 	past      atomic.Pointer[past]
 	shown     atomic.Pointer[shown] // nil when there is no ModelRelease
-	place     atomicString          // the namespace
+	seen      atomic.Pointer[seenAt]
+	place     atomicString // the namespace
 	inCluster atomic.Bool
 	claimed   atomicString // the commit
 	stray     atomic.Bool  // claimed for a commit of a history that was given up
@@ -72,11 +76,14 @@ type target struct {
 	commit   gitops.Hash
 	snapshot tree
 	release  *registry.Release
-	key      string        // inputKey
-	rollback bool          // it is the last healthy revision, and another one is held
-	stay     bool          // it is held and nothing is applied in its place
-	kept     bool          // nothing new can be had, and this is what is applied
-	pin      *v1alpha1.Pin // it is what a person pinned
+	key      string                 // inputKey
+	rollback bool                   // it is the last healthy revision, and another one is held
+	stay     bool                   // it is held and nothing is applied in its place
+	unheld   *v1alpha1.HeldRevision // what this target ends the hold of
+	shown    bool                   // it is claimed to be shown, and nothing of it applied
+	urgent   *v1alpha1.Urgent       // by whom it goes through a freeze
+	kept     bool                   // nothing new can be had, and this is what is applied
+	pin      *v1alpha1.Pin          // it is what a person pinned
 	seen     time.Time
 	image    string
 	hash     string // objectsHash
@@ -88,6 +95,7 @@ func (t *target) revision() v1alpha1.Revision {
 	return v1alpha1.Revision{
 		Commit: t.commit.String(), Version: t.release.ModelVersion.Name, Image: t.image,
 		ObjectsHash: t.hash, InputKey: t.key, Rollout: t.rollout, Time: metav1.Now(),
+		GPUs: int32(t.release.GPUs()), Urgent: t.urgent,
 	}
 }
 
@@ -99,6 +107,7 @@ func (t *target) is(applied v1alpha1.Revision) {
 // renew is an applied revision under the commit that asks for the same objects now.
 func (t *target) renew(applied v1alpha1.Revision) v1alpha1.Revision {
 	applied.Commit, applied.InputKey, applied.Version, applied.Time = t.commit.String(), t.key, t.release.ModelVersion.Name, metav1.Now()
+	applied.Urgent = nil
 	return applied
 }
 
@@ -120,6 +129,7 @@ func (s *state) recall(mr *v1alpha1.ModelRelease) {
 	s.place.Store(mr.Namespace)
 	s.claimed.Store(mr.Spec.Claim.Commit)
 	s.mark()
+	s.gpus.Store(mr.Status.Applied.GPUs)
 	s.served.Store(mr.Status.Healthy.Commit != "")
 	s.remember()
 	if len(s.moved) == 0 && !mr.Pending() && mr.Status.Phase == v1alpha1.Healthy && !s.held.Load() {
@@ -213,6 +223,7 @@ func (s *state) progress(t *target, changes cluster.ChangeSet, err error) {
 	}
 	st.Applied = t.revision()
 	s.phase(v1alpha1.Progressing, "Applied", "")
+	s.steady.Store(0)
 	s.retry, s.applied, s.ready, s.tested, s.passing = false, time.Now(), time.Time{}, false, ""
 }
 
@@ -260,7 +271,8 @@ func (s *state) phase(phase v1alpha1.Phase, reason, message string) {
 		}
 		setCondition(&st.Conditions, metav1.Condition{Type: typ, Status: status, Reason: reason, Message: message, ObservedGeneration: s.release.Generation})
 	}
-	condition(v1alpha1.ConditionReady, phase == v1alpha1.Healthy || phase == v1alpha1.RolledBack || phase == v1alpha1.Held)
+	serves := phase == v1alpha1.Waiting && byPolicy(reason) && s.isReady() // as before
+	condition(v1alpha1.ConditionReady, serves || phase == v1alpha1.Healthy || phase == v1alpha1.RolledBack || phase == v1alpha1.Held)
 	condition(v1alpha1.ConditionReconciling, phase == v1alpha1.Progressing || phase == v1alpha1.Waiting)
 	condition(v1alpha1.ConditionStalled, phase == v1alpha1.Failed)
 }

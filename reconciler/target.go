@@ -33,8 +33,10 @@ func (r *Reconciler) target(ctx context.Context, want *desired, s *state) (*targ
 	switch {
 	case err != nil:
 		return nil, err
+	case ended && s.stays(tip) != nil && s.goesBack(tip):
+		return r.lastHealthy(ctx, s)
 	case ended || tip.key == s.release.Status.Healthy.InputKey: // or there is nothing left to hold back
-		s.release.Status.Held = nil
+		tip.unheld, s.release.Status.Held = s.release.Status.Held, nil
 		return tip, nil
 	case s.release.Status.Healthy.Commit == "" || release.Environment.Spec.Rollback.OnFailure == "hold":
 		tip.stay = true

@@ -361,7 +361,7 @@ func (r *Reconciler) discard(ctx context.Context, s *state, goes func(v1alpha1.O
 // superseded takes the share of a canary back when the release goes elsewhere: what comes next may have to wait for its
 // turn or its image, and nobody would watch.
 func (r *Reconciler) superseded(ctx context.Context, s *state, t *target) error {
-	if s.release == nil || t.key == s.release.Status.Applied.InputKey {
+	if s.release == nil || t.key == s.release.Status.Applied.InputKey || s.stays(t) != nil {
 		return nil
 	}
 	return r.withdraw(ctx, s, t)

@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -30,6 +31,7 @@ const (
 	unchanged ending = "unchanged" // the commit gives the objects that it has
 	stays     ending = "kept"      // it is held, pinned or suspended, and the commit does not change that
 	stopped   ending = "stopped"   // only another commit, or a person, helps
+	keptBack  ending = "waits"     // policy keeps it back, and may let it go on
 )
 
 const (
@@ -55,8 +57,12 @@ func (r *Reconciler) judge(ctx context.Context, e errand) error {
 	}
 	status.Context = "davit/" + environment
 	if status.State == forge.Pending {
-		r.errands.add(e, lookAgain)
-		if time.Since(was.told) < tellAgain {
+		again := lookAgain
+		if !slices.ContainsFunc(all, func(s standing) bool { return s.outcome.Outcome == "" && s.without == underWay }) {
+			again = time.Minute // it may wait for days; whatever ends that is told
+		}
+		r.errands.add(e, again)
+		if time.Since(was.told) < tellAgain || was.text == status.Description && again != lookAgain {
 			return nil
 		}
 	}
@@ -64,7 +70,7 @@ func (r *Reconciler) judge(ctx context.Context, e errand) error {
 		return fmt.Errorf("status of %s: %w", commit, err)
 	}
 	if status.State == forge.Pending {
-		r.errands.setPending(e, pending{told: time.Now()})
+		r.errands.setPending(e, pending{told: time.Now(), text: status.Description})
 		return nil
 	}
 	r.errands.setPending(e, pending{})
@@ -116,10 +122,12 @@ func (r *Reconciler) standings(want *desired, environment string, commit gitops.
 
 // without is how a release stands with its newest commit while there is no outcome of it.
 func (r *Reconciler) without(want *desired, s *state) (ending, string) {
-	why := s.trouble.Load()
+	why, b := s.trouble.Load(), s.back.Load()
 	switch {
 	case s.at(want.keys[s.key]):
 		return unchanged, ""
+	case b != nil && b.key == want.keys[s.key]:
+		return keptBack, b.why
 	case r.asked(s.key) > 0:
 		return underWay, ""
 	case !s.still.Load() && !want.waves[s.key].open(s.key):
@@ -187,11 +195,14 @@ func byName(a, b registry.Key) int { return strings.Compare(a.String(), b.String
 // verdictOf sums the releases up in a state and a line.
 func verdictOf(all []standing) forge.Status {
 	count := map[string]int{}
-	var fault string
+	var fault, waits string
 	for _, s := range all {
 		what := string(s.outcome.Outcome) + string(s.without)
 		if count[what]++; s.without == stopped && fault == "" {
 			fault = s.why
+		}
+		if s.without == keptBack && waits == "" {
+			waits = s.why
 		}
 	}
 	some := func(phases ...v1alpha1.Phase) bool {
@@ -203,7 +214,7 @@ func verdictOf(all []standing) forge.Status {
 		return forge.Status{State: forge.Errored, Description: "superseded by a newer commit before anything of it was applied"}
 	case some(v1alpha1.Failed, v1alpha1.RolledBack, v1alpha1.Pinned, v1alpha1.Phase(stopped)):
 		state = forge.Failure
-	case some(v1alpha1.Phase(underWay)):
+	case some(v1alpha1.Phase(underWay), v1alpha1.Phase(keptBack)):
 		state = forge.Pending
 	case some(v1alpha1.Superseded):
 		state = forge.Errored
@@ -216,14 +227,15 @@ func verdictOf(all []standing) forge.Status {
 		{string(v1alpha1.Failed), "failed"}, {string(stopped), "stopped"}, {string(v1alpha1.RolledBack), "rolled back"},
 		{string(v1alpha1.Pinned), "turned away from"}, {string(v1alpha1.Superseded), "superseded"}, {string(v1alpha1.Healthy), "healthy"},
 		{string(unchanged), "unchanged"}, {string(stays), "kept"}, {string(underWay), "under way"},
+		{string(keptBack), "waiting"},
 	} {
 		if n := count[p[0]]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, p[1]))
 		}
 	}
 	text := strings.Join(parts, ", ")
-	if fault != "" {
-		text += ": " + fault
+	if why := cmp.Or(fault, waits); why != "" {
+		text += ": " + why
 	}
 	return forge.Status{State: state, Description: line(text)}
 }
@@ -243,6 +255,8 @@ func sentence(s standing) string {
 			return s.key.Name + " is kept as it is: held, pinned or suspended"
 		case stopped:
 			return s.key.Name + " is stopped: " + s.why
+		case keptBack:
+			return s.key.Name + " waits: " + s.why
 		}
 		return s.key.Name + " is under way"
 	case v1alpha1.Healthy:

@@ -17,6 +17,8 @@ func at(name string, outcome v1alpha1.Phase, without ending) standing {
 func TestVerdict(t *testing.T) {
 	fault := at("c", "", stopped)
 	fault.why = "releases/c/production.yaml:5: no such\nversion"
+	gated := at("d", "", keptBack)
+	gated.why = "iris@v2 is not healthy in staging"
 	for _, c := range []struct {
 		all   []standing
 		state forge.State
@@ -28,6 +30,9 @@ func TestVerdict(t *testing.T) {
 		{[]standing{at("a", "", unchanged)}, forge.Success, "a is unchanged by it"},
 		{[]standing{at("a", "", stays)}, forge.Success, "a is kept as it is: held, pinned or suspended"},
 		{[]standing{at("a", "", underWay), fault}, forge.Failure, "1 stopped, 1 under way: releases/c/production.yaml:5: no such version"},
+		{[]standing{gated}, forge.Pending, "d waits: iris@v2 is not healthy in staging"},
+		{[]standing{at("a", v1alpha1.Healthy, ""), gated}, forge.Pending, "1 healthy, 1 waiting: iris@v2 is not healthy in staging"},
+		{[]standing{gated, fault}, forge.Failure, "1 stopped, 1 waiting: releases/c/production.yaml:5: no such version"},
 		{[]standing{at("a", v1alpha1.RolledBack, ""), at("b", "", underWay)}, forge.Failure, "1 rolled back, 1 under way"},
 		{[]standing{at("a", v1alpha1.Healthy, ""), at("b", v1alpha1.Superseded, "")}, forge.Errored, "1 superseded, 1 healthy"},
 	} {

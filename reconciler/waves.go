@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"cmp"
+	"context"
 	"reflect"
 	"slices"
 	"strings"
@@ -24,7 +25,8 @@ type rollout struct {
 	order       []registry.Key
 	sizes       []int // how many releases have their turn by the end of each wave
 	soak        time.Duration
-	limit       int // failures that stop it
+	hastened    string // by whom the soak is shorter than the environment's, or why it is not
+	limit       int    // failures that stop it
 
 	mu      sync.Mutex
 	wave    int
@@ -36,7 +38,7 @@ type rollout struct {
 
 // plan makes a rollout for each environment with waves and each commit that moves more than one of its releases.
 // It begins where an earlier process left it: what is at its new inputs already counts.
-func (r *Reconciler) plan(next *desired, shared []registry.Key) {
+func (r *Reconciler) plan(ctx context.Context, next *desired, shared []registry.Key) error {
 	type change struct {
 		environment string
 		commit      gitops.Hash
@@ -70,8 +72,12 @@ func (r *Reconciler) plan(next *desired, shared []registry.Key) {
 		slices.SortFunc(keys, func(a, b registry.Key) int { return strings.Compare(a.Name, b.Name) })
 		w := &rollout{
 			environment: c.environment, commit: c.commit, order: keys, sizes: policy.Sizes(len(keys)),
-			soak: policy.Soak.Or(0), limit: max(policy.StopAfterFailed, 1),
-			rank: map[registry.Key]int{}, done: map[registry.Key]bool{}, failed: map[registry.Key]bool{},
+			limit: max(policy.StopAfterFailed, 1),
+			rank:  map[registry.Key]int{}, done: map[registry.Key]bool{}, failed: map[registry.Key]bool{},
+		}
+		var err error
+		if w.soak, w.hastened, err = r.soak(ctx, next, c.commit, keys); err != nil {
+			return err
 		}
 		for i, key := range keys {
 			w.rank[key], next.waves[key] = i, w
@@ -86,7 +92,9 @@ func (r *Reconciler) plan(next *desired, shared []registry.Key) {
 		}
 		r.cfg.Log.Info("a shared change goes in waves", "environment", w.environment, "commit", w.commit.String(),
 			"releases", len(keys), "wave", w.wave+1, "of", len(w.sizes))
+		r.tellSoak(w)
 	}
+	return nil
 }
 
 // lastHealthyOf is when the last of some releases became healthy.
@@ -160,12 +168,12 @@ func (w *rollout) settle(key registry.Key, healthy bool) (next []registry.Key, s
 			return nil, 0, true
 		}
 	}
-	if w.wave+1 >= len(w.sizes) || len(w.failed) >= w.limit || !w.complete() {
-		return nil, 0, false
+	for w.wave+1 < len(w.sizes) && len(w.failed) < w.limit && w.complete() { // all of the next may have stepped aside
+		w.wave++
+		w.from, w.soaking = time.Now().Add(w.soak), true
+		next, soak = append(next, w.order[w.sizes[w.wave-1]:w.sizes[w.wave]]...), w.soak
 	}
-	w.wave++
-	w.from, w.soaking = time.Now().Add(w.soak), true
-	return w.order[w.sizes[w.wave-1]:w.sizes[w.wave]], w.soak, false
+	return next, soak, false
 }
 
 // outcome tells a release's rollout, and who depends on it, what came of it.
@@ -249,6 +257,7 @@ func (w *rollout) status() (v1alpha1.Rollout, bool) {
 		Environment: w.environment, Commit: w.commit.String(), Wave: w.wave + 1, Waves: len(w.sizes),
 		Begun: w.sizes[w.wave], Releases: len(w.order), Stopped: len(w.failed) >= w.limit,
 	}
+	s.Soak = w.hastened
 	for key := range w.failed {
 		s.Failed = append(s.Failed, key.Name)
 	}
