@@ -58,7 +58,9 @@ type Line struct {
 
 // Main follows cfg until in ends or ctx does.
 func Main(ctx context.Context, cfg Config, in io.Reader, out io.Writer) error {
-	debug.SetGCPercent(30) // as davit does
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(22) // as davit does
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop, err := profile(cfg.Profile)
@@ -111,8 +113,10 @@ func wire(ctx context.Context, cfg Config, requests *requests, w *writer) (*reco
 	if err != nil {
 		return nil, err
 	}
+	author := gitops.Davit()
 	return reconciler.New(reconciler.Config{
 		Source: source, Cluster: target, Images: builder, Owner: owner, Log: log,
+		Name: "davit sync", Notes: source.NewNotes(author, log), Committer: &author,
 		Report: func(r reconciler.Report) {
 			w.write(Line{
 				Kind: Report, Release: r.Key.Name, Version: r.Version, Commit: r.Commit, Uploaded: r.Uploaded,
