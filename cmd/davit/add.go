@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/davit-dev/davit/reconciler/plan"
 	"github.com/davit-dev/davit/registry"
 	"github.com/davit-dev/davit/registry/image"
 )
@@ -81,12 +82,12 @@ func (o versionOptions) keep(name string) bool {
 func (o versionOptions) check() error {
 	for _, pattern := range slices.Concat(*o.include, *o.exclude) {
 		if _, err := path.Match(pattern, ""); err != nil {
-			return usage{fmt.Errorf("pattern %q: %w", pattern, err)}
+			return usage{fmt.Errorf("pattern %q: %w; write one such as '*.safetensors'", pattern, err)}
 		}
 	}
 	for name, text := range *o.metrics {
 		if _, err := strconv.ParseFloat(text, 64); err != nil {
-			return usage{fmt.Errorf("--metric %s=%s: not a number", name, text)}
+			return usage{fmt.Errorf("--metric %s=%s: not a number; write one such as --metric accuracy=0.93", name, text)}
 		}
 	}
 	return nil
@@ -126,7 +127,7 @@ type newVersion struct {
 // String tells what the version is, as far as its files do.
 func (v *newVersion) String() string {
 	k := v.about
-	text := v.model + "@" + v.version + ": " + describe(registry.ModelVersionSpec{
+	text := v.model + "@" + v.version + ": " + plan.Describe(registry.ModelVersionSpec{
 		Files: v.files, Format: k.Format, Architecture: k.Architecture, Precision: k.Precision, Quantization: k.Quantization,
 		Parameters: k.Parameters, Opset: k.Opset,
 	})
@@ -139,27 +140,6 @@ func (v *newVersion) String() string {
 		}
 	}
 	return text
-}
-
-// describe is a model in a line: its files, and what they tell of it.
-func describe(s registry.ModelVersionSpec) string {
-	var total int64
-	for _, f := range s.Files {
-		total += f.Size
-	}
-	parts := []string{counted(len(s.Files), "file"), fmt.Sprintf("%d bytes", total)}
-	for _, text := range []string{s.Format, s.Architecture, s.Precision, s.Quantization} {
-		if text != "" {
-			parts = append(parts, text)
-		}
-	}
-	if s.Opset > 0 {
-		parts = append(parts, fmt.Sprintf("opset %d", s.Opset))
-	}
-	if s.Parameters > 0 {
-		parts = append(parts, image.ParamSize(s.Parameters)+" parameters")
-	}
-	return strings.Join(parts, ", ")
 }
 
 func (v *newVersion) file() string {
@@ -216,7 +196,7 @@ func (v *newVersion) addAll(ctx context.Context, sources []string) error {
 				return fmt.Errorf("adding %s: %w", shown(source), err)
 			}
 			if slices.ContainsFunc(v.files, func(have registry.File) bool { return have.Path == f.Path }) {
-				return fmt.Errorf("adding %s: two files are called %s", shown(source), f.Path)
+				return fmt.Errorf("adding %s: two files are called %s; choose with --include and --exclude", shown(source), f.Path)
 			}
 			v.about = v.about.Merge(f.Knowledge)
 			v.files = append(v.files, f.File)
@@ -246,7 +226,7 @@ func (v *newVersion) find(ctx context.Context, source string) ([]image.Found, er
 	}
 	info, err := os.Stat(source)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; name a file, a folder or an address such as hf://organisation/repository", err)
 	}
 	if !info.IsDir() {
 		f, err := v.local(ctx, source, filepath.Base(source))
@@ -272,7 +252,7 @@ func (v *newVersion) find(ctx context.Context, source string) ([]image.Found, er
 		return err
 	})
 	if err == nil && len(all) == 0 {
-		err = errors.New("no file in it is asked for")
+		err = errors.New("no file in it is asked for; --include and --exclude choose, and what begins with a dot is passed over")
 	}
 	return all, err
 }
@@ -286,7 +266,7 @@ func (v *newVersion) local(ctx context.Context, file, name string) (found image.
 	case info.IsDir():
 		return found, fmt.Errorf("%s is a symbolic link to a folder; name the folder itself", file)
 	case !info.Mode().IsRegular():
-		return found, fmt.Errorf("%s is not a file", file)
+		return found, fmt.Errorf("%s is neither a file nor a folder; name one that is", file)
 	}
 	f, err := os.Open(file)
 	if err != nil {

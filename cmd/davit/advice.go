@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/davit-dev/davit/reconciler"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
@@ -55,7 +56,7 @@ const (
 
 // findings tells all there is to know, what matters most first. A healthy release has none.
 func findings(mr *v1alpha1.ModelRelease, s situation) (all []finding) {
-	for _, f := range []func(*v1alpha1.ModelRelease, situation) *finding{refusedFinding, phaseFinding, heldFinding, pinFinding, suspendFinding, rolloutFinding, waveFinding, registryFinding, recordedFinding, driftFinding} {
+	for _, f := range []func(*v1alpha1.ModelRelease, situation) *finding{refusedFinding, phaseFinding, heldFinding, pinFinding, suspendFinding, rolloutFinding, waveFinding, registryFinding, recordedFinding, driftFinding, promotionFinding} {
 		if found := f(mr, s); found != nil {
 			all = append(all, *found)
 		}
@@ -79,6 +80,8 @@ func phaseFinding(mr *v1alpha1.ModelRelease, s situation) *finding {
 		return nil
 	case st.Held != nil && now != v1alpha1.Waiting && reason != "RollbackFailed": // its reason is that of the hold
 		f.What, f.Text, f.Rank = "cause", r.means, stopped
+	case reason == reconciler.ReasonGateClosed && now == v1alpha1.Waiting:
+		f.gate(message)
 	case r.person:
 		f.Rank = stopped
 	}
@@ -86,6 +89,23 @@ func phaseFinding(mr *v1alpha1.ModelRelease, s situation) *finding {
 		f.Rank = broken
 	}
 	return f
+}
+
+var (
+	approveHint = regexp.MustCompile(`davit approve [^ ;]+ --as [^ ;]+`)
+	gateOpens   = regexp.MustCompile(`wait until [0-9]`)
+)
+
+// gate says what opens a closed gate: time does, or the command that its message names.
+func (f *finding) gate(message string) {
+	if gateOpens.MatchString(message) {
+		f.Rank = passing
+		return
+	}
+	f.Rank = stopped
+	if command := approveHint.FindString(message); command != "" {
+		f.Do = append([]string{command}, f.Do...)
+	}
 }
 
 // reasoned is the message after its reason, unless it says that itself.
@@ -274,6 +294,22 @@ func driftFinding(mr *v1alpha1.ModelRelease, _ situation) *finding {
 	}
 	return &finding{What: "drift", Text: sentences(strings.Join(mr.Status.Drift, "; "), "The environment only reports it; a retry puts it back."),
 		Do: []string{"davit drift " + releaseOf(mr), "davit retry " + releaseOf(mr)}, Rank: odd}
+}
+
+// promotionFinding tells of the version that davit proposed by a rule.
+func promotionFinding(mr *v1alpha1.ModelRelease, _ situation) *finding {
+	p := mr.Status.Promotion
+	switch {
+	case p == nil:
+		return nil
+	case p.Declined:
+		return &finding{What: "promotion", Text: sentences(p.Version+" was proposed and a person declined it: "+p.Where, "The next version is proposed again."), Rank: well}
+	}
+	f := &finding{What: "promotion", Brief: p.Version + " proposed", Text: sentences(p.Version + " proposed: " + p.Where), Rank: passing}
+	if p.Waits != "" {
+		f.Text = sentences(p.Version+" proposed: "+p.Where, "Its rule merges it when it may; "+p.Waits)
+	}
+	return f
 }
 
 var otherRelease = regexp.MustCompile(`depends on ([^ ,]+),`)

@@ -232,6 +232,34 @@ func TestFindings(t *testing.T) {
 			}(),
 			want: "2 drift: Deployment.apps/iris: .spec.replicas is 3, not 1 (by kubectl). The environment only reports it; a retry puts it back. $ davit drift production/iris $ davit retry production/iris",
 		},
+		"a gate that time opens": {
+			mr: modelRelease(v1alpha1.Waiting, "GateClosed", "iris@v2 has been healthy in staging for 1m0s of 24h0m0s; wait until 2026-01-03T10:00:00Z"),
+			want: "3 waiting: GateClosed: iris@v2 has been healthy in staging for 1m0s of 24h0m0s; wait until 2026-01-03T10:00:00Z." +
+				" The version is not promoted before all its gates are open; what is applied goes on. Going back passes every gate. $ davit plan production/iris",
+		},
+		"an approval that is missing": {
+			mr: modelRelease(v1alpha1.Waiting, "GateClosed", "iris@v2 needs 1 approval in role risk and has none; davit approve production/iris@v2 --as risk; not counted: x"),
+			want: "1 waiting: GateClosed: iris@v2 needs 1 approval in role risk and has none; davit approve production/iris@v2 --as risk; not counted: x." +
+				" The version is not promoted before all its gates are open; what is applied goes on. Going back passes every gate." +
+				" $ davit approve production/iris@v2 --as risk $ davit plan production/iris",
+		},
+		"frozen": {
+			mr: modelRelease(v1alpha1.Waiting, "Frozen", `freeze "audit" (books are closed): nothing new is applied to production until 2026-01-03T10:00:00Z`),
+			want: `3 waiting: Frozen: freeze "audit" (books are closed): nothing new is applied to production until 2026-01-03T10:00:00Z.` +
+				" What is applied goes on, and is corrected. Afterwards it goes on by itself. Rollbacks pass, and so does the git revert of what was healthy here before." +
+				" $ git commit -S --trailer 'Davit-Urgent: REASON' $ davit rollback production/iris --reason TEXT",
+		},
+		"a quota": {
+			mr: modelRelease(v1alpha1.Waiting, "QuotaExceeded", "environment production may have 4 GPUs: 4 are in use or promised, and iris asks for 2"),
+			want: "1 waiting: QuotaExceeded: environment production may have 4 GPUs: 4 are in use or promised, and iris asks for 2." +
+				" It would have more GPUs than there are for it. It goes on when others give some back, or the quota is raised. $ davit status production",
+		},
+		"a shared change that asks to soak for less": {
+			mr: modelRelease(v1alpha1.Healthy, "Healthy", ""),
+			s: situation{behind: true, registry: ofRegistry(metav1.Condition{}, v1alpha1.Rollout{
+				Environment: "production", Commit: badCommit, Wave: 1, Waves: 3, Begun: 1, Releases: 9, Soak: "Davit-Soak is not heeded: no key has the role urgent"})},
+			want: "3 its turn: shared change 222222222222, wave 1 of 3, 1 of 9 releases begun; soak: Davit-Soak is not heeded: no key has the role urgent.",
+		},
 		"its wave has not come": {
 			mr: modelRelease(v1alpha1.Healthy, "Healthy", ""),
 			s: situation{behind: true, registry: ofRegistry(metav1.Condition{}, v1alpha1.Rollout{Environment: "staging", Commit: healthyCommit},

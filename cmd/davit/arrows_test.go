@@ -14,11 +14,13 @@ import (
 
 // arrows says what each package may import of davit's own; what is not listed may import nothing of it.
 var arrows = map[string][]string{
-	"cmd/davit":                        {"reconciler", "reconciler/history", "reconciler/why", "reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/image", "render", "render/catalog", "gitops", "gitops/forge", "reconciler/cluster/capacity"},
-	"reconciler":                       {"reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/image", "render", "gitops", "gitops/forge"},
+	"cmd/davit":                        {"reconciler", "reconciler/history", "reconciler/plan", "reconciler/why", "reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/gate", "registry/image", "render", "render/catalog", "gitops", "gitops/forge", "reconciler/cluster/capacity"},
+	"reconciler":                       {"reconciler/cluster", "reconciler/history", "reconciler/plan", "reconciler/v1alpha1", "registry", "registry/gate", "registry/image", "render", "gitops", "gitops/forge"},
 	"reconciler/history":               {"reconciler/v1alpha1", "registry", "gitops"},
+	"reconciler/plan":                  {"registry", "registry/gate", "registry/image", "render"},
 	"reconciler/why":                   {"gitops", "registry", "render"},
 	"reconciler/cluster":               {"reconciler/cluster/capacity", "reconciler/v1alpha1", "deploy/crds"},
+	"registry/gate":                    {"registry"},
 	"registry/image":                   {"registry"},
 	"render":                           {"registry"},
 	"render/catalog":                   {"registry"},

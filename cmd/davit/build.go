@@ -97,7 +97,7 @@ func (a *app) key() (*image.Key, error) {
 	}
 	data, err := os.ReadFile(a.signingKey)
 	if err != nil {
-		return nil, fmt.Errorf("reading the signing key: %w", err)
+		return nil, fmt.Errorf("reading the signing key: %w; --signing-key names a file that cosign generate-key-pair writes", err)
 	}
 	key, err := image.ParseKey(data, []byte(os.Getenv("COSIGN_PASSWORD")))
 	if err != nil {

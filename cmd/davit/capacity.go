@@ -8,10 +8,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/davit-dev/davit/reconciler/cluster/capacity"
+	"github.com/davit-dev/davit/reconciler/plan"
 	"github.com/davit-dev/davit/registry"
 	"github.com/davit-dev/davit/registry/image"
 	"github.com/davit-dev/davit/render"
@@ -96,48 +96,6 @@ func (a *app) capacity(ctx context.Context, before, after *registry.Registry, ma
 	return out, nil
 }
 
-// planServer prints a plan and then what the cluster has to say to it, as soon as it is known.
-func (a *app) planServer(cmd *cobra.Command, format string, changes []planned, ask func() ([]environmentCapacity, error)) error {
-	out := cmd.OutOrStdout()
-	if format == "text" {
-		if err := printPlan(out, changes); err != nil {
-			return err
-		}
-	}
-	all, err := ask()
-	if err != nil {
-		return err
-	}
-	if format == "text" {
-		err = printCapacity(out, all)
-	} else {
-		err = printData(out, format, serverPlan{changes, all}, nil, nil)
-	}
-	if err != nil {
-		return err
-	}
-	lacks := false
-	for _, c := range all {
-		for _, f := range c.Missing {
-			fmt.Fprintln(cmd.ErrOrStderr(), f)
-			lacks = true
-		}
-	}
-	switch {
-	case lacks:
-		return exit(exitFailed)
-	case len(changes) > 0:
-		return exit(exitChanges)
-	}
-	return nil
-}
-
-// serverPlan is the JSON of a plan that asked the cluster.
-type serverPlan struct {
-	Changes  []planned             `json:"changes"`
-	Capacity []environmentCapacity `json:"capacity"`
-}
-
 // environments yields the releases of each, which are ordered by key.
 func environments(releases []asking) func(func([]asking) bool) {
 	return func(yield func([]asking) bool) {
@@ -156,7 +114,7 @@ func environments(releases []asking) func(func([]asking) bool) {
 
 // askings renders the selected releases of both registries, ordered by key.
 func askings(before, after *registry.Registry, match func(registry.Key) bool) ([]asking, error) {
-	keys := slices.DeleteFunc(bothKeys(before, after), func(k registry.Key) bool { return !match(k) })
+	keys := slices.DeleteFunc(plan.Keys(before, after), func(k registry.Key) bool { return !match(k) })
 	out := make([]asking, len(keys))
 	var renderer render.Renderer
 	var work errgroup.Group
@@ -181,7 +139,7 @@ func ask(renderer *render.Renderer, before, after *registry.Registry, key regist
 		}
 	}
 	if is != nil {
-		if same(before, was, after, is) {
+		if plan.Same(before, was, after, is) {
 			out.after = out.before
 			return out, nil
 		}

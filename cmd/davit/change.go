@@ -28,18 +28,24 @@ type who struct {
 	Signer         string `json:"signer,omitempty"`
 	Unsigned       string `json:"unsigned,omitempty"` // why there is no signer, when signers were asked for
 	PullRequest    string `json:"pullRequest,omitempty"`
+	PromotedFrom   string `json:"promotedFrom,omitempty"`
+	ByRule         bool   `json:"byRule,omitempty"` // nobody merged it
 	Subject        string `json:"subject"`
 
 	merge bool
 }
 
 func whoOf(w history.Who) who {
-	return who{w.Author.Name, w.Author.Email, w.Committer.Name, w.Committer.Email, w.Signer, w.Unsigned, w.PullRequest, w.Subject, w.Merge}
+	return who{w.Author.Name, w.Author.Email, w.Committer.Name, w.Committer.Email, w.Signer, w.Unsigned, w.PullRequest, w.PromotedFrom, w.ByRule, w.Subject, w.Merge}
 }
 
 // people are the author and, if it is somebody else, who merged or committed.
 func (w who) people() string {
 	switch {
+	case w.ByRule && w.Committer == w.Author:
+		return w.Author + ", by rule from " + orDash(w.PromotedFrom)
+	case w.ByRule:
+		return w.Author + ", merged by rule from " + orDash(w.PromotedFrom) + " as " + w.Committer
 	case w.Committer == w.Author:
 		return w.Author
 	case w.merge:
@@ -61,6 +67,7 @@ type change struct {
 	Outcome     string             `json:"outcome,omitempty"`
 	Reason      string             `json:"reason,omitempty"`
 	Message     string             `json:"message,omitempty"`
+	Approvals   []approved         `json:"approvals,omitempty"`
 	Served      []history.Period   `json:"served,omitempty"`
 	Events      []gitops.Event     `json:"events,omitempty"`
 	Commit      string             `json:"commit"`
@@ -82,7 +89,10 @@ func (p *past) change(ctx context.Context, r *history.Revision) (change, error) 
 	}
 	c.Reason, c.Message = r.Reason()
 	if r.From != r.To {
-		c.FromMetrics, c.ToMetrics, err = p.Metrics(ctx, r.Change)
+		if c.FromMetrics, c.ToMetrics, err = p.Metrics(ctx, r.Change); err != nil {
+			return change{}, err
+		}
+		c.Approvals, err = p.approvals(ctx, r.Change)
 	}
 	return c, err
 }
@@ -98,7 +108,7 @@ func printChanges(w io.Writer, format string, list []change, signed bool) error 
 	var rows [][]any
 	for _, c := range list {
 		row := []any{
-			c.Release, c.When.Local().Format(time.DateTime), c.by(), c.versions(), c.outcome(), c.served(), short(c.Commit), c.Subject,
+			c.Release, c.When.Local().Format(time.DateTime), c.by() + c.approvers(), c.versions(), c.outcome(), c.served(), short(c.Commit), c.Subject,
 		}
 		if signed {
 			row = slices.Insert(row, 3, any(orDash(c.Signer)))
@@ -122,6 +132,9 @@ func (c change) versions() string {
 		from = "?"
 	}
 	text := from + " → " + orDash(c.To)
+	if from == c.To {
+		text = c.To
+	}
 	if m := metrics(c.FromMetrics, c.ToMetrics); m != "" {
 		text += " (" + m + ")"
 	}
@@ -149,9 +162,23 @@ func (c change) outcome() string {
 	case c.Outcome == string(v1alpha1.Pinned) && c.Message != "":
 		return "pinned away (" + c.Message + ")"
 	case c.Reason == "":
-		return orDash(c.Outcome)
+		return orDash(c.Outcome) + c.waited()
 	}
-	return c.Outcome + " (" + c.Reason + ")"
+	return c.Outcome + " (" + c.Reason + ")" + c.waited()
+}
+
+// waited tells what kept the revision back before it came to something.
+func (c change) waited() string {
+	var reasons []string
+	for _, e := range c.Events {
+		if e.Outcome == string(v1alpha1.Waiting) && !slices.Contains(reasons, e.Reason) {
+			reasons = append(reasons, e.Reason)
+		}
+	}
+	if len(reasons) == 0 || c.Outcome == string(v1alpha1.Waiting) {
+		return ""
+	}
+	return ", waited (" + strings.Join(reasons, ", ") + ")"
 }
 
 // served is how long the revision served, or since when it does.
@@ -202,7 +229,7 @@ func plainLines(text string) string {
 func printCSV(w io.Writer, list []change) error {
 	out := csv.NewWriter(w)
 	out.Write(strings.Split("release,when,author,authorEmail,committer,committerEmail,signer,pullRequest,model,from,to,fromMetrics,toMetrics,"+
-		"outcome,reason,message,servedFrom,servedUntil,servedSeconds,commit,subject", ","))
+		"outcome,reason,message,servedFrom,servedUntil,servedSeconds,commit,subject,approvals", ","))
 	for _, c := range list {
 		var from, until time.Time
 		seconds := ""
@@ -211,7 +238,7 @@ func printCSV(w io.Writer, list []change) error {
 		}
 		out.Write([]string{c.Release, stamp(c.When), c.Author, c.AuthorEmail, c.Committer, c.CommitterEmail, c.Signer, c.PullRequest, c.Model,
 			c.From, c.To, metrics(nil, c.FromMetrics), metrics(nil, c.ToMetrics), c.Outcome, c.Reason, c.Message,
-			stamp(from), stamp(until), seconds, c.Commit, c.Subject})
+			stamp(from), stamp(until), seconds, c.Commit, c.Subject, strings.TrimPrefix(c.approvers(), approvedBy)})
 	}
 	out.Flush()
 	if err := out.Error(); err != nil {

@@ -38,10 +38,25 @@ func (o *forgeOptions) at(repository string) (*forge.Forge, error) {
 	})
 }
 
+// branched is a branch that is to be merged.
+type branched struct {
+	name, what string // what is on it: "the revert"
+	text       string // title and body
+	noRequest  bool   // only say how it is merged
+	request    bool   // there must be a pull request
+}
+
 // open opens a pull request for a branch, or says what to do without one.
-func (o *forgeOptions) open(ctx context.Context, out io.Writer, local *clone, branch, message string) error {
+func (o *forgeOptions) open(ctx context.Context, out io.Writer, local *clone, b branched) error {
 	if local.remote == "" {
-		fmt.Fprintf(out, "branch %s has the revert; next: git merge %s\n", branch, branch)
+		if b.request {
+			return fmt.Errorf("branch %s has %s; --pr needs a remote on a forge, and there is none", b.name, b.what)
+		}
+		first := ""
+		if at, _ := local.git(ctx, "symbolic-ref", "-q", "--short", "HEAD"); at != local.branch {
+			first = "git switch " + local.branch + " && "
+		}
+		fmt.Fprintf(out, "branch %s has %s; next: %sgit merge %[1]s\n", b.name, b.what, first)
 		return nil
 	}
 	url, err := local.git(ctx, "remote", "get-url", local.remote)
@@ -49,20 +64,22 @@ func (o *forgeOptions) open(ctx context.Context, out io.Writer, local *clone, br
 		return err
 	}
 	host, err := o.at(url)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if host == nil {
-		fmt.Fprintf(out, "branch %s of %s has the revert; next: open a pull request for it (davit does, with a token in %s), or\n"+
-			"  git fetch %s && git switch %s && git merge %s/%s && git push\n",
-			branch, gitops.Redact(url), forgeToken, local.remote, local.branch, local.remote, branch)
+	case host == nil && b.request:
+		return fmt.Errorf("branch %s is pushed; --pr needs a token for the forge in %s", b.name, forgeToken)
+	case host == nil || b.noRequest:
+		fmt.Fprintf(out, "branch %s of %s has %s; next: open a pull request for it (davit does, with a token in %s), or\n"+
+			"  git fetch %s && git switch %s && git merge %[5]s/%[1]s && git push\n",
+			b.name, gitops.Redact(url), b.what, forgeToken, local.remote, local.branch)
 		return nil
 	}
-	title, body, _ := strings.Cut(message, "\n\n")
-	pr, err := host.Propose(ctx, forge.PullRequest{Branch: branch, Base: local.branch, Title: title, Body: body})
+	title, body, _ := strings.Cut(b.text, "\n\n")
+	pr, err := host.Propose(ctx, forge.PullRequest{Branch: b.name, Base: local.branch, Title: title, Body: body})
 	if err != nil {
-		return fmt.Errorf("branch %s is pushed; its pull request: %w", branch, err)
+		return fmt.Errorf("branch %s is pushed; its pull request: %w", b.name, err)
 	}
-	fmt.Fprintf(out, "pull request %s has the revert; it is to be merged\n", pr.URL)
+	fmt.Fprintf(out, "pull request %s has %s; it is to be merged\n", pr.URL, b.what)
 	return nil
 }

@@ -87,11 +87,17 @@ func (c *clone) known(ctx context.Context) (string, error) {
 	if ctx.Err() != nil {
 		return "", ctx.Err()
 	}
+	if err != nil && c.remote == "" {
+		return "", fmt.Errorf("there is %w %s with a commit here; commit, or name the followed one with --branch", errNoBranch, c.branch)
+	}
 	if err != nil {
-		return "", fmt.Errorf("there is no branch %s here; name the followed one with --branch", c.branch)
+		return "", fmt.Errorf("there is %w %s here; git fetch brings it, or name the followed one with --branch", errNoBranch, strings.TrimPrefix(strings.TrimPrefix(ref, "refs/heads/"), "refs/remotes/"))
 	}
 	return tip, nil
 }
+
+// errNoBranch is that the followed branch is not here: nothing may have been pushed yet.
+var errNoBranch = errors.New("no branch")
 
 // fetch brings the followed branch, and the outcomes, from the remote where there is one.
 func (c *clone) fetch(ctx context.Context) (tip string, err error) {
@@ -100,6 +106,9 @@ func (c *clone) fetch(ctx context.Context) (tip string, err error) {
 		defer cancel()
 		own := "refs/remotes/" + c.remote + "/"
 		_, err = c.git(limited, "fetch", "-q", c.remote, "+refs/heads/"+c.branch+":"+own+c.branch, "+refs/heads/"+gitops.OutcomeBranch+"*:"+own+gitops.OutcomeBranch+"*")
+		if err != nil && strings.Contains(err.Error(), "find remote ref refs/heads/"+c.branch) {
+			return "", fmt.Errorf("there is %w %s at %s; name the followed one with --branch", errNoBranch, c.branch, c.remote)
+		}
 		if err != nil {
 			return "", err
 		}
@@ -164,15 +173,16 @@ func (c *clone) entries(ctx context.Context, files []gitops.FileChange) ([]byte,
 }
 
 // publish makes a branch of a commit, at the remote where there is one. A branch that is there with the same files stays,
-// and one whose newest commit bears the same trailer, an earlier try, is replaced. Any other is somebody's work.
-func (c *clone) publish(ctx context.Context, branch, commit, trailer string) error {
+// and one that replaces says nothing against is replaced.
+func (c *clone) publish(ctx context.Context, branch, commit string, replaces func(ctx context.Context, old string) error) error {
 	limited, cancel := context.WithTimeout(ctx, fetchTime)
 	defer cancel()
 	ref := "refs/heads/" + branch
 	shown := ref
 	if c.remote != "" {
 		shown = "refs/remotes/" + c.remote + "/" + branch
-		if _, err := c.git(limited, "fetch", "-q", c.remote, "+"+ref+"*:"+shown+"*"); err != nil { // a pattern may fit none
+		// A pattern may fit none; what is deleted there is not there any more.
+		if _, err := c.git(limited, "fetch", "-q", "--prune", c.remote, "+"+ref+"*:"+shown+"*"); err != nil {
 			return err
 		}
 	}
@@ -181,16 +191,15 @@ func (c *clone) publish(ctx context.Context, branch, commit, trailer string) err
 		if same, err := c.git(ctx, "diff-tree", "-r", "--name-only", old, commit); err == nil && same == "" {
 			return nil
 		}
-		message, err := c.git(ctx, "log", "-1", "--format=%B", old)
-		if err != nil {
-			return err
-		}
-		if !strings.Contains(message, trailer) {
-			return fmt.Errorf("branch %s is there with something else; merge it, or delete it if it is of no use", branch)
+		if err := replaces(ctx, old); err != nil {
+			return fmt.Errorf("branch %s is there with %w; merge it, or delete it if it is of no use", branch, err)
 		}
 	}
 	if c.remote != "" {
-		_, err := c.git(limited, "push", "-q", "--force-with-lease="+ref+":"+old, c.remote, commit+":"+ref)
+		if _, err := c.git(limited, "push", "-q", "--force-with-lease="+ref+":"+old, c.remote, commit+":"+ref); err != nil {
+			return err
+		}
+		_, err := c.git(ctx, "update-ref", shown, commit) // a clone of a single branch does not follow others by itself
 		return err
 	}
 	if trees, _ := c.git(ctx, "worktree", "list", "--porcelain"); strings.Contains(trees+"\n", "branch "+ref+"\n") {
@@ -201,4 +210,41 @@ func (c *clone) publish(ctx context.Context, branch, commit, trailer string) err
 	}
 	_, err := c.git(ctx, "update-ref", ref, commit, old)
 	return err
+}
+
+// sameTrailer lets a branch be replaced whose newest commit bears a trailer: an earlier try.
+func (c *clone) sameTrailer(trailer string) func(ctx context.Context, old string) error {
+	return func(ctx context.Context, old string) error {
+		message, err := c.git(ctx, "log", "-1", "--format=%B", old)
+		if err == nil && !strings.Contains(message, trailer) {
+			err = errors.New("something else")
+		}
+		return err
+	}
+}
+
+// earlierPromotion lets a branch be replaced whose commits since a base are all promotions by the user or by davit. Whatever
+// else is on it, such as evidence and approvals, the user's own too, would be lost.
+func (c *clone) earlierPromotion(base string) func(ctx context.Context, old string) error {
+	return func(ctx context.Context, old string) error {
+		me, err := c.git(ctx, "var", "GIT_AUTHOR_IDENT")
+		if err != nil {
+			return err
+		}
+		commits, err := c.git(ctx, "log", "--format=%h <%ae> <%ce> %(trailers:key=Davit-Promotes,valueonly,separator=%x2C)%x09%an", base+".."+old)
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(commits) {
+			hash, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+			author, rest, _ := strings.Cut(rest, " ")
+			committer, rest, _ := strings.Cut(rest, " ")
+			promotes, name, _ := strings.Cut(rest, "\t")
+			davits := author == "<"+gitops.Davit().Email+">" && committer == author
+			if promotes == "" || !davits && (!strings.Contains(me, author) || !strings.Contains(me, committer)) {
+				return fmt.Errorf("the work of %s (%s)", plain(name), hash)
+			}
+		}
+		return nil
+	}
 }

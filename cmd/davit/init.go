@@ -24,19 +24,31 @@ import (
 var template embed.FS
 
 func initCommand() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:   "init DIR",
 		Short: "Write a registry to start from",
 		Long: "Writes davit.yaml, the environments staging and production, the runtime custom and the accelerator gpu.\n" +
 			"Files that exist are left as they are, and then nothing is written. In a clone of a registry it has git fetch\n" +
-			"and show what came of each commit.",
+			"and show what came of each commit.\n\n" +
+			"With --ci it writes what checks each pull request and shows what it changes, into a registry that exists, too.",
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return initialize(cmd, args[0]) },
 	}
+	var ci pipeline
+	c.Flags().StringVar(&ci.host, "ci", "", "write the workflows of this forge: github or gitlab")
+	c.Flags().StringVar(&ci.version, "davit-version", "latest", "with --ci: the version of davit that they install, such as v0.3.0")
+	c.RunE = func(cmd *cobra.Command, args []string) error { return initialize(cmd, args[0], ci) }
+	return c
 }
 
-func initialize(cmd *cobra.Command, dir string) error {
+func initialize(cmd *cobra.Command, dir string, ci pipeline) error {
+	workflows, err := ci.files()
+	if err != nil {
+		return err
+	}
 	if _, err := os.Stat(filepath.Join(dir, "davit.yaml")); err == nil {
+		if ci.host != "" {
+			return ci.write(cmd, dir, workflows)
+		}
 		if shown, err := showNotes(cmd.Context(), dir); shown || err != nil {
 			if err == nil {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s is a registry already; from now on git fetches its outcomes here, and git log shows them\n", dir)
@@ -48,6 +60,7 @@ func initialize(cmd *cobra.Command, dir string) error {
 	if err != nil {
 		return err
 	}
+	maps.Copy(files, workflows)
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if _, err := os.Lstat(filepath.Join(dir, filepath.FromSlash(name))); !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("%s exists already; davit init writes into a folder without a registry", path.Join(dir, name))

@@ -16,6 +16,7 @@ import (
 // life is a user with the real git, a clone, a forge with pull requests, and a controller that follows it.
 type life struct {
 	t          *testing.T
+	cfg        lifeConfig
 	dev        *devcluster.Cluster
 	dir, bin   string
 	home       string
@@ -29,7 +30,7 @@ const lifeRepository = "/" + devcluster.ForgeUser + "/models"
 // pull request, healthy; promoted again, failed, rolled back, its revert proposed and merged; healthy and wrong, turned
 // away from by a person; and at the end all of it in the log. README.md's section is made of it: UPDATE=1 writes it.
 func TestLife(t *testing.T) {
-	l := newLife(t)
+	l := newLife(t, lifeConfig{})
 	l.until("both are healthy at v1", func() bool { return l.healthy("staging", "v1") && l.healthy("production", "v1") })
 
 	l.say("Ada promotes v2: one line on a branch, and a pull request.")
@@ -71,7 +72,7 @@ func TestLife(t *testing.T) {
 	l.show("davit history production/iris")
 	l.show("git log -1 --first-parent --format='%h %an: %s%n%N' HEAD~2")
 	l.show("git verify-commit refs/notes/origin/davit && echo signed")
-	l.page()
+	l.page("life")
 	l.complete()
 }
 
@@ -95,22 +96,21 @@ func (l *life) complete() {
 }
 
 var (
-	lifeSection = regexp.MustCompile("(?s)(<!-- life -->\n```\n)(.*?)(```\n)")
 	// What is another each time the story is lived.
 	lifeMasks = []struct {
 		pattern *regexp.Regexp
 		with    string
 	}{
 		{regexp.MustCompile(`SHA256:[A-Za-z0-9+/]+`), "<key>"},
-		{regexp.MustCompile(`\b[0-9a-f]{12,64}\b|\b[0-9a-f]{7,10}\b`), "<hash>"},
+		{regexp.MustCompile(`(\b|_)[0-9a-f]{12,64}\b|\b[0-9a-f]{7,10}\b`), "<hash>"},
 		{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?Z?`), "<time>"},
-		{regexp.MustCompile(`\b[0-9.]+m?s\b`), "<took>"},
+		{regexp.MustCompile(`\b([0-9]+h)?([0-9]+m)?[0-9.]+m?s\b`), "<took>"},
 		{regexp.MustCompile(`\s+`), " "}, // columns, and where a line is broken
 	}
 )
 
-// page holds README.md to the transcript, but for hashes, times and the width of columns.
-func (l *life) page() {
+// page holds a section of README.md to the transcript, but for hashes, times and the width of columns.
+func (l *life) page(name string) {
 	l.t.Helper()
 	text := strings.NewReplacer(
 		strings.Replace(l.dev.Forge, "://", "://ada:"+devcluster.ForgePassword+"@", 1), "https://git.example.com",
@@ -121,9 +121,9 @@ func (l *life) page() {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	section := lifeSection.FindSubmatchIndex(page)
+	section := regexp.MustCompile("(?s)(<!-- " + name + " -->\n```\n)(.*?)(```\n)").FindSubmatchIndex(page)
 	if section == nil {
-		l.t.Fatalf("%s has no section <!-- life -->", readme)
+		l.t.Fatalf("%s has no section <!-- %s -->", readme, name)
 	}
 	if os.Getenv("UPDATE") != "" {
 		page = append(append(bytes.Clone(page[:section[4]]), text...), page[section[5]:]...)

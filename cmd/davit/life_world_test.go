@@ -19,10 +19,30 @@ import (
 	"github.com/davit-dev/davit/deploy/devcluster"
 )
 
-func newLife(t *testing.T) *life {
-	dev, err := devcluster.Start(t.Context(), devcluster.Config{
-		Nodes: 1, Registry: true, Forge: true, Stages: []string{"../../reconciler/testdata/crash-v3.yaml"}, Log: os.Stderr,
-	})
+// lifeConfig is what is another in another life. The zero value is TestLife's.
+type lifeConfig struct {
+	// crash says whose pods crash, in kwok's words and with a value "yes"; those of version v3 when empty.
+	crash string
+	// prepare changes the registry before its first commit, and sign adds commits before it is pushed.
+	prepare, sign func(*life)
+	// policy is of production, in the ModelRegistry.
+	policy func(*life) string
+}
+
+func newLife(t *testing.T, cfg lifeConfig) *life {
+	stage := "../../reconciler/testdata/crash-v3.yaml"
+	if cfg.crash != "" {
+		text, err := os.ReadFile(stage)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stage = filepath.Join(t.TempDir(), "crash.yaml")
+		text = bytes.Replace(text, []byte(`'.metadata.labels["davit.dev/version"]', operator: In, values: [v3]`), []byte("'"+cfg.crash+`', operator: In, values: ["yes"]`), 1)
+		if err := os.WriteFile(stage, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dev, err := devcluster.Start(t.Context(), devcluster.Config{Nodes: 1, Registry: true, Forge: true, Stages: []string{stage}, Log: os.Stderr})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +51,7 @@ func newLife(t *testing.T) *life {
 			t.Error(err)
 		}
 	})
-	l := &life{t: t, dev: dev, dir: filepath.Join(t.TempDir(), "models"), bin: t.TempDir(), home: t.TempDir()}
+	l := &life{t: t, cfg: cfg, dev: dev, dir: filepath.Join(t.TempDir(), "models"), bin: t.TempDir(), home: t.TempDir()}
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(l.bin, "davit"), ".").CombinedOutput(); err != nil {
 		t.Fatalf("building davit: %v\n%s", err, out)
 	}
@@ -56,14 +76,24 @@ func (l *life) repository() {
 	}, nil)
 	l.api(http.MethodPut, "/repos"+lifeRepository+"/collaborators/ada", map[string]any{"permission": "admin"}, nil)
 	l.run("git config --global user.name Ada && git config --global user.email ada@example.com")
+	if l.cfg.prepare != nil {
+		l.cfg.prepare(l)
+	}
 	l.run("git init -q -b main && git add -A && git commit -q -m 'iris at v1, in staging and production'")
 	l.run("git remote add origin " + strings.Replace(l.dev.Forge, "://", "://ada:"+devcluster.ForgePassword+"@", 1) + lifeRepository + ".git")
+	if l.cfg.sign != nil {
+		l.cfg.sign(l)
+	}
 	l.run("git push -q -u origin main && git remote set-head origin main")
 }
 
 // follow starts two controllers, each for an environment, with a key to sign by, a token for the forge and webhooks: they
 // look at the repository by themselves once an hour.
 func (l *life) follow() {
+	policy := ""
+	if l.cfg.policy != nil {
+		policy = l.cfg.policy(l)
+	}
 	l.run("davit install")
 	l.run("ssh-keygen -q -t ed25519 -N '' -C davit -f $HOME/key")
 	l.run(`echo "davit@davit.dev $(cat $HOME/key.pub)" > $HOME/signers && git config gpg.ssh.allowedSignersFile $HOME/signers`)
@@ -84,7 +114,8 @@ spec:
   forge: {kind: Gitea, secret: forge}
   environments:
   - {name: staging, namespaces: [staging]}
-  - {name: production, namespaces: [production]}
+  - name: production
+    namespaces: [production]` + policy + `
 END`)
 	for _, environment := range []string{"staging", "production"} {
 		l.control(environment)

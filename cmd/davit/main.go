@@ -101,10 +101,11 @@ func newRoot() *cobra.Command {
 	flags.StringVar(&a.kubeconfig, "kubeconfig", "", "kubeconfig file (default: as kubectl)")
 	flags.StringVar(&a.context, "context", "", "kubeconfig context (default: the current one)")
 	root.AddCommand(
-		initCommand(), newCommand(a), addCommand(a), runtimeCommand(a), acceleratorCommand(a),
-		validateCommand(a), planCommand(a), buildCommand(a), pullCommand(a), renderCommand(a),
-		installCommand(a), syncCommand(a), controllerCommand(a), statusCommand(a), historyCommand(a), driftCommand(a),
-		suspendCommand(a), resumeCommand(a), retryCommand(a), rollbackCommand(a), whyCommand(a),
+		initCommand(), newCommand(a), addCommand(a), runtimeCommand(a), acceleratorCommand(a), validateCommand(a),
+		planCommand(a), approveCommand(a), promoteCommand(a), codeownersCommand(a), findCommand(a), buildCommand(a),
+		pullCommand(a), renderCommand(a), tryCommand(a), installCommand(a), syncCommand(a), controllerCommand(a),
+		statusCommand(a), historyCommand(a), driftCommand(a), suspendCommand(a), resumeCommand(a), retryCommand(a),
+		rollbackCommand(a), whyCommand(a),
 	)
 	for _, c := range root.Commands() {
 		asUsage(c)

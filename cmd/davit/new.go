@@ -22,7 +22,7 @@ func newCommand(a *app) *cobra.Command {
 		Use:   "new MODEL FILE|FOLDER|URI...",
 		Short: "Write a model, its first version and a release of it, under one owner",
 		Long: "Does what davit add does, and writes the release MODEL beside it: a Serving, and the environments' files that name the\n" +
-			"version. Nothing that exists is written over.",
+			"version; with --team and --owner the team's file, too, if there is none. Nothing that exists is written over.",
 		Args: cobra.MinimumNArgs(2),
 	}
 	flags := versionFlags(c)
@@ -82,7 +82,7 @@ func (n *newModel) run(cmd *cobra.Command, flags versionOptions, model string, s
 	}
 	written, err := v.write(cmd.Context(), *flags.metrics)
 	if err == nil {
-		if err = n.release(v, release, &written); err != nil {
+		if err = errors.Join(n.owned(v, base, &written), n.release(v, release, &written)); err != nil {
 			v.remove(written)
 			written = nil
 		}
@@ -134,10 +134,32 @@ func (n *newModel) choose(root string) error {
 	return nil
 }
 
+// owned writes the file of a team that has none yet, where it is known whose it is.
+func (n *newModel) owned(v *newVersion, dir string, written *[]string) error {
+	if n.team == "" || len(n.owners) == 0 {
+		return nil
+	}
+	name := path.Join(dir, "team.yaml")
+	if _, err := os.Lstat(filepath.Join(v.root, filepath.FromSlash(name))); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	type spec struct {
+		Owners []string `yaml:"owners"`
+	}
+	data, err := yaml.Marshal(struct {
+		APIVersion string `yaml:"apiVersion"`
+		Kind       string `yaml:"kind"`
+		Spec       spec   `yaml:"spec"`
+	}{registry.APIVersion, "Team", spec{n.owners}})
+	if err != nil {
+		return err
+	}
+	return v.put(name, data, written)
+}
+
 // release writes the Serving and the environments' files.
 func (n *newModel) release(v *newVersion, dir string, written *[]string) error {
 	type spec struct {
-		Version     string `yaml:"version,omitempty"`
 		Model       string `yaml:"model,omitempty"`
 		Runtime     string `yaml:"runtime,omitempty"`
 		Accelerator string `yaml:"accelerator,omitempty"`
@@ -148,22 +170,26 @@ func (n *newModel) release(v *newVersion, dir string, written *[]string) error {
 		Kind       string `yaml:"kind"`
 		Spec       spec   `yaml:"spec"`
 	}
-	files := map[string]document{
-		"serving": {registry.APIVersion, "Serving", spec{Model: v.model, Runtime: n.runtime, Accelerator: n.accelerator, GPUs: n.gpus}},
+	serving, err := yaml.Marshal(document{registry.APIVersion, "Serving", spec{Model: v.model, Runtime: n.runtime, Accelerator: n.accelerator, GPUs: n.gpus}})
+	if err != nil {
+		return err
 	}
+	files := map[string][]byte{"serving": serving}
 	for _, env := range n.environments {
-		files[env] = document{registry.APIVersion, "Release", spec{Version: n.version}}
+		files[env] = releaseText(n.version)
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		data, err := yaml.Marshal(files[name])
-		if err != nil {
-			return err
-		}
-		if err := v.put(path.Join(dir, name+".yaml"), data, written); err != nil {
+		if err := v.put(path.Join(dir, name+".yaml"), files[name], written); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// releaseText is a Release. The blank lines keep a promotion and an edit of another field apart: git takes changes of
+// neighbouring lines for a conflict.
+func releaseText(version string) []byte {
+	return fmt.Appendf(nil, "apiVersion: %s\nkind: Release\nspec:\n\n  version: %s\n\n", registry.APIVersion, scalar(version))
 }
 
 // validate says at once what is still missing, an accelerator or an environment's runtime version, say.
@@ -172,11 +198,18 @@ func (n *newModel) validate(cmd *cobra.Command, root, model string) error {
 	if err != nil {
 		return err
 	}
+	var faults []registry.Fault
 	for _, env := range n.environments {
-		for _, fault := range models.Broken[registry.Key{Environment: env, Name: model}] {
-			fmt.Fprintln(cmd.ErrOrStderr(), fault)
-			err = exit(exitInvalid)
+		faults = append(faults, models.Broken[registry.Key{Environment: env, Name: model}]...)
+	}
+	for _, fault := range models.Faults { // a team's first model has no team.yaml beside it
+		if n.team != "" && fault.Path == path.Join("teams", n.team, "team.yaml") && !slices.Contains(faults, fault) {
+			faults = append(faults, fault)
 		}
+	}
+	for _, fault := range faults {
+		fmt.Fprintln(cmd.ErrOrStderr(), plainLines(fault.String()))
+		err = exit(exitInvalid)
 	}
 	return err
 }

@@ -1,212 +1,225 @@
 package main
 
 import (
-	"bytes"
+	"context"
 	"fmt"
 	"io"
-	"io/fs"
-	"slices"
+	"path"
 	"strings"
+	"sync"
+	"time"
 
-	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
+	"github.com/davit-dev/davit/gitops"
+	"github.com/davit-dev/davit/reconciler/plan"
 	"github.com/davit-dev/davit/registry"
-	"github.com/davit-dev/davit/registry/image"
+	"github.com/davit-dev/davit/registry/gate"
 	"github.com/davit-dev/davit/render"
 )
 
-// planned is what happens to one release.
-type planned struct {
-	Release string `json:"release"`
-	Change  string `json:"change"` // add | change | remove | broken
-	From    string `json:"from,omitempty"`
-	To      string `json:"to,omitempty"`
-	Note    string `json:"note,omitempty"`
-	Diff    string `json:"diff,omitempty"` // of the rendered objects
+// planOptions are the flags of plan.
+type planOptions struct {
+	base         string
+	server, live bool
+	images       bool
+	format       *string
+	comment      commentOptions
 }
 
 func planCommand(a *app) *cobra.Command {
+	o := &planOptions{}
 	c := &cobra.Command{
 		Use:   "plan [ENV[/RELEASE]]",
 		Short: "Show what the worktree, or --rev, changes against a base revision",
-		Long: "Compares releases and their rendered objects with those of a base revision. Needs no credentials and\n" +
-			"fetches nothing: model images stand as a placeholder digest. Exits 3 when there are changes.\n\n" +
+		Long: "Tells what a change means: which releases get which version with which metrics, which fields of which objects\n" +
+			"differ, which trainings start, and what gates, quotas, freezes and the other policies say to it, what blocks\n" +
+			"first. It compares with the newest commit that --base and what is looked at have in common, as a pull request\n" +
+			"does: what others merged meanwhile is no change. Needs no credentials and fetches nothing: model images stand as\n" +
+			"a placeholder digest. Exits 3 when there are changes, also where a gate fails: that is validate's to refuse.\n\n" +
+			"--comment 12 sets the one comment of davit's on pull request 12, with a token in " + forgeToken + ". A workflow that runs\n" +
+			"on pull requests from forks has no token, so there one job writes davit plan -o markdown > plan.md, and another one,\n" +
+			"with a token and without a checkout, posts it: davit plan --comment 12 --comment-from plan.md --repository URL.\n" +
+			"Take the number from the event there, and not from what the first job wrote.\n\n" +
 			"With --server the cluster of the kubeconfig's context is asked: whether it has the devices, nodes and room\n" +
 			"that the releases ask for, which of their pods would wait, and whether it serves what the environments\n" +
-			"declare; exits 1 when it does not. All selected environments are held against that one cluster, so name\n" +
+			"declare; exits 1 when it does not. With --live its API server also dry-runs the changed objects, and each field\n" +
+			"is told that would differ from what runs. All selected environments are held against that one cluster, so name\n" +
 			"one where each has its own: davit plan production --server --context production.\n" +
 			"Places are found for the largest pods first, each on the first node with room. Priorities, quotas, queues,\n" +
 			"volumes, affinity between pods and spread over zones are not looked at.",
 		Args: cobra.MaximumNArgs(1),
 	}
-	base := c.Flags().String("base", "HEAD", "the revision to compare with")
-	server := c.Flags().Bool("server", false, "ask the cluster whether it has what the releases ask for")
-	format := outputFlag(c, "text", "json")
+	f := c.Flags()
+	f.StringVar(&o.base, "base", "HEAD", "the revision to compare with, from where what is looked at left it")
+	f.BoolVar(&o.images, "images", false, "ask the OCI registry whether images are built, and signed where that is wanted")
+	f.BoolVar(&o.server, "server", false, "ask the cluster whether it has what the releases ask for")
+	f.BoolVar(&o.live, "live", false, "with --server: what the API server says to the changed objects, against what runs")
+	o.comment.flags(f)
+	o.format = outputFlag(c, "text", "json", "markdown")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		ctx := cmd.Context()
-		match, err := selector(args)
-		if err != nil {
+		if err := o.comment.check(args); err != nil {
 			return err
 		}
-		after, err := a.load(cmd)
-		if err != nil {
-			return err
+		if o.live && !o.server {
+			return usage{fmt.Errorf("--live asks the cluster; add --server")}
 		}
-		old, err := a.revision(ctx, *base)
-		if err != nil {
-			return err
+		if o.comment.from != "" {
+			return o.comment.repost(cmd)
 		}
-		before, err := registry.Load(old)
-		if err != nil {
-			return fmt.Errorf("reading the registry at %s: %w", *base, err)
-		}
-		changes, err := compare(before, after, match)
-		if err != nil {
-			return err
-		}
-		if *server {
-			return a.planServer(cmd, *format, changes, func() ([]environmentCapacity, error) { return a.capacity(ctx, before, after, match) })
-		}
-		if *format == "json" {
-			err = printData(cmd.OutOrStdout(), "json", changes, nil, nil)
-		} else {
-			err = printPlan(cmd.OutOrStdout(), changes)
-		}
-		if err == nil && len(changes) > 0 {
-			return exit(exitChanges)
-		}
-		return err
+		return a.plan(cmd, args, o)
 	}
 	return c
 }
 
-func compare(before, after *registry.Registry, match func(registry.Key) bool) ([]planned, error) {
-	changes := []planned{}
-	var renderer render.Renderer
-	for _, key := range bothKeys(before, after) {
-		if !match(key) {
-			continue
-		}
-		was, is := before.Release(key), after.Release(key)
-		if same(before, was, after, is) {
-			continue
-		}
-		p := planned{Release: key.String(), Change: "change"}
-		var from, to *render.Output
-		var err error
-		if was != nil {
-			p.From = was.ModelVersion.Name
-			if from, err = offline(&renderer, before.FS(), was); err != nil {
-				from = nil // it did not render before either; what counts is that it does now
-			}
-		} else if _, broken := before.Broken[key]; !broken {
-			p.Change = "add"
-		}
-		switch faults, broken := after.Broken[key]; {
-		case broken:
-			p.Change, p.Note = "broken", "stays at its last good revision: "+faults[0].String()
-		case is == nil:
-			p.Change = "remove"
-		default:
-			p.To = is.ModelVersion.Name
-			if bad := is.MarkedBad(was); bad != nil {
-				p.Change, p.Note = "broken", "stays as it is: "+bad.String()
-				break
-			}
-			if to, err = offline(&renderer, after.FS(), is); err != nil {
-				p.Change, p.Note = "broken", err.Error()
-			}
-			if was != nil && !slices.Equal(was.ModelVersion.Spec.Files, is.ModelVersion.Spec.Files) {
-				p.Note = strings.TrimSpace(p.Note + " other weights: " + describe(is.ModelVersion.Spec))
-			} else if p.Change == "add" {
-				p.Note = describe(is.ModelVersion.Spec)
-			} else if was != nil && p.Change == "change" && from != nil && from.Hash == to.Hash {
-				continue
-			}
-		}
-		if p.Change != "broken" {
-			p.Diff = difference(from, to)
-		}
-		changes = append(changes, p)
-	}
-	return changes, nil
-}
-
-// bothKeys are those of the releases of both, broken ones included, ordered.
-func bothKeys(before, after *registry.Registry) []registry.Key {
-	var keys []registry.Key
-	for _, r := range slices.Concat(before.Releases, after.Releases) {
-		keys = append(keys, r.Key())
-	}
-	keys = append(keys, after.BrokenKeys()...)
-	slices.SortFunc(keys, func(a, b registry.Key) int { return strings.Compare(a.String(), b.String()) })
-	return slices.Compact(keys)
-}
-
-// same says that nothing a release is rendered from changed; a file that can't be read is for its rendering to tell.
-func same(before *registry.Registry, was *registry.Release, after *registry.Registry, is *registry.Release) bool {
-	if was == nil || is == nil {
-		return false
-	}
-	from, err := was.InputKey(before.FS())
+func (a *app) plan(cmd *cobra.Command, args []string, o *planOptions) error {
+	ctx := cmd.Context()
+	match, err := selector(args)
 	if err != nil {
-		return false
-	}
-	to, err := is.InputKey(after.FS())
-	return err == nil && from == to
-}
-
-func offline(renderer *render.Renderer, fsys fs.FS, r *registry.Release) (*render.Output, error) {
-	out, err := renderer.Release(fsys, r, image.Placeholder(r.Repository()))
-	if err != nil {
-		return nil, fmt.Errorf("rendering %s: %w", r.Key(), err)
-	}
-	return out, nil
-}
-
-// difference compares objects; nil stands for none. That a rollout's name is another says nothing to people.
-func difference(from, to *render.Output) string {
-	text := func(out *render.Output) []byte {
-		if out == nil {
-			return nil
-		}
-		if out.Rollout == "" {
-			return out.YAML
-		}
-		return bytes.ReplaceAll(out.YAML, []byte(out.Rollout), []byte("ROLLOUT"))
-	}
-	return string(diff.Diff("before", text(from), "after", text(to)))
-}
-
-func printPlan(w io.Writer, changes []planned) error {
-	if len(changes) == 0 {
-		_, err := fmt.Fprintln(w, "no changes")
 		return err
 	}
-	for _, p := range changes {
-		line := fmt.Sprintf("%-7s %s", p.Change, p.Release)
-		switch {
-		case p.From != "" && p.To != "" && p.From != p.To:
-			line += ": " + p.From + " → " + p.To
-		case p.To != "":
-			line += ": " + p.To
-		case p.From != "":
-			line += ": " + p.From
+	after, err := a.load(cmd)
+	if err != nil {
+		return err
+	}
+	before, err := a.base(cmd, o.base)
+	if err != nil {
+		return err
+	}
+	if err := among(before, after, args); err != nil {
+		return err
+	}
+	source, err := a.source(ctx)
+	if err != nil {
+		return err
+	}
+	renderer := &render.Renderer{}
+	opts := plan.Options{Match: match, Facts: facts(ctx, source, before, after), Built: a.built(ctx), Now: time.Now(), Renderer: renderer}
+	var asked *imagesAsked
+	if o.images {
+		if asked, err = a.askImages(after); err != nil {
+			return err
 		}
-		if p.Note != "" {
-			line += "  " + p.Note
-		}
-		fmt.Fprintln(w, plainLines(line))
-		_, body, _ := strings.Cut(p.Diff, "+++ after\n")
-		for l := range strings.Lines(body) {
-			fmt.Fprint(w, "    "+plainLines(l))
+		opts.Built = func(v *registry.ModelVersion) (string, bool) { return asked.built(ctx, v) }
+		opts.Signed = func(r *registry.Release) (gate.State, string) { return asked.signed(ctx, r) }
+	}
+	p, err := plan.New(before, after, opts)
+	if err == nil && asked != nil {
+		err = asked.err()
+	}
+	if err != nil {
+		return err
+	}
+	v := &planView{Plan: p}
+	if *o.format == "text" { // as soon as it is known
+		if err := p.Text(cmd.OutOrStdout()); err != nil {
+			return err
 		}
 	}
-	n := map[string]int{}
-	for _, p := range changes {
-		n[p.Change]++
+	if o.server {
+		if v.Capacity, err = a.capacity(ctx, before, after, match); err != nil {
+			return err
+		}
 	}
-	_, err := fmt.Fprintf(w, "plan: %d to add, %d to change, %d to remove, %d broken\n", n["add"], n["change"], n["remove"], n["broken"])
-	return err
+	if o.live {
+		if v.Live, err = a.live(ctx, renderer, after, p); err != nil {
+			return err
+		}
+	}
+	if err := v.print(cmd.OutOrStdout(), *o.format); err != nil {
+		return err
+	}
+	if o.comment.number > 0 {
+		if err := a.comment(cmd, &o.comment, v); err != nil {
+			return err
+		}
+	}
+	return v.exit(cmd.ErrOrStderr())
+}
+
+// planView is a plan, and what the cluster has to say to it.
+type planView struct {
+	*plan.Plan
+	Capacity []environmentCapacity `json:"capacity,omitempty"`
+	Live     []liveRelease         `json:"live,omitempty"`
+}
+
+// print writes what Text has not.
+func (v *planView) print(out io.Writer, format string) error {
+	switch format {
+	case "json":
+		return printData(out, format, v, nil, nil)
+	case "markdown":
+		return v.markdown(out)
+	}
+	if err := printLive(out, v.Live); err != nil {
+		return err
+	}
+	return printCapacity(out, v.Capacity)
+}
+
+// maxServer is how many bytes of a comment are for what the cluster says.
+const maxServer = 10_000
+
+func (v *planView) markdown(out io.Writer) error {
+	if v.Capacity == nil && v.Live == nil {
+		return v.Plan.Markdown(out)
+	}
+	if err := v.Plan.MarkdownWithin(out, plan.MaxMarkdown-maxServer); err != nil {
+		return err
+	}
+	var text strings.Builder
+	if err := v.print(&text, "text"); err != nil {
+		return err
+	}
+	return plan.Block(out, "What the cluster says", text.String(), maxServer)
+}
+
+// exit says what the cluster lacks.
+func (v *planView) exit(stderr io.Writer) error {
+	lacks := false
+	for _, c := range v.Capacity {
+		for _, f := range c.Missing {
+			fmt.Fprintln(stderr, plainLines(f.String()))
+			lacks = true
+		}
+	}
+	switch {
+	case lacks:
+		return exit(exitFailed)
+	case v.Changes():
+		return exit(exitChanges)
+	}
+	return nil
+}
+
+// built finds the digests of model images in the outcomes that are in this clone. Of a version that no outcome tells of
+// nothing is known: it may have been built by hand.
+func (a *app) built(ctx context.Context) func(*registry.ModelVersion) (string, bool) {
+	digests := sync.OnceValue(func() map[string]string {
+		source, err := a.source(ctx)
+		if err != nil {
+			return nil
+		}
+		events, err := source.Events(ctx, nil)
+		if err != nil {
+			return nil // a plan goes without
+		}
+		return imagesOf(events)
+	})
+	return func(v *registry.ModelVersion) (string, bool) {
+		digest, known := digests()[v.String()]
+		return digest, known
+	}
+}
+
+// imagesOf are the digests of the images that outcomes tell, by MODEL@VERSION.
+func imagesOf(events []gitops.Noted) map[string]string {
+	out := map[string]string{}
+	for _, e := range events {
+		if repository, digest, ok := strings.Cut(e.Image, "@"); ok && e.Version != "" {
+			out[path.Base(repository)+"@"+e.Version] = digest
+		}
+	}
+	return out
 }

@@ -49,7 +49,9 @@ var waiting = map[string]remedy{
 	"SchedulingGated":  {"A gate of somebody else's keeps the pods from nodes. It goes on when that is lifted.", []string{describePods}, false},
 	"NodeLost":         {"A node does not report. Its pods are replaced when it is given up or comes back.", []string{"kubectl get nodes"}, false},
 	"FailedCreate":     {"A webhook or policy keeps pods from being created. It is tried again.", []string{listEvents}, true},
-	"QuotaExceeded":    {"The namespace's quota is used up. It goes on when there is room.", []string{"kubectl -n {namespace} describe quota"}, true},
+	"QuotaExceeded":    {"It would have more GPUs than there are for it. It goes on when others give some back, or the quota is raised.", []string{"davit status {environment}"}, true},
+	"GateClosed":       {"The version is not promoted before all its gates are open; what is applied goes on. Going back passes every gate.", []string{"davit plan {release}"}, true},
+	"Frozen":           {"What is applied goes on, and is corrected. Afterwards it goes on by itself. Rollbacks pass, and so does the git revert of what was healthy here before.", []string{"git commit -S --trailer 'Davit-Urgent: REASON'", "davit rollback {release} --reason TEXT"}, false},
 	"Suspended":        {"It waits to be admitted by its queue.", []string{"kubectl -n {namespace} get workloads.kueue.x-k8s.io"}, false},
 	"Unwatched":        {"davit may not watch that kind, or the API server has none such. It is tried again.", []string{"kubectl auth can-i watch --list -n {namespace}"}, true},
 	"Unreadable":       {"The object has a form that davit can't read. It is looked at again.", []string{describeIt}, true},
@@ -57,6 +59,7 @@ var waiting = map[string]remedy{
 	"VolumePending":    {"The volume is not provisioned. It goes on when it is.", []string{readClaims, "kubectl get storageclasses"}, false},
 	"VolumeLost":       {"The volume is gone, and what was on it. Delete the claim, and it is made again.", []string{readClaims}, true},
 
+	"NamespaceQuotaExceeded":     {"The namespace's quota is used up. It goes on when there is room.", []string{"kubectl -n {namespace} describe quota"}, true},
 	"ProgressDeadlineExceeded":   {"It takes longer than Kubernetes expected, for no reason the pods give. It may still come.", []string{describePods}, false},
 	"CreateContainerConfigError": {"A Secret or ConfigMap that the pods name is not there. It goes on when it is.", []string{describePods}, true},
 	"CreateContainerError":       {"The node can't make the container. It tries again.", []string{describePods}, false},

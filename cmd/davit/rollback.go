@@ -48,7 +48,7 @@ func rollbackCommand(a *app) *cobra.Command {
 		env, name, ok := strings.Cut(args[0], "/")
 		switch {
 		case !ok || env == "" || name == "":
-			return usage{fmt.Errorf("%q is not ENV/RELEASE", args[0])}
+			return usage{fmt.Errorf("%q is not ENV/RELEASE, such as production/iris", args[0])}
 		case strings.TrimSpace(o.reason) == "":
 			return usage{errors.New("say why: --reason TEXT")}
 		case len(o.reason) > maxReason:
@@ -124,7 +124,7 @@ func (a *app) rollback(cmd *cobra.Command, key registry.Key, o *rollbackOptions)
 	if err != nil {
 		return fmt.Errorf("no revert yet: %w", err)
 	}
-	return o.forge.open(ctx, cmd.OutOrStdout(), local, branch, w.message(o.reason))
+	return o.forge.open(ctx, cmd.OutOrStdout(), local, branched{name: branch, what: "the revert", text: w.message(o.reason)})
 }
 
 func suspended(mr *v1alpha1.ModelRelease) bool {
@@ -157,17 +157,17 @@ func (a *app) pin(cmd *cobra.Command, source *gitops.Source, w *way, mr *v1alpha
 		case err != nil:
 			return errPinned{fmt.Errorf("it is pinned, and what came of it is not known: %w; davit status %s tells, and the revert is not made", err, w.key)}
 		case now == nil || now.Spec.Pin == nil || !now.Spec.Pin.At.Equal(&pin.At):
-			return errPinned{errors.New("somebody took the pin away, or pinned another revision, meanwhile; no revert is made")}
+			return errPinned{fmt.Errorf("somebody took the pin away, or pinned another revision, meanwhile; no revert is made, and davit status %s shows what serves", w.key)}
 		case now.Status.ObservedGeneration >= now.Generation && !now.Pending() && now.Status.Phase != v1alpha1.Progressing:
 			if now.Status.Phase != v1alpha1.Healthy || now.Status.Applied.Version != w.to || now.Status.Reason == "PinRefused" {
-				return errPinned{fmt.Errorf("%s is %s at %s: %s", w.key, now.Status.Phase, now.Status.Applied.Version, now.Status.Message)}
+				return errPinned{fmt.Errorf("%s is %s at %s: %s; davit status %[1]s shows what to do", w.key, now.Status.Phase, now.Status.Applied.Version, now.Status.Message)}
 			}
 			fmt.Fprintf(out, "%s %s after %s\n", w.to, now.Status.Phase, time.Since(began).Round(10*time.Millisecond))
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return errPinned{fmt.Errorf("it is pinned, and no revert is made: %w", ctx.Err())}
+			return errPinned{fmt.Errorf("it is pinned, and no revert is made: %w; run the command again for the revert, or davit resume %s", ctx.Err(), w.key)}
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
@@ -215,14 +215,14 @@ func (a *app) revert(ctx context.Context, local *clone, source *gitops.Source, w
 		files = append(files, bad)
 	}
 	if len(files) == 0 {
-		return "", fmt.Errorf("the files of %s are those of %.12s already", w.key, w.good)
+		return "", fmt.Errorf("the files of %s are those of %.12s already; davit status %[1]s shows what keeps them from the cluster", w.key, w.good)
 	}
 	commit, err := local.commit(ctx, w.tip.String(), w.message(o.reason), files)
 	if err != nil {
 		return "", err
 	}
 	branch = "davit/rollback/" + w.key.String()
-	return branch, local.publish(ctx, branch, commit, "Davit-Release: "+w.key.String())
+	return branch, local.publish(ctx, branch, commit, local.sameTrailer("Davit-Release: "+w.key.String()))
 }
 
 // files are what the branch changes.

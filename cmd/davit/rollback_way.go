@@ -22,7 +22,7 @@ func (a *app) clusterRelease(ctx context.Context, key registry.Key) (*v1alpha1.M
 	case err != nil:
 		return nil, err
 	case len(releases) == 0:
-		return nil, fmt.Errorf("it has no %s", key)
+		return nil, fmt.Errorf("it has no %s; davit status lists what it has", key)
 	}
 	return releases[0], nil
 }
@@ -46,12 +46,12 @@ func (a *app) choose(ctx context.Context, source *gitops.Source, w *way, mr *v1a
 	case now != nil && hasVersion(ctx, source, w.tip, now, to):
 		w.good, w.to, w.alone = w.tip, to, true
 		if to == w.from.Version {
-			return fmt.Errorf("%s is at %s already", w.key, to)
+			return fmt.Errorf("%s is at %s already; davit history %[1]s lists others", w.key, to)
 		}
 		return nil
 	default:
 		if w.good, err = source.Resolve(ctx, to); err != nil {
-			err = fmt.Errorf("%q is no version of the model at %.12s, and: %w", to, w.tip, err)
+			err = fmt.Errorf("%q is no version of the model at %.12s, and: %w; davit history %s lists both", to, w.tip, err, w.key)
 		}
 	}
 	if err != nil {
@@ -72,7 +72,7 @@ func (w *way) check(ctx context.Context, source *gitops.Source) error {
 	}
 	w.alone = was.ModelVersion.Name != w.to // it was pinned to that version, too
 	if in, err := source.IsAncestor(ctx, w.good, w.tip); err != nil || !in {
-		return errors.Join(err, fmt.Errorf("%.12s is not in the history of %.12s, which is followed as far as is known here", w.good, w.tip))
+		return errors.Join(err, fmt.Errorf("%.12s is not in the history of %.12s, which is followed as far as is known here; git fetch brings what is newer, --branch names another", w.good, w.tip))
 	}
 	files, err := w.files(ctx, source)
 	if err == nil && len(files) == 0 {
@@ -142,7 +142,7 @@ func releaseIn(ctx context.Context, source *gitops.Source, commit gitops.Hash, k
 	if faults := models.Broken[key]; len(faults) > 0 {
 		return nil, fmt.Errorf("%s at %.12s: %s", key, commit, faults[0])
 	}
-	return nil, fmt.Errorf("%s is not in the registry at %.12s", key, commit)
+	return nil, fmt.Errorf("%s is not in the registry at %.12s; git log releases/%s shows where it was", key, commit, key.Name)
 }
 
 func hasVersion(ctx context.Context, source *gitops.Source, commit gitops.Hash, release *registry.Release, version string) bool {

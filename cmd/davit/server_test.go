@@ -62,10 +62,11 @@ func TestServerScripts(t *testing.T) {
 			env.Setenv("KUBECONFIG", dev.Kubeconfig)
 			env.Setenv("CLUSTER", dev.Kubeconfig)
 			env.Setenv("REGISTRY", strings.TrimPrefix(oci.URL, "http://"))
+			env.Values["told"] = &told{}
 			return setup(env)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"replace": replace, "exitcode": exitCode,
+			"replace": replace, "exitcode": exitCode, "say": say, "show": show, "page": holdPage,
 			"kept":  func(ts *testscript.TestScript, neg bool, args []string) { kept(ts, config, args) },
 			"pod":   func(ts *testscript.TestScript, neg bool, args []string) { pod(ts, client, args) },
 			"patch": func(ts *testscript.TestScript, neg bool, args []string) { patch(ts, client, args) },

@@ -239,6 +239,9 @@ func rollout(r v1alpha1.Rollout) string {
 	case r.NotBefore != nil:
 		text += "; this wave begins " + r.NotBefore.Local().Format(time.DateTime)
 	}
+	if r.Soak != "" {
+		text += "; soak: " + r.Soak
+	}
 	return text
 }
 

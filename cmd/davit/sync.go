@@ -168,7 +168,7 @@ func ownerOf(source *gitops.Source, repo string) string {
 func mirrorOf(url string) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("finding the cache folder for the mirror: %w", err)
+		return "", fmt.Errorf("finding the cache folder for the mirror: %w; set HOME or XDG_CACHE_HOME", err)
 	}
 	sum := sha256.Sum256([]byte(url))
 	return filepath.Join(cache, "davit", "mirrors", hex.EncodeToString(sum[:8])), nil

@@ -46,17 +46,24 @@ func (a *app) tree(ctx context.Context, stderr io.Writer) (fs.FS, error) {
 	w := worktree{FS: opened.FS(), source: source}
 	if n := len(dirty); n > 0 {
 		fmt.Fprintf(stderr, "davit: reading the worktree, which differs from HEAD in %s\n", counted(n, "file"))
-	} else if head, err := source.Resolve(ctx, "HEAD"); err == nil { // there may be no commit yet
+	}
+	head, err := source.Resolve(ctx, "HEAD")
+	if err != nil { // there may be no commit yet
+		return w, nil
+	}
+	if len(dirty) == 0 {
 		w.commit = head.String()
 	}
-	return w, nil
+	w.checkout, err = newCheckout(ctx, source, root, head, dirty)
+	return w, err
 }
 
 // worktree is the files of a repository as they lie there, and what a snapshot would know beside them.
 type worktree struct {
 	fs.FS
-	source *gitops.Source
-	commit string // HEAD's when the files are just that; empty when they differ
+	source   *gitops.Source
+	commit   string    // HEAD's when the files are just that; empty when they differ
+	checkout *checkout // nil before the first commit, and of a folder in a repository
 }
 
 // Lstat and ReadLink let it be seen that a file is a symbolic link.
@@ -78,7 +85,7 @@ func (a *app) revision(ctx context.Context, rev string) (*gitops.Snapshot, error
 	}
 	hash, err := source.Resolve(ctx, rev)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; name a branch, a tag or a commit, and git fetch what is not here", err)
 	}
 	return source.Snapshot(ctx, hash)
 }
@@ -145,7 +152,7 @@ func selected(models *registry.Registry, args []string) ([]*registry.Release, er
 			return nil, fmt.Errorf("%s has a fault: %s", key, models.Broken[key][0])
 		}
 	}
-	return nil, fmt.Errorf("no release %q; davit status or ls releases shows what there is", args[0])
+	return nil, fmt.Errorf("no release %q; davit find shows what there is", args[0])
 }
 
 // selector is the test for an optional argument ENV or ENV/RELEASE.

@@ -16,6 +16,9 @@ import (
 	"github.com/davit-dev/davit/render"
 )
 
+// schemes are those of the addresses that a build reads.
+var schemes = []string{"http", "https", "s3", "gs", "azblob", "hf", "oci"}
+
 // sources finds what a build would refuse and can be known without fetching: files that are not there and
 // addresses nobody reads.
 func sources(fsys fs.FS, models *registry.Registry) (faults []registry.Fault) {
@@ -26,11 +29,11 @@ func sources(fsys fs.FS, models *registry.Registry) (faults []registry.Fault) {
 			for i, f := range v.Spec.Files {
 				text := ""
 				if scheme, _, remote := strings.Cut(f.Source, "://"); remote {
-					if scheme != "http" && scheme != "https" {
-						text = fmt.Sprintf("source of %q: %s:// is not read; http and https are", f.Path, scheme)
+					if !slices.Contains(schemes, strings.ToLower(scheme)) {
+						text = fmt.Sprintf("source of %q: %s:// is not read; write one of %s", f.Path, scheme, strings.Join(schemes, ", "))
 					}
 				} else if info, err := fs.Stat(fsys, f.Source); err != nil || !info.Mode().IsRegular() {
-					text = fmt.Sprintf("source of %q: %s is not a file of the repository", f.Path, f.Source)
+					text = fmt.Sprintf("source of %q: %s is not a file of the repository; git add it, or write where it is", f.Path, f.Source)
 				}
 				if text != "" {
 					faults = append(faults, registry.Fault{Path: v.Path, Line: v.FileLines[i], Text: text})
@@ -41,8 +44,11 @@ func sources(fsys fs.FS, models *registry.Registry) (faults []registry.Fault) {
 	return faults
 }
 
-// annotated is text in a workflow command of GitHub's, which ends with the line.
-var annotated = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+// annotated is text in a workflow command of GitHub's, which ends with the line; annotatedFile is a property before it.
+var (
+	annotated     = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+	annotatedFile = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
+)
 
 var place = regexp.MustCompile(`^([^\s:]+):([0-9]+): (?s:(.*))$`)
 
@@ -61,9 +67,10 @@ func validateCommand(a *app) *cobra.Command {
 		Use:   "validate",
 		Short: "Check the registry; needs no credentials and fetches nothing",
 		Long: "Reports every fault of the registry with its file and line, and renders every release and training to be sure.\n" +
-			"Exits 4 when there is a fault.",
+			"With a base it also asks the gates of what is promoted, and tells of merged versions and evidence that changed.\n" +
+			"What only time opens, or only the cluster knows, is a note. Exits 4 when there is a fault.",
 	}
-	base := c.Flags().String("base", "", "compare with this revision: a version that is marked bad is a fault where it is new")
+	base := c.Flags().String("base", "", "the revision that is changed, such as origin/main: its gates are asked (default: HEAD, for the worktree)")
 	format := outputFlag(c, "text", "json", "github")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		fsys, err := a.tree(cmd.Context(), cmd.ErrOrStderr())
@@ -75,11 +82,17 @@ func validateCommand(a *app) *cobra.Command {
 			return err
 		}
 		faults := append(models.Faults, sources(fsys, models)...)
-		bad, err := a.promotesBad(cmd.Context(), *base, models)
-		if err != nil {
+		faults = append(faults, unknownEnvironments(fsys, models)...)
+		var notes []registry.Fault
+		if change, err := a.against(cmd.Context(), *base, fsys, models); err != nil {
 			return err
+		} else if change != nil {
+			found, err := change.changes(cmd.Context(), a)
+			if err != nil {
+				return err
+			}
+			faults, notes = append(faults, found.faults...), found.notes
 		}
-		faults = append(faults, bad...)
 		var renderer render.Renderer
 		for _, r := range models.Releases {
 			if _, err := renderer.Release(fsys, r, image.Placeholder(r.Repository())); err != nil {
@@ -106,10 +119,17 @@ func validateCommand(a *app) *cobra.Command {
 		} else {
 			for _, f := range faults {
 				if *format == "github" {
-					fmt.Fprintf(out, "::error file=%s,line=%d::%s\n", annotated.Replace(plainLines(f.Path)), f.Line, annotated.Replace(plainLines(f.Text)))
+					fmt.Fprintf(out, "::error file=%s,line=%d::%s\n", annotatedFile.Replace(plainLines(f.Path)), f.Line, annotated.Replace(plainLines(f.Text)))
 				} else {
 					fmt.Fprintln(out, plainLines(f.String()))
 				}
+			}
+		}
+		for _, n := range notes {
+			if *format == "github" {
+				fmt.Fprintf(out, "::notice file=%s,line=%d::%s\n", annotatedFile.Replace(plainLines(n.Path)), n.Line, annotated.Replace(plainLines(n.Text)))
+			} else {
+				fmt.Fprintf(cmd.ErrOrStderr(), "davit: note: %s\n", plainLines(n.String()))
 			}
 		}
 		if len(faults) > 0 {

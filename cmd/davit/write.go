@@ -135,7 +135,7 @@ func (v *newVersion) yaml(metrics map[string]string) ([]byte, error) {
 	for name, text := range metrics {
 		value, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			return nil, usage{fmt.Errorf("--metric %s=%s: not a number", name, text)}
+			return nil, usage{fmt.Errorf("--metric %s=%s: not a number; write one such as --metric accuracy=0.93", name, text)}
 		}
 		if doc.Spec.Metrics == nil {
 			doc.Spec.Metrics = map[string]float64{}

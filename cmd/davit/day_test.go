@@ -1,0 +1,72 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"regexp"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// told is what a script shows to the readers of README.md.
+type told struct{ strings.Builder }
+
+var (
+	// onTheWay are the steps that a try is seen at on its way, or not.
+	onTheWay = regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d  Progressing .*\n`)
+	lived    = regexp.MustCompile(`\b\d\d:\d\d:\d\d\b|\b\d+ bytes uploaded`)
+)
+
+// dayMask leaves what is the same on each first day.
+func dayMask(text string) string {
+	return lifeMask(lived.ReplaceAllString(onTheWay.ReplaceAllString(text, ""), "<clock>"))
+}
+
+// say TEXT tells the reader what comes.
+func say(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: say TEXT")
+	}
+	t := ts.Value("told").(*told)
+	if t.Len() > 0 {
+		t.WriteString("\n")
+	}
+	t.WriteString("# " + args[0] + "\n")
+}
+
+// show COMMAND runs a command as a user types it, and shows it with what it prints; ! show wants it to fail.
+func show(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: show COMMAND")
+	}
+	t := ts.Value("told").(*told)
+	err := ts.Exec("sh", "-c", "exec 2>&1; "+args[0])
+	if (err != nil) != neg {
+		ts.Fatalf("%s: %v", args[0], err)
+	}
+	t.WriteString("$ " + args[0] + "\n" + ts.ReadFile("stdout"))
+}
+
+// holdPage is page SECTION: it holds that section of README.md to what was shown, but for hashes, times and the width of columns.
+func holdPage(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: page SECTION")
+	}
+	text := strings.ReplaceAll(ts.Value("told").(*told).String(), ts.Getenv("REGISTRY"), "registry.example.com")
+	text = strings.ReplaceAll(text, ts.Getenv("WORK")+"/models.git", "https://git.example.com/ml/models.git") // git tells what stands for it
+	const readme = "../../README.md"
+	data, err := os.ReadFile(readme)
+	ts.Check(err)
+	is := regexp.MustCompile("(?s)<!-- " + args[0] + " -->\n```\n(.*?)```\n").FindSubmatchIndex(data)
+	if is == nil {
+		ts.Fatalf("%s has no section <!-- %s -->", readme, args[0])
+	}
+	if os.Getenv("UPDATE") != "" {
+		ts.Check(os.WriteFile(readme, append(append(bytes.Clone(data[:is[2]]), text...), data[is[3]:]...), 0o644))
+		return
+	}
+	if dayMask(text) != dayMask(string(data[is[2]:is[3]])) {
+		ts.Fatalf("%s tells another story; UPDATE=1 writes it anew. Lived:\n%s", readme, text)
+	}
+}

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/davit-dev/davit/gitops"
+	"github.com/davit-dev/davit/reconciler"
+	"github.com/davit-dev/davit/reconciler/plan"
+	"github.com/davit-dev/davit/registry"
+)
+
+// promoteOptions are the flags of promote.
+type promoteOptions struct {
+	version, reason, branch string
+	pr, noPR, dryRun        bool
+	forge                   forgeOptions
+}
+
+func promoteCommand(a *app) *cobra.Command {
+	o := &promoteOptions{}
+	c := &cobra.Command{
+		Use:   "promote ENV/RELEASE TO_ENV",
+		Short: "Propose a release's version for another environment: one line on a branch, with the plan",
+		Long: "Takes the version that a release has in one environment, as the followed branch has it now, and writes it\n" +
+			"into the release's file in another one, on the branch davit/promote/TO_ENV/RELEASE: that line alone, or a\n" +
+			"new file where there is none. The branch is pushed, and a pull request opened with the plan where there is\n" +
+			"a token for the forge. Gates that are closed are told of and stop nothing: approvals come on the branch.\n" +
+			"The worktree is neither read nor written.",
+		Example: "  davit promote staging/iris production\n  davit promote staging/iris production --version v2 --reason 'the better one'",
+		Args:    cobra.ExactArgs(2),
+	}
+	f := c.Flags()
+	f.StringVar(&o.version, "version", "", "promote this version (default: the one that ENV has)")
+	f.StringVar(&o.reason, "reason", "", "why; it stands in the commit")
+	f.StringVar(&o.branch, "branch", "", "the branch that is followed (default: the remote's HEAD, or the one checked out)")
+	f.BoolVar(&o.pr, "pr", false, "fail where no pull request can be opened")
+	f.BoolVar(&o.noPR, "no-pr", false, "open no pull request")
+	f.BoolVar(&o.dryRun, "dry-run", false, "only print the plan")
+	o.forge.flags(f)
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		from, err := registry.ParseKey(args[0])
+		switch {
+		case err != nil:
+			return usage{err}
+		case from.Environment == args[1]:
+			return usage{fmt.Errorf("%s is promoted from %s to itself; name another environment", from, args[1])}
+		case a.rev != "":
+			return usage{errors.New("a promotion goes on the followed branch, as it is now; name that with --branch, and a version with --version, instead of --rev")}
+		case o.pr && o.noPR:
+			return usage{errors.New("--pr and --no-pr exclude each other")}
+		case len(o.reason) > maxReason:
+			return usage{fmt.Errorf("--reason has %d bytes; say it in %d", len(o.reason), maxReason)}
+		}
+		return a.promote(cmd, from, registry.Key{Environment: args[1], Name: from.Name}, o)
+	}
+	return c
+}
+
+// promotion is one that is decided on.
+type promotion struct {
+	from, to registry.Key
+	version  *registry.ModelVersion
+	before   string // the version it replaces; "" for none
+	file     gitops.FileChange
+	tip      gitops.Hash
+	plan     *plan.Plan
+}
+
+func (a *app) promote(cmd *cobra.Command, from, to registry.Key, o *promoteOptions) error {
+	ctx, out := cmd.Context(), cmd.OutOrStdout()
+	local, err := a.clone(ctx, o.branch)
+	if err != nil {
+		return err
+	}
+	tip, err := local.fetch(ctx)
+	if err != nil {
+		return err
+	}
+	source, err := a.source(ctx)
+	if err != nil {
+		return err
+	}
+	p := &promotion{from: from, to: to, tip: gitops.ParseHash(tip)}
+	models, err := p.prepare(ctx, source, o.version)
+	if err != nil {
+		return err
+	}
+	message := p.message(strings.TrimSpace(o.reason))
+	commit, err := local.commit(ctx, tip, message, []gitops.FileChange{p.file}) // on no branch yet
+	if err != nil {
+		return err
+	}
+	if err := p.look(ctx, source, models, gitops.ParseHash(commit)); err != nil {
+		return err
+	}
+	if err := p.plan.Text(out); err != nil || o.dryRun {
+		return err
+	}
+	p.closed(out)
+	branch := reconciler.PromotionBranch(to)
+	if err := local.publish(ctx, branch, commit, local.earlierPromotion(tip)); err != nil {
+		return err
+	}
+	var meaning strings.Builder
+	if err := p.plan.Markdown(&meaning); err != nil {
+		return err
+	}
+	return o.forge.open(ctx, out, local, branched{
+		name: branch, what: "the promotion", text: message + "\n" + meaning.String(), request: o.pr, noRequest: o.noPR,
+	})
+}
+
+// prepare decides what is promoted, and refuses what can't be.
+func (p *promotion) prepare(ctx context.Context, source *gitops.Source, version string) (*registry.Registry, error) {
+	snapshot, err := source.Snapshot(ctx, p.tip)
+	if err != nil {
+		return nil, err
+	}
+	models, err := registry.Load(snapshot)
+	if err != nil {
+		return nil, fmt.Errorf("reading the registry at %.12s: %w", p.tip, err)
+	}
+	if err := p.choose(models, version); err != nil {
+		return nil, err
+	}
+	return models, p.write(snapshot, models)
+}
+
+// look makes the plan of the commit, and refuses one that leaves the release with a fault.
+func (p *promotion) look(ctx context.Context, source *gitops.Source, models *registry.Registry, commit gitops.Hash) error {
+	snapshot, err := source.Snapshot(ctx, commit)
+	if err != nil {
+		return err
+	}
+	after, err := models.Update(snapshot, []string{p.file.Path})
+	if err != nil {
+		return err
+	}
+	if faults := after.Broken[p.to]; len(faults) > 0 {
+		return fmt.Errorf("%s would have a fault at %s: %s", p.to, p.version, faults[0])
+	}
+	p.plan, err = plan.New(models, after, plan.Options{
+		Match: func(key registry.Key) bool { return key == p.to }, Facts: facts(ctx, source, models, after), Now: time.Now(),
+	})
+	return err
+}
+
+// choose finds the version.
+func (p *promotion) choose(models *registry.Registry, version string) error {
+	r := models.Release(p.from)
+	if r == nil {
+		if faults := models.Broken[p.from]; len(faults) > 0 {
+			return fmt.Errorf("%s has a fault: %s", p.from, faults[0])
+		}
+		return fmt.Errorf("%s is not in the registry at %.12s; davit history shows what there is", p.from, p.tip)
+	}
+	if models.Environments[p.to.Environment] == nil {
+		return fmt.Errorf("there is no environment %q at %.12s; write environments/%[1]s/environment.yaml", p.to.Environment, p.tip)
+	}
+	model := r.Model
+	if now := models.Release(p.to); now != nil {
+		p.before, model = now.ModelVersion.Name, now.Model
+	} else if faults := models.Broken[p.to]; len(faults) > 0 {
+		return fmt.Errorf("%s has a fault, which is to be mended first: %s", p.to, faults[0])
+	}
+	if model.Name != r.Model.Name && version == "" {
+		return fmt.Errorf("%s serves model %s and %s model %s; name the version with --version", p.from, r.Model.Name, p.to, model.Name)
+	}
+	if version == "" {
+		version = r.ModelVersion.Name
+	}
+	switch p.version = model.Versions[version]; {
+	case p.version == nil:
+		return fmt.Errorf("version %q of model %q does not exist at %.12s (have %s); add it with davit add, and push it", version, model.Name, p.tip, some(model.Versions))
+	case version == p.before:
+		return fmt.Errorf("%s is at %s already; davit status %[1]s shows how it is", p.to, version)
+	case p.version.Bad != nil:
+		return fmt.Errorf("version %s is marked bad (%s): %s; choose another with --version, or remove that file", version, p.version.Bad.Path, p.version.Bad.Spec.Reason)
+	}
+	return nil
+}
+
+// write makes the file's new text.
+func (p *promotion) write(snapshot *gitops.Snapshot, models *registry.Registry) error {
+	if p.before != "" {
+		name, text, err := registry.WithVersion(snapshot, p.to, p.version.Name)
+		p.file = gitops.FileChange{Path: name, Content: text}
+		return err
+	}
+	p.file.Path = path.Join(models.Release(p.from).Dir, p.to.Environment+".yaml")
+	blank := fmt.Sprintf("apiVersion: %s\nkind: Release\nspec:\n\n  version: v0\n\n", registry.APIVersion)
+	var err error
+	_, p.file.Content, err = registry.WithVersion(snapshot.Edited(p.file.Path, []byte(blank)), p.to, p.version.Name) // quoted where it must be
+	return err
+}
+
+// closed tells of the gates that keep the release from being applied when it is merged now.
+func (p *promotion) closed(out io.Writer) {
+	if p.plan.Closed() {
+		fmt.Fprintf(out, "merged now, it waits for its gates; who may approve does so by: davit approve %s@%s --as ROLE\n", p.to, p.version.Name)
+	}
+}
+
+func (p *promotion) message(reason string) string {
+	if reason != "" {
+		reason += "\n\n"
+	}
+	what := "It replaces " + p.before + ", and nothing else changes."
+	if p.before == "" {
+		what = "It is the release's first in " + p.to.Environment + "."
+	}
+	return fmt.Sprintf("Promote %s to %s\n\n%s%s\n\nDavit-Release: %s\nDavit-Promotes: %s\nDavit-From: %s\n",
+		p.to, p.version.Name, reason, what, p.to, p.version, p.from.Environment)
+}
+
+// some names a model's versions.
+func some(versions map[string]*registry.ModelVersion) string {
+	const most = 10
+	names := slices.Sorted(maps.Keys(versions))
+	if more := len(names) - most; more > 0 {
+		return strings.Join(names[more:], ", ") + " and others"
+	}
+	return strings.Join(names, ", ")
+}
