@@ -172,12 +172,9 @@ func (r *Reconciler) added(ctx context.Context, into *gitops.Snapshot, after *re
 
 // gated says which gate is not open; one that nobody can tell of is not.
 func (r *Reconciler) gated(ctx context.Context, e errand, want *desired, after *registry.Release, files fs.FS) (waits string, err error) {
-	facts, err := r.promotionFacts(ctx, want, after)
-	if err != nil {
-		return "", err
-	}
-	findings, err := gate.Check(files, after, facts)
-	if err != nil {
+	var unseen error
+	findings, err := gate.Check(files, after, r.promotionFacts(ctx, want, after, &unseen))
+	if err = errors.Join(err, unseen); err != nil {
 		return "", fmt.Errorf("checking the gates of %s: %w", e.key, err)
 	}
 	for _, f := range findings {
@@ -194,22 +191,22 @@ func (r *Reconciler) gated(ctx context.Context, e errand, want *desired, after *
 	return waits, nil
 }
 
-// promotionFacts are what is known of a release that is to be promoted.
-func (r *Reconciler) promotionFacts(ctx context.Context, want *desired, after *registry.Release) (gate.Facts, error) {
+// promotionFacts are what is known of a release that is to be promoted. Whoever asks them finds in unseen why an environment
+// could not be looked at.
+func (r *Reconciler) promotionFacts(ctx context.Context, want *desired, after *registry.Release, unseen *error) gate.Facts {
 	facts := gate.Facts{Now: r.cfg.Now(), Floor: r.cfg.Grants[after.Environment.Name].Policy}
 	if st := r.seenHere(after.Key()); st != nil {
 		facts.Serving = after.Model.Versions[st.serves]
 	}
-	var failed error
 	facts.HealthyIn = func(environment string) (time.Time, bool) {
 		v, _, err := r.seen(ctx, want, registry.Key{Environment: environment, Name: after.Name})
 		if err != nil || v == nil {
-			failed = errors.Join(failed, err)
+			*unseen = errors.Join(*unseen, err)
 			return time.Time{}, false
 		}
 		return v.healthyAt(after.ModelVersion.Name), true
 	}
-	return facts, failed
+	return facts
 }
 
 // restless says why a release is not to be moved by a rule now.

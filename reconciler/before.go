@@ -68,7 +68,7 @@ func (r *Reconciler) noteSigners() *gitops.Signers {
 // keep remembers an outcome. It needs n.mu.
 func (n *noted) keep(e gitops.Noted) {
 	key, err := registry.ParseKey(e.Release)
-	if err != nil || v1alpha1.Phase(e.Outcome) == v1alpha1.Superseded {
+	if what := v1alpha1.Phase(e.Outcome); err != nil || what == v1alpha1.Superseded || what == v1alpha1.Waiting { // what served is as it was
 		return
 	}
 	key.Environment, key.Name = n.word(key.Environment), n.word(key.Name)

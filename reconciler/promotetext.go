@@ -3,7 +3,6 @@ package reconciler
 import (
 	"context"
 	"strings"
-	"time"
 
 	"github.com/davit-dev/davit/reconciler/plan"
 	"github.com/davit-dev/davit/registry"
@@ -20,13 +19,9 @@ func (r *Reconciler) promotionText(ctx context.Context, want *desired, key regis
 		return title, body
 	}
 	p, err := plan.New(want.models, after, plan.Options{
-		Match: func(k registry.Key) bool { return k == key }, Now: time.Now(), Renderer: &r.renderer,
+		Match: func(k registry.Key) bool { return k == key }, Now: r.cfg.Now(), Renderer: &r.renderer,
 		Facts: func(release *registry.Release) gate.Facts {
-			facts, err := r.promotionFacts(ctx, want, release)
-			if err != nil {
-				facts.HealthyIn = nil
-			}
-			return facts
+			return r.promotionFacts(ctx, want, release, new(error)) // what could not be looked at stands there as unknown
 		},
 	})
 	var b strings.Builder
