@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"regexp"
@@ -73,78 +74,108 @@ func validateCommand(a *app) *cobra.Command {
 	base := c.Flags().String("base", "", "the revision that is changed, such as origin/main: its gates are asked (default: HEAD, for the worktree)")
 	format := outputFlag(c, "text", "json", "github")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
-		fsys, err := a.tree(cmd.Context(), cmd.ErrOrStderr())
+		v, err := a.validate(cmd, *base)
 		if err != nil {
 			return err
 		}
-		models, err := registry.Load(fsys)
-		if err != nil {
-			return err
-		}
-		faults := append(models.Faults, sources(fsys, models)...)
-		faults = append(faults, unknownEnvironments(fsys, models)...)
-		var notes []registry.Fault
-		if change, err := a.against(cmd.Context(), *base, fsys, models); err != nil {
-			return err
-		} else if change != nil {
-			found, err := change.changes(cmd.Context(), a)
-			if err != nil {
-				return err
-			}
-			faults, notes = append(faults, found.faults...), found.notes
-		}
-		var renderer render.Renderer
-		for _, r := range models.Releases {
-			if _, err := renderer.Release(fsys, r, image.Placeholder(r.Repository())); err != nil {
-				if fault := placed(r.Path, err); !slices.Contains(faults, fault) { // a shared layer's is told once
-					faults = append(faults, fault)
-				}
-			}
-		}
-		for _, t := range slices.SortedFunc(maps.Values(models.Trainings), func(a, b *registry.Training) int { return strings.Compare(a.Path, b.Path) }) {
-			if err := renders(fsys, t); err != nil {
-				if fault := placed(t.Path, err); !slices.Contains(faults, fault) {
-					faults = append(faults, fault)
-				}
-			}
-		}
-		out := cmd.OutOrStdout()
-		if *format == "json" {
-			if faults == nil {
-				faults = []registry.Fault{}
-			}
-			if err := printData(out, "json", faults, nil, nil); err != nil {
-				return err
-			}
-		} else {
-			for _, f := range faults {
-				if *format == "github" {
-					fmt.Fprintf(out, "::error file=%s,line=%d::%s\n", annotatedFile.Replace(plainLines(f.Path)), f.Line, annotated.Replace(plainLines(f.Text)))
-				} else {
-					fmt.Fprintln(out, plainLines(f.String()))
-				}
-			}
-		}
-		for _, n := range notes {
-			if *format == "github" {
-				fmt.Fprintf(out, "::notice file=%s,line=%d::%s\n", annotatedFile.Replace(plainLines(n.Path)), n.Line, annotated.Replace(plainLines(n.Text)))
-			} else {
-				fmt.Fprintf(cmd.ErrOrStderr(), "davit: note: %s\n", plainLines(n.String()))
-			}
-		}
-		if len(faults) > 0 {
-			fmt.Fprintf(cmd.ErrOrStderr(), "davit: %s\n", counted(len(faults), "fault"))
-			return exit(exitInvalid)
-		}
-		if *format == "text" {
-			fmt.Fprintf(out, "valid: %s, %s, %s", counted(len(models.Models), "model"),
-				counted(len(models.Environments), "environment"), counted(len(models.Releases), "release"))
-			if n := len(models.Trainings); n > 0 {
-				fmt.Fprintf(out, ", %s", counted(n, "training"))
-			}
-			fmt.Fprintln(out)
-		}
-		return nil
+		return v.print(cmd, *format)
 	}
 	return c
+}
+
+// validity is what there is to say of a registry.
+type validity struct {
+	models        *registry.Registry
+	faults, notes []registry.Fault
+}
+
+func (a *app) validate(cmd *cobra.Command, base string) (*validity, error) {
+	fsys, err := a.tree(cmd.Context(), cmd.ErrOrStderr())
+	if err != nil {
+		return nil, err
+	}
+	models, err := registry.Load(fsys)
+	if err != nil {
+		return nil, err
+	}
+	v := &validity{models: models, faults: append(models.Faults, sources(fsys, models)...)}
+	v.faults = append(v.faults, unknownEnvironments(fsys, models)...)
+	if change, err := a.against(cmd.Context(), base, fsys, models); err != nil {
+		return nil, err
+	} else if change != nil {
+		found, err := change.changes(cmd.Context(), a)
+		if err != nil {
+			return nil, err
+		}
+		v.faults, v.notes = append(v.faults, found.faults...), found.notes
+	}
+	v.render(fsys)
+	return v, nil
+}
+
+// render renders everything to be sure.
+func (v *validity) render(fsys fs.FS) {
+	add := func(file string, err error) {
+		if err == nil {
+			return
+		}
+		if fault := placed(file, err); !slices.Contains(v.faults, fault) { // a shared layer's is told once
+			v.faults = append(v.faults, fault)
+		}
+	}
+	var renderer render.Renderer
+	for _, r := range v.models.Releases {
+		_, err := renderer.Release(fsys, r, image.Placeholder(r.Repository()))
+		add(r.Path, err)
+	}
+	for _, t := range slices.SortedFunc(maps.Values(v.models.Trainings), func(a, b *registry.Training) int { return strings.Compare(a.Path, b.Path) }) {
+		add(t.Path, renders(fsys, t))
+	}
+}
+
+func (v *validity) print(cmd *cobra.Command, format string) error {
+	out := cmd.OutOrStdout()
+	if format == "json" {
+		if err := printData(out, "json", append([]registry.Fault{}, v.faults...), nil, nil); err != nil {
+			return err
+		}
+	}
+	for _, f := range v.faults {
+		switch format {
+		case "github":
+			annotate(out, "error", f)
+		case "text":
+			fmt.Fprintln(out, plainLines(f.String()))
+		}
+	}
+	for _, n := range v.notes {
+		if format == "github" {
+			annotate(out, "notice", n)
+		} else {
+			fmt.Fprintf(cmd.ErrOrStderr(), "davit: note: %s\n", plainLines(n.String()))
+		}
+	}
+	if len(v.faults) > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "davit: %s\n", counted(len(v.faults), "fault"))
+		return exit(exitInvalid)
+	}
+	if format == "text" {
+		v.sum(out)
+	}
+	return nil
+}
+
+// annotate prints a fault as a workflow command of GitHub's.
+func annotate(w io.Writer, level string, f registry.Fault) {
+	fmt.Fprintf(w, "::%s file=%s,line=%d::%s\n", level, annotatedFile.Replace(plainLines(f.Path)), f.Line, annotated.Replace(plainLines(f.Text)))
+}
+
+// sum tells what was found valid.
+func (v *validity) sum(w io.Writer) {
+	m := v.models
+	fmt.Fprintf(w, "valid: %s, %s, %s", counted(len(m.Models), "model"), counted(len(m.Environments), "environment"), counted(len(m.Releases), "release"))
+	if n := len(m.Trainings); n > 0 {
+		fmt.Fprintf(w, ", %s", counted(n, "training"))
+	}
+	fmt.Fprintln(w)
 }
