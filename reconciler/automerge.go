@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 	"time"
 
@@ -115,18 +114,23 @@ func (r *Reconciler) mayMerge(ctx context.Context, e errand, want *desired, into
 		r.errands.later(e, until.Sub(r.cfg.Now()))
 		return m, fmt.Sprintf("freeze %s lasts until %s", freeze.Name, until.UTC().Format(time.RFC3339)), nil
 	}
-	var files fs.FS = edited
+	t := &target{commit: into.Hash(), snapshot: edited, release: after, seen: want.seen}
 	snapshot, added, strange, err := r.added(ctx, into, after, m.files[0], open)
 	if err != nil || strange != "" {
 		return m, strange, err
 	}
 	if len(added) > 0 {
-		files, m.branch, m.files = snapshot, open.tip, append(m.files, added...)
+		t.snapshot, m.branch, m.files = snapshot, open.tip, append(m.files, added...)
 	}
-	if waits, err = r.gated(ctx, e, want, after, files); err != nil || waits != "" {
+	s := r.state(e.key)
+	if !s.work.TryLock() {
+		return m, "", errBusy
+	}
+	defer s.work.Unlock()
+	if waits, err = r.gated(ctx, e, s, t); err != nil || waits != "" {
 		return m, waits, err
 	}
-	return m, r.restless(e.key), nil
+	return m, s.restless(), nil
 }
 
 // added looks at what is on a promotion's branch: beside davit's own change it may hold what people add to speak for the
@@ -170,52 +174,25 @@ func (r *Reconciler) added(ctx context.Context, into *gitops.Snapshot, after *re
 	return snapshot, files, "", err
 }
 
-// gated says which gate is not open; one that nobody can tell of is not.
-func (r *Reconciler) gated(ctx context.Context, e errand, want *desired, after *registry.Release, files fs.FS) (waits string, err error) {
-	var unseen error
-	findings, err := gate.Check(files, after, r.promotionFacts(ctx, want, after, &unseen))
-	if err = errors.Join(err, unseen); err != nil {
-		return "", fmt.Errorf("checking the gates of %s: %w", e.key, err)
-	}
+// gated says which gate is not open; one that nobody can tell of is not. It needs the release's state.work.
+func (r *Reconciler) gated(ctx context.Context, e errand, s *state, t *target) (waits string, err error) {
+	findings, _, err := r.checkGates(ctx, s, t)
 	for _, f := range findings {
 		if f.State == gate.Passed {
 			continue
 		}
 		if !f.Until.IsZero() {
-			r.errands.later(e, time.Until(f.Until))
+			r.errands.later(e, f.Until.Sub(r.cfg.Now()))
 		}
 		if waits == "" {
 			waits = fmt.Sprintf("gate %s: %s", f.Gate, f.Message)
 		}
 	}
-	return waits, nil
+	return waits, err
 }
 
-// promotionFacts are what is known of a release that is to be promoted. Whoever asks them finds in unseen why an environment
-// could not be looked at.
-func (r *Reconciler) promotionFacts(ctx context.Context, want *desired, after *registry.Release, unseen *error) gate.Facts {
-	facts := gate.Facts{Now: r.cfg.Now(), Floor: r.cfg.Grants[after.Environment.Name].Policy}
-	if st := r.seenHere(after.Key()); st != nil {
-		facts.Serving = after.Model.Versions[st.serves]
-	}
-	facts.HealthyIn = func(environment string) (time.Time, bool) {
-		v, _, err := r.seen(ctx, want, registry.Key{Environment: environment, Name: after.Name})
-		if err != nil || v == nil {
-			*unseen = errors.Join(*unseen, err)
-			return time.Time{}, false
-		}
-		return v.healthyAt(after.ModelVersion.Name), true
-	}
-	return facts
-}
-
-// restless says why a release is not to be moved by a rule now.
-func (r *Reconciler) restless(key registry.Key) string {
-	s := r.state(key)
-	if !s.work.TryLock() {
-		return "the release is being worked on"
-	}
-	defer s.work.Unlock()
+// restless says why a release is not to be moved by a rule now. It needs s.work.
+func (s *state) restless() string {
 	switch mr := s.release; {
 	case mr == nil:
 		return "the release is not in the cluster yet"

@@ -192,14 +192,12 @@ type seenAt struct {
 	ready    time.Time // since when it is ready without interruption
 	outcomes []v1alpha1.Outcome
 	held     *v1alpha1.HeldRevision
-	// serves is the version that was healthy last, proposed its open promotion.
-	serves   string
-	proposed *v1alpha1.Promotion
+	proposed *v1alpha1.Promotion // that is open
 }
 
 func seenIn(mr *v1alpha1.ModelRelease) *seenAt {
 	st := &mr.Status
-	v := &seenAt{phase: st.Phase, pending: mr.Pending(), outcomes: st.Outcomes, held: st.Held.DeepCopy(), serves: st.Healthy.Version, proposed: st.Promotion.DeepCopy()}
+	v := &seenAt{phase: st.Phase, pending: mr.Pending(), outcomes: st.Outcomes, held: st.Held.DeepCopy(), proposed: st.Promotion.DeepCopy()}
 	if st.Applied.Version == st.Healthy.Version {
 		v.version = st.Healthy.Version
 	}

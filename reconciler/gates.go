@@ -23,19 +23,9 @@ func (r *Reconciler) closed(ctx context.Context, s *state, t *target) (*back, er
 	if promotes, err := r.promotes(ctx, s, t); err != nil || !promotes {
 		return nil, err
 	}
-	serving, err := r.serving(ctx, s, t)
+	findings, elsewhere, err := r.checkGates(ctx, s, t)
 	if err != nil {
 		return nil, err
-	}
-	elsewhere := &elsewhereHealthy{r: r, ctx: ctx, t: t}
-	findings, err := gate.Check(t.snapshot, t.release, gate.Facts{
-		Now: r.cfg.Now(), Serving: serving, HealthyIn: elsewhere.since, Floor: r.floorOf(s.key.Environment),
-	})
-	if err == nil {
-		err = elsewhere.err
-	}
-	if err != nil {
-		return nil, fmt.Errorf("looking at the gates of %s: %w", s.key, err)
 	}
 	b := elsewhere.back(findings)
 	if b == nil {
@@ -58,6 +48,27 @@ func (r *Reconciler) closed(ctx context.Context, s *state, t *target) (*back, er
 		b.why += "; a version that was healthy here before passes, and whether this one was is not known: " + unknown
 	}
 	return b, nil
+}
+
+// checkGates holds a target against its gates, whoever asks: what is about to be applied, or a rule that would merge it. It
+// needs s.work.
+func (r *Reconciler) checkGates(ctx context.Context, s *state, t *target) ([]gate.Finding, *elsewhereHealthy, error) {
+	facts, elsewhere, err := r.facts(ctx, s, t)
+	if err != nil {
+		return nil, nil, err
+	}
+	findings, err := gate.Check(t.snapshot, t.release, facts)
+	if err = errors.Join(err, elsewhere.err); err != nil {
+		return nil, nil, fmt.Errorf("looking at the gates of %s: %w", s.key, err)
+	}
+	return findings, elsewhere, nil
+}
+
+// facts are what is known of a target beside its files. It needs s.work.
+func (r *Reconciler) facts(ctx context.Context, s *state, t *target) (gate.Facts, *elsewhereHealthy, error) {
+	serving, err := r.serving(ctx, s, t)
+	elsewhere := &elsewhereHealthy{r: r, ctx: ctx, t: t}
+	return gate.Facts{Now: r.cfg.Now(), Serving: serving, HealthyIn: elsewhere.since, Floor: r.floorOf(s.key.Environment)}, elsewhere, err
 }
 
 // hasGates spares those who have none everything else.

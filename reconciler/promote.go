@@ -99,6 +99,9 @@ func (r *Reconciler) promote(ctx context.Context, e errand) error {
 		r.errands.later(e, r.errands.lookAgain())
 	}
 	waits, err := r.mergeByRule(ctx, e, want, release, open, c)
+	if errors.Is(err, errBusy) {
+		return err // and what is told of it stays
+	}
 	return errors.Join(err, r.showPromotion(ctx, key, &v1alpha1.Promotion{
 		Version: open.version, Where: open.where, Waits: waits, DeclinedBefore: r.seenHere(key).declined(),
 	}))
