@@ -15,7 +15,7 @@ type told struct{ strings.Builder }
 var (
 	// onTheWay are the steps that a try is seen at on its way, or not.
 	onTheWay = regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d  Progressing .*\n`)
-	lived    = regexp.MustCompile(`\b\d\d:\d\d:\d\d\b|\b\d+ bytes uploaded`)
+	lived    = regexp.MustCompile(`(\d{4}-\d\d-\d\d )?\b\d\d:\d\d:\d\d\b|\b\d+ bytes uploaded`)
 )
 
 // dayMask leaves what is the same on each first day.
