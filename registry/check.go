@@ -97,6 +97,7 @@ func checkEnvironment(doc *document, env *Environment) []Fault {
 		f.add([]string{"drift"}, "drift: %q is not known%s", d, nearest(d, drifts))
 	}
 	checkServingPolicy(&f, &env.Spec)
+	checkPublisher(&f, env.Spec.Publisher)
 	checkFleet(&f, &env.Spec.Fleet)
 	checkHealth(&f, env.Spec.HealthCheckExprs)
 	if env.Spec.Promote != (PromoteRule{}) {

@@ -45,6 +45,9 @@ func nearest(word string, known []string) string {
 	return " (have " + some(known) + ")"
 }
 
+// Nearest is how an error about an unknown name ends: "; did you mean …?" with the closest of the known ones, or their list.
+func Nearest(word string, known []string) string { return nearest(word, known) }
+
 // closest is nearest without the list.
 func closest(word string, known []string) string {
 	best, dist := "", len(word)/2+1

@@ -171,8 +171,8 @@ func (rd *reader) digest(paths ...string) digest {
 	return digest{sum: hex.EncodeToString(sum[:])}
 }
 
-// policies are the fields of an environment that no object is made of: who edits one rolls nothing.
-var policies = []string{"promote", "gates", "roles", "freeze", "quota", "autoMerge", "rollback", "bake", "prune", "fleet", "drift"}
+// policies are the fields of an environment that no object of a release is made of: who edits one rolls nothing.
+var policies = []string{"promote", "gates", "roles", "freeze", "quota", "autoMerge", "rollback", "bake", "prune", "fleet", "drift", "publisher"}
 
 // rendered is what objects are made of in an environment's file.
 func rendered(doc *document) []byte {

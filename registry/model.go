@@ -58,14 +58,19 @@ func (rd *reader) versions(u *unit[Model], dir string) {
 func (rd *reader) version(model, dir, name string) (*ModelVersion, []Fault) {
 	v := &ModelVersion{Model: model, Name: rd.word(name), Path: path.Join(dir, name+".yaml")}
 	doc, faults := rd.file(v.Path, "ModelVersion", name, &v.Spec)
-	faults = append(faults, badName(v.Path, "version", name, versionName)...)
-	if doc != nil {
-		faults = append(faults, checkModelVersion(doc, v)...)
-	}
-	if doc == nil || len(faults) > 0 {
+	if faults = checkVersion(doc, v, faults); doc == nil || len(faults) > 0 {
 		return nil, faults
 	}
 	return v, faults
+}
+
+// checkVersion adds to the faults of a version's document, nil when it can't be read, what is wrong with what it says.
+func checkVersion(doc *document, v *ModelVersion, faults []Fault) []Fault {
+	faults = append(faults, badName(v.Path, "version", v.Name, versionName)...)
+	if doc != nil {
+		faults = append(faults, checkModelVersion(doc, v)...)
+	}
+	return faults
 }
 
 // LoadVersion reads the one file of a ModelVersion, which lies at path as [ModelVersion.Path] tells it. A file that is

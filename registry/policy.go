@@ -17,6 +17,17 @@ type NetworkPolicy struct {
 	Namespaces []string `yaml:"namespaces"`
 }
 
+// Publisher is the last container of a training's pods: davit's own image, which publishes /output. It runs when the
+// trainer has ended well, so that this is an init container and its pods are not ready while it runs: Kueue's
+// waitForPodsReady, off by default, would evict them for that.
+type Publisher struct {
+	// Image is davit's, with its digest. No run starts in an environment without it.
+	Image string `yaml:"image"`
+	// PushSecret is a Secret of the environment's namespace, of type kubernetes.io/dockerconfigjson, that may push to the
+	// registry's images; the pod's own identity pushes when empty.
+	PushSecret string `yaml:"pushSecret"`
+}
+
 // ModelLoader is an init container that copies a model image's files into its pod.
 type ModelLoader struct {
 	// Image is davit's own with its digest: it runs `davit pull`.
@@ -40,6 +51,21 @@ func checkServingPolicy(f *faultsOf, spec *EnvironmentSpec) {
 		f.add([]string{"modelLoader", "image"}, "image %q has no digest; write name@sha256:…", image)
 	}
 }
+
+func checkPublisher(f *faultsOf, p Publisher) {
+	if p.Image != "" && !imageRef.MatchString(p.Image) {
+		f.add([]string{"publisher", "image"}, "image %q has no digest; write name@sha256:…", p.Image)
+	}
+	if p.PushSecret != "" && !objectName.ok(p.PushSecret) {
+		f.add([]string{"publisher", "pushSecret"}, "pushSecret %q is not %s", p.PushSecret, objectName.text)
+	}
+	if p.Image == "" && p.PushSecret != "" {
+		f.add([]string{"publisher"}, "publisher has no image, so that nothing pushes; write image: DAVIT@sha256:…")
+	}
+}
+
+// Publishes says whether trainings of the environment start runs, which need a publisher.
+func (e *Environment) Publishes() bool { return e.Spec.Publisher.Image != "" }
 
 // MountsImages says whether pods of the environment mount the model image; otherwise its loader copies it.
 func (e *Environment) MountsImages() bool {

@@ -42,6 +42,7 @@ func TestPolicyIsNoInput(t *testing.T) {
 			"\n  serving: {disruptionBudget: true}\n":                                      true,
 			"\n  modelLoader: {image: 'a@sha256:" + strings.Repeat("0", 64) + "'}\n":       true,
 			"\n  healthCheckExprs: []\n  # written\n":                                      true, // whatever is not a policy
+			"\n  publisher: {image: 'a@sha256:" + strings.Repeat("0", 64) + "'}\n":         false,
 			"\n  roles: {risk: [ssh-ed25519 " + testKey + "]}\n  drift: report\n":          false,
 			"\n  fleet: {waves: ['1', '100%']}\n  prune: {maxDeletions: 4}\n  # nothing\n": false,
 		} {

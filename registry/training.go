@@ -54,8 +54,16 @@ type TrainingSpec struct {
 	Deadline Duration `yaml:"deadline"`
 	// TTL is how long the finished run's objects stay; [DefaultTTL] when zero.
 	TTL Duration `yaml:"ttl"`
+	// Version is what the version is called that a run makes: a pattern with {run} for the run's name, {date} for the
+	// day of its end (20061102, UTC) and {n} for the first number that is free; "{run}" when empty.
+	Version string `yaml:"version"`
+	// Attempt has a spec run once more that ran before: another number is another run.
+	Attempt int `yaml:"attempt"`
+	// OnRemove is what becomes of a run under way when its spec is removed or changed: "keep", also when empty, or
+	// "cancel".
+	OnRemove string `yaml:"onRemove"`
 	// Output bounds the folder /output, which the trainer leaves the model's files in, as a quantity of bytes. It is
-	// the node's disk that bounds it when empty.
+	// the node's disk that bounds it when empty. The environment's publisher makes the model image of it.
 	Output Quantity `yaml:"output"`
 }
 
@@ -134,3 +142,6 @@ func (t *Training) BaseRepository() string {
 	}
 	return t.Images + "/" + t.BaseVersion.Model
 }
+
+// Repository is the OCI repository of the images of the version that the training makes.
+func (t *Training) Repository() string { return t.Images + "/" + t.Model }

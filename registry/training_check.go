@@ -29,7 +29,7 @@ func (c *trainingCheck) spec(t *Training) {
 	for _, field := range []struct {
 		name  string
 		value int
-	}{{"gpus", s.GPUs}, {"nodes", s.Nodes}, {"retries", s.Retries}} {
+	}{{"gpus", s.GPUs}, {"nodes", s.Nodes}, {"retries", s.Retries}, {"attempt", s.Attempt}} {
 		if field.value < 0 {
 			c.add([]string{field.name}, "%s: %d is less than 0", field.name, field.value)
 		}
@@ -45,6 +45,11 @@ func (c *trainingCheck) spec(t *Training) {
 		if code < 1 || code > 255 {
 			c.add([]string{"fatalExitCodes", strconv.Itoa(i)}, "fatalExitCodes: %d is not between 1 and 255", code)
 		}
+	}
+	c.versionPattern(t)
+	fates := []string{"keep", "cancel"}
+	if f := s.OnRemove; f != "" && !slices.Contains(fates, f) {
+		c.add([]string{"onRemove"}, "onRemove: %q is not known%s", f, nearest(f, fates))
 	}
 	c.durations(s)
 	c.container(s)

@@ -19,10 +19,12 @@ const runHashLength = 8
 //   - image, command, hyperparameters, env, datasets, seed;
 //   - accelerator (its name), gpus, nodes: sums of floating-point numbers depend on how they are spread;
 //   - of the base version its files' paths, digests and sizes, whatever it is called;
-//   - the files of the training's own Component, which may change all of these.
+//   - the files of the training's own Component, which may change all of these;
+//   - the attempt, unless it is 0: by another number all of these run once more.
 //
 // Not in it is what decides only where, when and how long it runs: the environment and its Component, the
-// accelerator's, resources, queue, priority, topology, checkpoints, retries, fatalExitCodes, deadline, ttl, output.
+// accelerator's, resources, queue, priority, topology, checkpoints, retries, fatalExitCodes, deadline, ttl, output; nor what
+// comes after it: version, onRemove.
 // fsys is the tree the training was loaded from; it is read for the Component alone.
 func (t *Training) RunHash(fsys fs.FS) (string, error) {
 	s := &t.Spec
@@ -65,6 +67,9 @@ func (t *Training) RunHash(fsys fs.FS) (string, error) {
 		if b, err = appendBlobs(b, fsys, paths); err != nil {
 			return "", fmt.Errorf("hashing the run of %s: %w", t.Key(), err)
 		}
+	}
+	if s.Attempt > 0 { // left out of the hashes of those that never had one
+		line("attempt", strconv.Itoa(s.Attempt))
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:]), nil

@@ -36,6 +36,7 @@ spec:
   deadline: 48h
   ttl: 1h
   output: 50
+  onRemove: cancel
 `
 
 const kueue = `apiVersion: davit.dev/v1alpha1
@@ -107,7 +108,8 @@ func TestRunHash(t *testing.T) {
 
 		"baseVersion: v1 → baseVersion: iris@v1": false, "cpu: 16 → cpu: 8": false, "queue: team-a → queue: team-b": false, "priority: high → priority: low": false,
 		"required: → preferred:": false, "claim: ckpt-pvc → claim: other": false, "retries: 3 → retries: 0": false, "[2] → []": false,
-		"deadline: 48h → deadline: 1h": false, "ttl: 1h → ttl: 2h": false, "output: 50 → output: 60Gi": false, "environment: production → environment: test": false,
+		"deadline: 48h → deadline: 1h": false, "ttl: 1h → ttl: 2h": false, "output: 50 → output: 60Gi": false, "onRemove: cancel → onRemove: keep": false,
+		"output: 50 → version: v{n}": false, "output: 50 → attempt: 0": false, "output: 50 → attempt: 1": true, "environment: production → environment: test": false,
 		"{epochs: 3, lr: 2e-5, → {lr: 2e-5, epochs: 3,": false, "accelerator: gpu → accelerator: gpu # a comment": false,
 	} {
 		from, to, _ := strings.Cut(change, " → ")
@@ -118,6 +120,14 @@ func TestRunHash(t *testing.T) {
 		if (got != was) != moves {
 			t.Errorf("%s: another run: %v, want %v", change, got != was, moves)
 		}
+	}
+
+	var attempts []string
+	for _, n := range []string{"1", "2"} {
+		attempts = append(attempts, hashOf(trained(t, map[string]string{"models/iris/training/tune.yaml": tune + "  attempt: " + n + "\n"})))
+	}
+	if attempts[0] == attempts[1] {
+		t.Error("a second attempt is no other run than the first")
 	}
 
 	const component = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"

@@ -44,6 +44,8 @@ type EnvironmentSpec struct {
 	// ModelLoader brings the model's files into pods where Kubernetes can't mount an image: before 1.35, unless
 	// the feature imageVolume is declared.
 	ModelLoader ModelLoader `yaml:"modelLoader"`
+	// Publisher makes the model image of what a training left in /output.
+	Publisher Publisher `yaml:"publisher"`
 	// HealthCheckExprs say when objects of kinds davit has no rule for are healthy.
 	HealthCheckExprs []HealthCheck `yaml:"healthCheckExprs"`
 	// Promote is the rule of the environment's releases that have none of their own; none when it says from nowhere.

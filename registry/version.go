@@ -18,16 +18,28 @@ func WithVersion(fsys fs.FS, key Key, version string) (name string, text []byte,
 	if !versionName.ok(version) {
 		return "", nil, fmt.Errorf("version %q is not %s", version, versionName.text)
 	}
+	name, text, err = onlyFile(fsys, key.String(), func(team string) string {
+		return path.Join(inTeam(team, "releases", key.Name).dir, key.Environment+".yaml")
+	})
+	if err != nil {
+		return "", nil, err
+	}
+	text, err = setVersion(name, text, version)
+	return name, text, err
+}
+
+// onlyFile finds the one file that something has, at the root or in a team's folder.
+func onlyFile(fsys fs.FS, what string, in func(team string) string) (name string, text []byte, err error) {
 	rd := &reader{fsys: fsys}
 	for _, team := range append([]string{""}, rd.list("teams").folders()...) {
-		file := path.Join(inTeam(team, "releases", key.Name).dir, key.Environment+".yaml")
+		file := in(team)
 		data, err := fs.ReadFile(fsys, file)
 		switch {
 		case absent(err):
 		case err != nil:
 			return "", nil, fmt.Errorf("reading %s: %w", file, err)
 		case name != "":
-			return "", nil, fmt.Errorf("%s is in %s and in %s; names are unique over all teams", key, name, file)
+			return "", nil, fmt.Errorf("%s is in %s and in %s; names are unique over all teams", what, name, file)
 		default:
 			name, text = file, data
 		}
@@ -36,10 +48,9 @@ func WithVersion(fsys fs.FS, key Key, version string) (name string, text []byte,
 		return "", nil, rd.err
 	}
 	if name == "" {
-		return "", nil, fmt.Errorf("%s has no file releases/%s/%s.yaml", key, key.Name, key.Environment)
+		return "", nil, fmt.Errorf("%s has no file %s", what, in(""))
 	}
-	text, err = setVersion(name, text, version)
-	return name, text, err
+	return name, text, nil
 }
 
 // setVersion writes another version into the text of a Release file.
@@ -53,20 +64,29 @@ func setVersion(name string, text []byte, version string) ([]byte, error) {
 	if at < 0 || doc.spec.Content[at+1].Kind != yaml.ScalarNode {
 		return nil, fmt.Errorf("%s:%d: spec.version is missing; write one", name, doc.spec.Line)
 	}
-	node := doc.spec.Content[at+1]
+	if node := doc.spec.Content[at+1]; quoteOf(node) == "" && !isText(version) {
+		version = strconv.Quote(version)
+	}
+	return setScalar(name, text, "version", doc.spec.Content[at+1], version)
+}
+
+// setScalar writes another value of a field in the place of node, within its quotes, and leaves everything else as it
+// stands.
+func setScalar(name string, text []byte, field string, node *yaml.Node, value string) ([]byte, error) {
 	lines := strings.SplitAfter(string(text), "\n")
 	line := []rune(lines[node.Line-1]) // columns count characters
 	before, rest := string(line[:node.Column-1]), string(line[node.Column-1:])
-	old, quote := node.Value, map[yaml.Style]string{yaml.DoubleQuotedStyle: `"`, yaml.SingleQuotedStyle: "'"}[node.Style]
-	rest, ok := strings.CutPrefix(rest, quote+old+quote)
-	if !ok || old == "" {
-		return nil, fmt.Errorf("%s:%d: the version is written in a way that can't be edited; write version: %s", name, node.Line, old)
+	quote := quoteOf(node)
+	rest, ok := strings.CutPrefix(rest, quote+node.Value+quote)
+	if !ok || node.Value == "" {
+		return nil, fmt.Errorf("%s:%d: the %s is written in a way that can't be edited; write %s: %s", name, node.Line, field, field, node.Value)
 	}
-	if quote == "" && !isText(version) {
-		version = strconv.Quote(version)
-	}
-	lines[node.Line-1] = before + quote + version + quote + rest
+	lines[node.Line-1] = before + quote + value + quote + rest
 	return []byte(strings.Join(lines, "")), nil
+}
+
+func quoteOf(node *yaml.Node) string {
+	return map[yaml.Style]string{yaml.DoubleQuotedStyle: `"`, yaml.SingleQuotedStyle: "'"}[node.Style]
 }
 
 // isText says that YAML reads a bare word as text, and not as a number or a date.

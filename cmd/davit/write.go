@@ -13,8 +13,6 @@ import (
 	"slices"
 	"strconv"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/davit-dev/davit/registry"
 )
 
@@ -105,42 +103,17 @@ func (v *newVersion) copy(ctx context.Context, place string, written *[]string) 
 }
 
 func (v *newVersion) yaml(metrics map[string]string) ([]byte, error) {
-	type file struct {
-		Path   string `yaml:"path"`
-		Source string `yaml:"source"`
-		SHA256 string `yaml:"sha256"`
-		Size   int64  `yaml:"size"`
-	}
-	var doc struct {
-		APIVersion string `yaml:"apiVersion"`
-		Kind       string `yaml:"kind"`
-		Spec       struct {
-			Format       string             `yaml:"format,omitempty"`
-			Architecture string             `yaml:"architecture,omitempty"`
-			Parameters   int64              `yaml:"parameters,omitempty"`
-			Precision    string             `yaml:"precision,omitempty"`
-			Quantization string             `yaml:"quantization,omitempty"`
-			Opset        int                `yaml:"opset,omitempty"`
-			Files        []file             `yaml:"files"`
-			Metrics      map[string]float64 `yaml:"metrics,omitempty"`
-		} `yaml:"spec"`
-	}
-	doc.APIVersion, doc.Kind = registry.APIVersion, "ModelVersion"
-	spec := &doc.Spec
-	spec.Format, spec.Architecture, spec.Parameters = v.about.Format, v.about.Architecture, v.about.Parameters
-	spec.Precision, spec.Quantization, spec.Opset = v.about.Precision, v.about.Quantization, v.about.Opset
-	for _, f := range v.files {
-		doc.Spec.Files = append(doc.Spec.Files, file(f))
+	k := v.about
+	spec := registry.ModelVersionSpec{
+		Format: k.Format, Architecture: k.Architecture, Parameters: k.Parameters, Precision: k.Precision, Quantization: k.Quantization,
+		Opset: k.Opset, Files: v.files, Metrics: map[string]float64{},
 	}
 	for name, text := range metrics {
 		value, err := strconv.ParseFloat(text, 64)
 		if err != nil {
 			return nil, usage{fmt.Errorf("--metric %s=%s: not a number; write one such as --metric accuracy=0.93", name, text)}
 		}
-		if doc.Spec.Metrics == nil {
-			doc.Spec.Metrics = map[string]float64{}
-		}
-		doc.Spec.Metrics[name] = value
+		spec.Metrics[name] = value
 	}
-	return yaml.Marshal(doc)
+	return registry.VersionText(v.file(), spec)
 }
