@@ -45,7 +45,7 @@ func (m *mirror) fetch(ctx context.Context, branch string) error {
 	}
 	bases := []plumbing.ReferenceName{name}
 	if len(moved) > 0 {
-		bases = append(bases, NotesRef)
+		bases = append(bases, NotesRef, RunsRef)
 	}
 	if have, err := m.store.ref(name); err != nil || have != want {
 		moved[name] = want
@@ -80,9 +80,9 @@ func (m *mirror) set(name plumbing.ReferenceName, h Hash) error {
 	return nil
 }
 
-// own tells davit's refs: the outcomes and the proposals.
+// own tells davit's refs: the outcomes, the runs and the proposals.
 func own(name string) bool {
-	return name == NotesRef || strings.HasPrefix(name, "refs/heads/"+ownPrefix)
+	return name == NotesRef || name == RunsRef || strings.HasPrefix(name, "refs/heads/"+ownPrefix)
 }
 
 // moved are those of davit's own refs that are elsewhere than here, with the zero hash for those that are gone. Most

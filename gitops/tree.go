@@ -184,6 +184,24 @@ func (t *trees) put(h Hash, f *folder) {
 	t.young[h] = f
 }
 
+// at looks a path up below a tree.
+func (t *trees) at(tree Hash, path string) (e entry, ok bool, err error) {
+	e = entry{mode: modeDir, hash: tree}
+	for name := range strings.SplitSeq(path, "/") {
+		if !e.isDir() {
+			return entry{}, false, nil
+		}
+		f, err := t.get(e.hash)
+		if err != nil {
+			return entry{}, false, err
+		}
+		if e, ok, err = f.find(name); err != nil || !ok {
+			return entry{}, false, err
+		}
+	}
+	return e, true, nil
+}
+
 // changed lists, sorted, the paths of blobs and submodules that differ between two trees. Folders with
 // equal hashes are not opened: this is what makes a commit cost what it changes.
 func (t *trees) changed(ctx context.Context, a, b Hash) ([]string, error) {

@@ -1,0 +1,158 @@
+package gitops
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"sync"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// ErrLedgerLost says that the ledger lost runs that it had: its ref was removed, or set back to what it was before.
+var ErrLedgerLost = errors.New("the ledger of runs lost some")
+
+// runFile is a run's file in the ledger's tree.
+var runFile = regexp.MustCompile(`^([0-9a-f]{2})/([0-9a-f]{64})\.json$`)
+
+// Ledger reads and writes the runs at [RunsRef]. It remembers what it read, so reading it again costs one check of the
+// ref, and what is new. Who may push to that ref can write it: a record that never was keeps a training from running, and
+// a removed one lets it run again. Give the right to davit alone where the host can (Gerrit's access to refs/davit/*, a
+// pre-receive hook); the commits are signed when the author has a key, for `git log --show-signature`. All methods are
+// safe for concurrent use; writes of one Ledger come one after the other.
+type Ledger struct {
+	source *Source
+	author Author
+	ref    plumbing.ReferenceName
+
+	mu   sync.Mutex
+	tip  Hash           // the commit that was read last
+	tree Hash           // and its tree
+	runs map[string]Run // that tree's; replaced and never changed, since callers hold it
+	// claims have been sent, and nobody knows whether they arrived.
+	claims map[string]Run
+}
+
+// NewLedger gives the ledger, which author writes; who only reads it needs none.
+func (s *Source) NewLedger(author Author) *Ledger { return s.LedgerAt(RunsRef, author) }
+
+// LedgerAt is the ledger at another ref of the repository: where somebody fetched it to, such as a clone.
+func (s *Source) LedgerAt(ref string, author Author) *Ledger {
+	return &Ledger{source: s, author: author, ref: plumbing.ReferenceName(ref), runs: map[string]Run{}, claims: map[string]Run{}}
+}
+
+// Runs are all runs by their hashes, as they are in the repository now, of the remote itself for a mirror; empty where
+// there is no ledger yet. The map and the metrics in it are not to be changed. A ledger that can't be read is an error,
+// which names the file, and so is one that lost what this Ledger read of it before, ErrLedgerLost: nobody may start
+// anything then, for it may have run already.
+func (l *Ledger) Runs(ctx context.Context) (map[string]Run, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.refresh(ctx); err != nil {
+		return nil, err
+	}
+	return l.runs, nil
+}
+
+// refresh brings tip, tree and runs up to date, or leaves all of them. It needs l.mu.
+func (l *Ledger) refresh(ctx context.Context) error {
+	if err := l.source.refetch(ctx); err != nil {
+		return fmt.Errorf("reading the runs of %s: %w", l.ref, err)
+	}
+	// It finds a ref that git packs at this moment; to look it up by name may not, and that would be an empty ledger.
+	refs, err := l.source.store.refs(func(name string) bool { return name == l.ref.String() })
+	if err != nil {
+		return fmt.Errorf("reading the runs of %s: %w", l.ref, err)
+	}
+	tip := refs[l.ref.String()]
+	if tip == l.tip {
+		return nil
+	}
+	if err := l.kept(ctx, tip); err != nil {
+		return err
+	}
+	_, tree, err := l.source.commit(ctx, tip)
+	if err == nil {
+		err = l.read(ctx, tree)
+	}
+	if err != nil {
+		return fmt.Errorf("reading the runs of %s at %.12s: %w; nothing starts until it is mended", l.ref, tip, err)
+	}
+	l.tip = tip
+	return nil
+}
+
+// kept refuses a ledger that went back, by which runs would happen again.
+func (l *Ledger) kept(ctx context.Context, tip Hash) error {
+	if l.tip.IsZero() {
+		return nil
+	}
+	how := "is gone"
+	if !tip.IsZero() {
+		after, err := l.source.IsAncestor(ctx, l.tip, tip)
+		if err != nil {
+			return fmt.Errorf("reading the runs of %s: %w", l.ref, err)
+		}
+		if after {
+			return nil
+		}
+		how = fmt.Sprintf("is at %.12s, which does not have it", tip)
+	}
+	return fmt.Errorf("%w: %s was at %.12s and %s; git -C %s push REPOSITORY %s:%s restores it, or start davit anew if that was meant",
+		ErrLedgerLost, l.ref, l.tip, how, l.source.Dir(), l.tip, l.ref)
+}
+
+// read takes over what differs in another tree.
+func (l *Ledger) read(ctx context.Context, tree Hash) error {
+	paths, err := l.source.trees.changed(ctx, l.tree, tree)
+	if err != nil {
+		return err
+	}
+	runs := maps.Clone(l.runs)
+	for _, path := range paths {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		run, there, err := l.run(tree, path)
+		if err != nil {
+			return fmt.Errorf("%s:1: %w", path, err)
+		}
+		if there {
+			runs[run.Hash] = run
+		} else if parts := runFile.FindStringSubmatch(path); parts != nil {
+			delete(runs, parts[2]) // by a person, who wants it to run again
+		}
+	}
+	l.tree, l.runs = tree, runs
+	return nil
+}
+
+// run decodes one file; there is none when somebody removed it.
+func (l *Ledger) run(tree Hash, path string) (run Run, there bool, err error) {
+	e, there, err := l.source.trees.at(tree, path)
+	if err != nil || !there {
+		return Run{}, false, err
+	}
+	parts := runFile.FindStringSubmatch(path)
+	if parts == nil || parts[1] != parts[2][:2] || e.mode != modeFile && e.mode != modeExec {
+		return Run{}, false, errors.New("it is no run; the ledger has files <hash[:2]>/<hash>.json alone, remove this one")
+	}
+	data, err := l.source.store.read(plumbing.BlobObject, e.hash)
+	if err != nil {
+		return Run{}, false, err
+	}
+	// Fields that are not known here may be a newer davit's.
+	if err := json.Unmarshal(data, &run); err != nil {
+		return Run{}, false, fmt.Errorf("decoding the run: %w; restore the file from a commit before", err)
+	}
+	if run.Hash != parts[2] {
+		return Run{}, false, fmt.Errorf("the run's hash is %q; restore the file from a commit before", run.Hash)
+	}
+	if _, ok := run.State.order(); !ok {
+		return Run{}, false, fmt.Errorf("state %q is not known; a newer davit may have written it", run.State)
+	}
+	return run, true, nil
+}
