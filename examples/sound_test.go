@@ -39,7 +39,7 @@ func TestSound(t *testing.T) {
 				if tr.BaseVersion != nil {
 					base = image.Placeholder(tr.BaseRepository())
 				}
-				if _, err := render.Training(reg.FS(), tr, tr.RunName(strings.Repeat("0", 64)), base); err != nil {
+				if _, err := render.Training(reg.FS(), tr, strings.Repeat("0", 64), base); err != nil {
 					t.Errorf("%s: %v", tr.Key(), err)
 				}
 			}

@@ -74,26 +74,40 @@ func modelVolumes(env *registry.Environment, image string) []any {
 	}
 	volumes := []any{object{"name": "model", "emptyDir": object{}}}
 	if secret := env.Spec.ModelLoader.PullSecret; secret != "" {
-		items := []any{object{"key": ".dockerconfigjson", "path": "config.json"}}
-		volumes = append(volumes, object{"name": "model-loader", "secret": object{"secretName": secret, "items": items}})
+		volumes = append(volumes, credentials(loaderName, secret))
 	}
 	return volumes
+}
+
+const (
+	loaderName = "model-loader"
+	// credentialsPath is where davit's own containers find what they may ask an OCI registry with.
+	credentialsPath = "/docker"
+)
+
+// credentials is a volume with a Secret of type kubernetes.io/dockerconfigjson, as Docker's own file.
+func credentials(name, secret string) object {
+	items := []any{object{"key": ".dockerconfigjson", "path": "config.json"}}
+	return object{"name": name, "secret": object{"secretName": secret, "items": items}}
+}
+
+// confined is the security of davit's own containers.
+func confined() object {
+	return object{"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": object{"drop": []any{"ALL"}}}
 }
 
 // loader copies the model image's files where pods can't mount it.
 func loader(env *registry.Environment, image, to string) object {
 	mounts := []any{object{"name": "model", "mountPath": to}}
 	container := object{
-		"name":  "model-loader",
-		"image": env.Spec.ModelLoader.Image,
-		"args":  []any{"pull", image, to},
-		"securityContext": object{
-			"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": object{"drop": []any{"ALL"}},
-		},
+		"name":            loaderName,
+		"image":           env.Spec.ModelLoader.Image,
+		"args":            []any{"pull", image, to},
+		"securityContext": confined(),
 	}
 	if env.Spec.ModelLoader.PullSecret != "" {
-		mounts = append(mounts, object{"name": "model-loader", "mountPath": "/docker", "readOnly": true})
-		container["env"] = []any{object{"name": "DOCKER_CONFIG", "value": "/docker"}}
+		mounts = append(mounts, object{"name": loaderName, "mountPath": credentialsPath, "readOnly": true})
+		container["env"] = []any{object{"name": "DOCKER_CONFIG", "value": credentialsPath}}
 	}
 	container["volumeMounts"] = mounts
 	return container

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -11,23 +12,26 @@ import (
 	"github.com/davit-dev/davit/registry"
 )
 
-// Training renders one run of a training as it is in fsys, the tree it was loaded from. run is the run's name and
-// that of its Job or JobSet; modelImage is the base version's, "repository@sha256:…", or "" without one. Equal
-// arguments give equal bytes. It may be called concurrently.
+// Training renders one run of a training as it is in fsys, the tree it was loaded from. hash is the run's, see
+// [registry.Training.RunHash]; the Job or JobSet bears the run's name. modelImage is the base version's,
+// "repository@sha256:…", or "" without one. Equal arguments give equal bytes. It may be called concurrently.
 //
 // All layers work on a Job "training" with a container "trainer": a base that davit writes, the accelerator, the
 // Training's fields, the environment's Component, the training's own, and at last davit's namespace, labels, images
 // and names. Of several nodes, where the environment declares jobset, a JobSet is made from that Job: Kustomize
 // has no schema for JobSets, and patches on one would lose lists in silence.
-func Training(fsys fs.FS, t *registry.Training, run, modelImage string) (*Output, error) {
-	_, out, err := buildTraining(fsys, t, run, modelImage)
+//
+// Where the environment names a publisher, the trainer becomes the pods' last init container above all layers, and
+// the publisher their one container: it makes the model image of what the trainer left.
+func Training(fsys fs.FS, t *registry.Training, hash, modelImage string) (*Output, error) {
+	_, out, err := buildTraining(fsys, t, hash, modelImage)
 	return out, err
 }
 
 // TrainingOverlay is the very Kustomize tree that Training builds, by path: `kubectl kustomize <env>/<run>` in a
 // folder that holds it prints the same bytes. Everything of the repository's in it has been checked.
-func TrainingOverlay(fsys fs.FS, t *registry.Training, run, modelImage string) (map[string][]byte, error) {
-	tree, _, err := buildTraining(fsys, t, run, modelImage)
+func TrainingOverlay(fsys fs.FS, t *registry.Training, hash, modelImage string) (map[string][]byte, error) {
+	tree, _, err := buildTraining(fsys, t, hash, modelImage)
 	return tree, err
 }
 
@@ -45,13 +49,16 @@ const (
 // execution is one run of a training on its way to objects.
 type execution struct {
 	*registry.Training
-	run        string
+	hash, run  string
 	modelImage string
 	layers     *layers
 }
 
-func buildTraining(fsys fs.FS, t *registry.Training, run, modelImage string) (map[string][]byte, *Output, error) {
-	e := &execution{Training: t, run: run, modelImage: modelImage}
+func buildTraining(fsys fs.FS, t *registry.Training, hash, modelImage string) (map[string][]byte, *Output, error) {
+	if !runHash.MatchString(hash) {
+		return nil, nil, fmt.Errorf("%q is no hash of a run of training %s", hash, t.Key())
+	}
+	e := &execution{Training: t, hash: hash, run: t.RunName(hash), modelImage: modelImage}
 	if err := e.check(); err != nil {
 		return nil, nil, err
 	}
@@ -65,11 +72,11 @@ func buildTraining(fsys fs.FS, t *registry.Training, run, modelImage string) (ma
 	return e.wrapped(tree, out.Objects)
 }
 
+var runHash = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
 // check refuses what could only be built wrong.
 func (e *execution) check() error {
 	switch {
-	case !strings.HasPrefix(e.run, e.Name+"-"):
-		return fmt.Errorf("%q is no run of training %s", e.run, e.Key())
 	case e.BaseVersion == nil && e.modelImage != "":
 		return fmt.Errorf("training %s has no base version and no model image", e.Key())
 	case e.BaseVersion != nil && !strings.Contains(e.modelImage, "@sha256:"):
@@ -173,7 +180,8 @@ func (e *execution) last() string {
 	return e.root()
 }
 
-// carrier builds the Job and what is beside it, once more when selectors must be narrowed, and checks the objects.
+// carrier builds the Job and what is beside it, checks the objects, and builds them once more with what can only be
+// said when they are known: narrower selectors, and the publisher.
 func (e *execution) carrier() (map[string][]byte, *Output, error) {
 	tree, out, err := e.build(nil)
 	if err != nil {
@@ -184,13 +192,24 @@ func (e *execution) carrier() (map[string][]byte, *Output, error) {
 		return nil, nil, err
 	}
 	wide, err := owner{job, lookup(out.Objects, "Service", e.run), object{runLabel: e.run}, runLabel, e.Path}.wide(out.Objects)
-	if err != nil || len(wide) == 0 {
-		return tree, out, err
+	if err != nil {
+		return nil, nil, err
 	}
-	return e.build(wide)
+	var above []patch
+	for _, n := range wide {
+		above = append(above, n.patch())
+	}
+	if e.Environment.Publishes() {
+		above = append(above, e.published(job))
+	}
+	if len(above) == 0 {
+		return tree, out, nil
+	}
+	return e.build(above)
 }
 
-func (e *execution) build(wide []narrowing) (map[string][]byte, *Output, error) {
+// build makes the objects; above are patches that come last.
+func (e *execution) build(above []patch) (map[string][]byte, *Output, error) {
 	tree := map[string][]byte{}
 	dir := e.root() + "/layers"
 	if err := e.layers.writeBelow(tree, dir); err != nil {
@@ -204,9 +223,7 @@ func (e *execution) build(wide []narrowing) (map[string][]byte, *Output, error) 
 	fields := kustomization{Resources: []string{e.layers.belowServing()}, Patches: []patch{{Path: "fields.yaml"}}}
 	fields.Patches = append(fields.Patches, claimCounts(e.Accelerator, e.Spec.GPUs)...)
 	last := e.lastLayer()
-	for _, n := range wide {
-		last.Patches = append(last.Patches, n.patch())
-	}
+	last.Patches = append(last.Patches, above...)
 	for _, f := range []struct {
 		name string
 		v    any
@@ -273,8 +290,16 @@ func (e *execution) checkJob(job *unstructured.Unstructured, objects []*unstruct
 	if e.Accelerator != nil && e.Spec.GPUs > 0 {
 		k.device = e.Accelerator.Spec.Resource
 	}
-	if err := k.check(pod, named(pod["containers"], trainerName)); err != nil || e.modelImage == "" {
+	if err := k.check(pod, named(pod["containers"], trainerName)); err != nil {
 		return err
+	}
+	if e.Environment.Publishes() {
+		if err := e.checkPublished(pod); err != nil {
+			return err
+		}
+	}
+	if e.modelImage == "" {
+		return nil
 	}
 	return checkModel(pod, named(pod["containers"], trainerName), modelMount(nil), modelVolumes(e.Environment, e.modelImage), e.Path)
 }

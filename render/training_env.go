@@ -40,26 +40,15 @@ func plainVariable(name, value string) object {
 
 // told are davit's variables.
 func (e *execution) told() []object {
-	hyperparameters := map[string]json.RawMessage{}
-	for key, h := range e.Spec.Hyperparameters {
-		hyperparameters[key] = json.RawMessage(h.JSON)
-	}
-	type dataset struct {
-		Name   string `json:"name"`
-		URI    string `json:"uri"`
-		SHA256 string `json:"sha256,omitempty"`
-	}
-	datasets := []dataset{}
 	out := []object{
 		plainVariable(runVariable, e.run),
-		plainVariable("DAVIT_HYPERPARAMETERS", literal(hyperparameters)),
+		plainVariable("DAVIT_HYPERPARAMETERS", literal(e.hyperparameters())),
 		plainVariable("DAVIT_OUTPUT", outputPath),
 	}
 	for _, d := range e.Spec.Datasets {
-		datasets = append(datasets, dataset{d.Name, d.URI, d.SHA256})
 		out = append(out, plainVariable(d.Variable(), dollars.Replace(d.URI)))
 	}
-	out = append(out, plainVariable("DAVIT_DATASETS", literal(datasets)))
+	out = append(out, plainVariable("DAVIT_DATASETS", literal(e.datasets())))
 	if e.Spec.Seed != nil {
 		out = append(out, plainVariable("DAVIT_SEED", strconv.FormatInt(*e.Spec.Seed, 10)))
 	}
@@ -68,6 +57,23 @@ func (e *execution) told() []object {
 	}
 	if c := e.Spec.Checkpoints; c != nil {
 		out = append(out, plainVariable("DAVIT_CHECKPOINTS", dollars.Replace(e.checkpoints(c))))
+	}
+	return out
+}
+
+// hyperparameters is empty without any, not nil: that would be null.
+func (e *execution) hyperparameters() map[string]json.RawMessage {
+	out := map[string]json.RawMessage{}
+	for key, h := range e.Spec.Hyperparameters {
+		out[key] = json.RawMessage(h.JSON)
+	}
+	return out
+}
+
+func (e *execution) datasets() []registry.RunDataset {
+	out := []registry.RunDataset{}
+	for _, d := range e.Spec.Datasets {
+		out = append(out, registry.RunDataset(d))
 	}
 	return out
 }
@@ -101,13 +107,16 @@ func literal(v any) string {
 	return dollars.Replace(strings.TrimSpace(text.String()))
 }
 
+// completionIndex is the field of a pod that holds its node's number.
+const completionIndex = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+
 // torchrun are the variables by which the nodes find each other: those that scripts read, and with PET_ those that
 // torchrun takes for its flags. RANK and WORLD_SIZE are of processes, and torchrun's to set.
 func (e *execution) torchrun() (out []object) {
 	nodes, port := strconv.Itoa(e.Nodes()), strconv.Itoa(masterPort)
 	rank := object{"name": "NODE_RANK", "value": "0", "valueFrom": nil}
 	if e.Indexed() {
-		field := object{"fieldRef": object{"fieldPath": "metadata.annotations['batch.kubernetes.io/job-completion-index']"},
+		field := object{"fieldRef": object{"fieldPath": completionIndex},
 			"secretKeyRef": nil, "configMapKeyRef": nil, "resourceFieldRef": nil}
 		rank = object{"name": "NODE_RANK", "value": nil, "valueFrom": field}
 	}

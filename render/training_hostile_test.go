@@ -80,7 +80,7 @@ func TestHostileTraining(t *testing.T) {
 					}
 				}
 				fsys := iris(t, over)
-				if _, err := render.Training(fsys, tune(t, fsys), run, modelImage); err == nil || !strings.Contains(err.Error(), c.want) {
+				if _, err := render.Training(fsys, tune(t, fsys), runHash, modelImage); err == nil || !strings.Contains(err.Error(), c.want) {
 					t.Errorf("error %v, want one with %q", err, c.want)
 				}
 			})
@@ -104,7 +104,7 @@ patches:
     - {op: add, path: /spec/parallelism, value: 5}
     - {op: replace, path: /spec/template/spec/restartPolicy, value: OnFailure}
 `})
-	got, err := render.Training(fsys, tune(t, fsys), run, modelImage)
+	got, err := render.Training(fsys, tune(t, fsys), runHash, modelImage)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,19 +129,20 @@ func TestTrainingArguments(t *testing.T) {
 	scratch := *based
 	scratch.BaseVersion = nil
 	for _, c := range []struct {
-		run, image, want string
-		scratch          bool
+		hash, image, want string
+		scratch           bool
 	}{
-		{run, "", "has no digest", false},
-		{run, "example.com/models/iris:v1", "has no digest", false},
-		{run, modelImage, "has no base version", true},
-		{"other-0a1b2c3d", modelImage, "is no run of training iris/tune", false},
+		{runHash, "", "has no digest", false},
+		{runHash, "example.com/models/iris:v1", "has no digest", false},
+		{runHash, modelImage, "has no base version", true},
+		{run, modelImage, "is no hash of a run of training iris/tune", false},
+		{"", modelImage, "is no hash of a run of training iris/tune", false},
 	} {
 		spec := based
 		if c.scratch {
 			spec = &scratch
 		}
-		if _, err := render.Training(fsys, spec, c.run, c.image); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := render.Training(fsys, spec, c.hash, c.image); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: error %v, want one with %q", c, err, c.want)
 		}
 	}

@@ -136,6 +136,9 @@ func (e *execution) failures(spec object) {
 	if codes := e.fatalExitCodes(); len(codes) > 0 {
 		rules = append(rules, object{"action": "FailJob", "onExitCodes": object{"containerName": trainerName, "operator": "In", "values": codes}})
 	}
+	if e.Environment.Publishes() {
+		rules = append(rules, e.publisherFailed())
+	}
 	spec["podFailurePolicy"] = object{"rules": rules}
 	if !e.jobSet() {
 		spec["ttlSecondsAfterFinished"] = seconds(e.Spec.TTL.Or(registry.DefaultTTL))

@@ -88,7 +88,7 @@ func (e *execution) jobSetObject() object {
 // The Job's podFailurePolicy has one reason for fatal codes and disruptions, so the message tells them apart: its
 // text is the Job controller's ("Container … failed with exit code …"), and patterns need JobSet 0.10.
 func (e *execution) restarts() (rules []any) {
-	if len(e.fatalExitCodes()) > 0 {
+	if len(e.fatalExitCodes()) > 0 || e.Environment.Publishes() {
 		rules = append(rules, object{"name": "fatalExitCode", "action": "FailJobSet", "onJobFailureReasons": []any{"PodFailurePolicy"},
 			"onJobFailureMessagePatterns": []any{`^Container \S+ for pod \S+ failed with exit code `}})
 	}

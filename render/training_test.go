@@ -19,7 +19,10 @@ import (
 	"github.com/davit-dev/davit/render"
 )
 
-const run = "tune-0a1b2c3d"
+const (
+	runHash = "0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
+	run     = "tune-0a1b2c3d"
+)
 
 func tune(t testing.TB, fsys fs.FS) *registry.Training {
 	t.Helper()
@@ -62,7 +65,7 @@ func trainings(t *testing.T, check func(t *testing.T, name string, a *txtar.Arch
 func TestTraining(t *testing.T) {
 	trainings(t, func(t *testing.T, name string, a *txtar.Archive, fsys fstest.MapFS, want *txtar.File) {
 		spec := tune(t, fsys)
-		got, err := render.Training(fsys, spec, run, baseImage(spec))
+		got, err := render.Training(fsys, spec, runHash, baseImage(spec))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +81,7 @@ func TestTrainingOverlayGivesTheSameBytes(t *testing.T) {
 	}
 	trainings(t, func(t *testing.T, _ string, _ *txtar.Archive, fsys fstest.MapFS, want *txtar.File) {
 		spec := tune(t, fsys)
-		tree, err := render.TrainingOverlay(fsys, spec, run, baseImage(spec))
+		tree, err := render.TrainingOverlay(fsys, spec, runHash, baseImage(spec))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,6 +96,30 @@ func TestTrainingOverlayGivesTheSameBytes(t *testing.T) {
 // TestTrainingIsAccepted asks a real API server, with Pod Security at its strictest. That does not look into JobSets, so
 // the server is also asked for the Job that is in one.
 func TestTrainingIsAccepted(t *testing.T) {
+	kubectl := restricted(t)
+	trainings(t, func(t *testing.T, _ string, _ *txtar.Archive, fsys fstest.MapFS, _ *txtar.File) {
+		spec := tune(t, fsys)
+		out, err := render.Training(fsys, spec, runHash, baseImage(spec))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range out.Objects {
+			for _, o := range slices.Compact([]*unstructured.Unstructured{o, inside(t, o)}) {
+				data, err := o.MarshalJSON()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if said := kubectl(data, "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-"); strings.Contains(said, "Warning") {
+					t.Error(said)
+				}
+			}
+		}
+	})
+}
+
+// restricted starts a cluster with a namespace "training", as strict as can be, and returns its kubectl.
+func restricted(t *testing.T) func(in []byte, args ...string) string {
+	t.Helper()
 	cluster, err := devcluster.Start(t.Context(), devcluster.Config{APIs: []string{"jobset"}, Log: os.Stderr})
 	if err != nil {
 		t.Fatal(err)
@@ -110,24 +137,7 @@ func TestTrainingIsAccepted(t *testing.T) {
 	}
 	kubectl(nil, "create", "namespace", "training")
 	kubectl(nil, "label", "namespace", "training", "pod-security.kubernetes.io/enforce=restricted", "pod-security.kubernetes.io/warn=restricted")
-	trainings(t, func(t *testing.T, _ string, _ *txtar.Archive, fsys fstest.MapFS, _ *txtar.File) {
-		spec := tune(t, fsys)
-		out, err := render.Training(fsys, spec, run, baseImage(spec))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, o := range out.Objects {
-			for _, o := range slices.Compact([]*unstructured.Unstructured{o, inside(t, o)}) {
-				data, err := o.MarshalJSON()
-				if err != nil {
-					t.Fatal(err)
-				}
-				if said := kubectl(data, "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-"); strings.Contains(said, "Warning") {
-					t.Error(said)
-				}
-			}
-		}
-	})
+	return kubectl
 }
 
 // inside is the Job in a JobSet; any other object is itself.

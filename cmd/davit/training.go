@@ -32,15 +32,14 @@ func (p rendering) training(key string) error {
 	if err != nil {
 		return err
 	}
-	run := t.RunName(hash)
 	if p.overlays != "" {
-		tree, err := render.TrainingOverlay(fsys, t, run, ref)
+		tree, err := render.TrainingOverlay(fsys, t, hash, ref)
 		if err != nil {
 			return fmt.Errorf("rendering %s: %w", key, err)
 		}
-		return p.write(t.Environment.Name+"/"+run, tree)
+		return p.write(t.Environment.Name+"/"+t.RunName(hash), tree)
 	}
-	out, err := render.Training(fsys, t, run, ref)
+	out, err := render.Training(fsys, t, hash, ref)
 	if err != nil {
 		return fmt.Errorf("rendering %s: %w", key, err)
 	}
@@ -74,7 +73,7 @@ func renders(fsys fs.FS, t *registry.Training) error {
 	}
 	hash, err := t.RunHash(fsys)
 	if err == nil {
-		_, err = render.Training(fsys, t, t.RunName(hash), ref)
+		_, err = render.Training(fsys, t, hash, ref)
 	}
 	return err
 }

@@ -138,6 +138,8 @@ func (t Training) event() string {
 		return "does not start: " + t.Note
 	case t.Change == Remove:
 		return "is removed; a run under way ends"
+	case t.Run == "" && t.Note != "":
+		return "starts no run: " + t.Note
 	case t.Run == "":
 		return "changes in what makes no other run: nothing starts"
 	}

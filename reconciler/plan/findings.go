@@ -56,9 +56,10 @@ const (
 	KindVersion   Kind = "version" // what a version says of itself is changed
 	KindFreeze    Kind = "freeze"
 	KindWaves     Kind = "waves"
+	KindTraining  Kind = "training" // what keeps a run from starting
 )
 
-var kinds = []Kind{KindBroken, KindGate, KindQuota, KindDeletions, KindPolicy, KindMark, KindVersion, KindFreeze, KindWaves}
+var kinds = []Kind{KindBroken, KindGate, KindQuota, KindDeletions, KindPolicy, KindMark, KindVersion, KindFreeze, KindWaves, KindTraining}
 
 func sortFindings(all []Finding) {
 	slices.SortStableFunc(all, func(a, b Finding) int {

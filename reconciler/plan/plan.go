@@ -166,7 +166,7 @@ type Training struct {
 	Accelerator  string `json:"accelerator,omitempty"`
 	Nodes        int    `json:"nodes,omitempty"`
 	Deadline     string `json:"deadline,omitempty"`
-	// Note says why a training is broken.
+	// Note says why a training is broken, or starts no run though it is another.
 	Note string `json:"note,omitempty"`
 }
 

@@ -26,8 +26,12 @@ func (c *comparison) trainings() error {
 			continue
 		}
 		c.plan.Trainings = append(c.plan.Trainings, *t)
-		if t.Change == Broken {
+		switch {
+		case t.Change == Broken:
 			c.find(Blocks, KindBroken, t.Environment, "the training %s does not start: %s", name, t.Note)
+		case t.Note != "":
+			c.find(Look, KindTraining, t.Environment, "the training %s starts no run: %s; write davit's image there, with its digest, in %s",
+				name, t.Note, c.after.Trainings[name].Environment.Path)
 		}
 	}
 	return nil
@@ -66,21 +70,27 @@ func (c *comparison) training(name string) (*Training, error) {
 	if was == nil {
 		out.Change = Add
 	} else if before, err := was.RunHash(c.before.FS()); err == nil && before == hash {
-		if reflect.DeepEqual(was.Spec, is.Spec) {
+		switch {
+		case is.Environment.Publishes() && !was.Environment.Publishes(): // it could not start before
+		case reflect.DeepEqual(was.Spec, is.Spec):
 			return nil, nil
+		default:
+			return out, nil // only where, when or for how long: no run starts
 		}
-		return out, nil // only where, when or for how long: no run starts
 	}
 	reference := ""
 	if is.BaseVersion != nil {
 		reference = image.Placeholder(is.BaseRepository())
 	}
-	run := is.RunName(hash)
-	if _, err := render.Training(c.after.FS(), is, run, reference); err != nil {
+	if _, err := render.Training(c.after.FS(), is, hash, reference); err != nil {
 		out.Change, out.Note = Broken, err.Error()
 		return out, nil
 	}
-	out.Run, out.Nodes = run, is.Nodes()
+	if !is.Environment.Publishes() {
+		out.Note = fmt.Sprintf("environment %s names no publisher.image", is.Environment.Name)
+		return out, nil
+	}
+	out.Run, out.Nodes = is.RunName(hash), is.Nodes()
 	out.Accelerators, out.Accelerator = is.Nodes()*is.Spec.GPUs, is.Spec.Accelerator
 	out.Deadline = length(is.Spec.Deadline.Or(registry.DefaultDeadline))
 	return out, nil

@@ -81,7 +81,7 @@ func (s *server) registry(t *testing.T, fsys fs.FS) {
 		if training.BaseVersion != nil {
 			image = modelImage
 		}
-		out, err := render.Training(fsys, training, training.RunName(zeros), image)
+		out, err := render.Training(fsys, training, zeros, image)
 		check(key, out, err)
 	}
 }

@@ -37,7 +37,7 @@ func rendered(t *testing.T, key string) (run string, objects []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := render.Training(fsys, training, training.RunName(hash), image.Placeholder(training.BaseRepository()))
+	out, err := render.Training(fsys, training, hash, image.Placeholder(training.BaseRepository()))
 	if err != nil {
 		t.Fatal(err)
 	}
