@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -47,6 +48,8 @@ type Config struct {
 	Jobs int
 	// Progress hears of each file every MiB and at its end. It is called concurrently. May be nil.
 	Progress func(Progress)
+	// Log hears what PublishRun passes over of a trainer's output; nil for nobody.
+	Log *slog.Logger
 }
 
 // HuggingFace is a Hugging Face Hub.
@@ -129,6 +132,9 @@ func New(cfg Config) (*Builder, error) {
 	if cfg.HTTP == nil {
 		cfg.HTTP = newHTTPClient()
 	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
 	cfg.HTTP = withinOrigin(cfg.HTTP)
 	b := &Builder{
 		cfg:     cfg,
@@ -182,13 +188,7 @@ func (b *Builder) Ensure(ctx context.Context, fsys fs.FS, repository string, v *
 	if seen, ok := b.seen.Load(named); ok {
 		return seen.(Result), nil
 	}
-	found, err := b.flights.do(ctx, tag, func(ctx context.Context) (Result, error) {
-		found, ok, err := b.trusted(ctx, repository, v)
-		if err == nil && !ok {
-			found, err = b.build(ctx, b.sources(fsys, access), repository, v)
-		}
-		return found, err
-	})
+	found, err := b.have(ctx, fsys, repository, v, access)
 	if err != nil {
 		return Result{}, err
 	}
@@ -197,6 +197,17 @@ func (b *Builder) Ensure(ctx context.Context, fsys fs.FS, repository string, v *
 	}
 	b.seen.Store(named, Result{Ref: found.Ref, Digest: found.Digest})
 	return found, nil
+}
+
+// have finds the image of a version that was checked, or builds it, under the tag of its content alone.
+func (b *Builder) have(ctx context.Context, fsys fs.FS, repository string, v *registry.ModelVersion, access Access) (Result, error) {
+	return b.flights.do(ctx, repository+":"+Tag(v), func(ctx context.Context) (Result, error) {
+		found, ok, err := b.trusted(ctx, repository, v)
+		if err == nil && !ok {
+			found, err = b.build(ctx, b.sources(fsys, access), repository, v)
+		}
+		return found, err
+	})
 }
 
 // trusted finds an image that counts as built.

@@ -219,7 +219,7 @@ func TestConfigBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.digest = &v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("a", 64)}
-	blob, m, _, err := assemble([]*layer{l})
+	blob, m, err := assemble([]*layer{l})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,14 +37,14 @@ func (m manifest) descriptor() (v1.Descriptor, error) {
 }
 
 // assemble makes the config blob and the manifest of layers that have been uploaded.
-func assemble(layers []*layer) (v1.Layer, manifest, []v1.Descriptor, error) {
+func assemble(layers []*layer) (v1.Layer, manifest, error) {
 	cfg := config{Created: "1970-01-01T00:00:00Z", Architecture: "amd64", OS: "linux"}
 	cfg.RootFS.Type = "layers"
 	m := v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1}
 	for _, l := range layers {
 		digest, err := l.Digest()
 		if err != nil {
-			return nil, manifest{}, nil, err
+			return nil, manifest{}, err
 		}
 		cfg.RootFS.DiffIDs = append(cfg.RootFS.DiffIDs, digest) // uncompressed: diff ID and digest are one
 		m.Layers = append(m.Layers, v1.Descriptor{
@@ -56,14 +56,14 @@ func assemble(layers []*layer) (v1.Layer, manifest, []v1.Descriptor, error) {
 	}
 	raw, err := json.Marshal(cfg)
 	if err != nil {
-		return nil, manifest{}, nil, err
+		return nil, manifest{}, err
 	}
 	blob := static.NewLayer(raw, types.OCIConfigJSON)
 	digest, err := blob.Digest()
 	if err != nil {
-		return nil, manifest{}, nil, err
+		return nil, manifest{}, err
 	}
 	m.Config = v1.Descriptor{MediaType: types.OCIConfigJSON, Size: int64(len(raw)), Digest: digest}
 	raw, err = json.Marshal(m)
-	return blob, manifest{raw}, m.Layers, err
+	return blob, manifest{raw}, err
 }

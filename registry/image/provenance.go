@@ -2,6 +2,7 @@ package image
 
 import (
 	"io/fs"
+	"strings"
 
 	"github.com/davit-dev/davit/registry"
 )
@@ -18,18 +19,39 @@ type origin interface {
 // provenance is the predicate of SLSA's provenance: which commit and which files made the image, and where those came
 // from. It has no times: the same content at the same commit has one provenance.
 type provenance struct {
-	BuildDefinition struct {
-		BuildType            string         `json:"buildType"`
-		ExternalParameters   map[string]any `json:"externalParameters"`
-		InternalParameters   map[string]any `json:"internalParameters"`
-		ResolvedDependencies []resource     `json:"resolvedDependencies"`
-	} `json:"buildDefinition"`
-	RunDetails struct {
+	BuildDefinition buildDefinition `json:"buildDefinition"`
+	RunDetails      struct {
 		Builder struct {
 			ID      string            `json:"id"`
 			Version map[string]string `json:"version,omitempty"`
 		} `json:"builder"`
 	} `json:"runDetails"`
+}
+
+type buildDefinition struct {
+	BuildType            string         `json:"buildType"`
+	ExternalParameters   map[string]any `json:"externalParameters"`
+	InternalParameters   map[string]any `json:"internalParameters"`
+	ResolvedDependencies []resource     `json:"resolvedDependencies"`
+}
+
+// run says which run made the files, and with what. They have no name as a version yet, and no file.
+func (d *buildDefinition) run(spec registry.RunSpec) {
+	p := d.ExternalParameters
+	delete(p, "version")
+	delete(p, "path")
+	p["training"], p["runHash"] = spec.Training, spec.Hash
+	if len(spec.Hyperparameters) > 0 {
+		p["hyperparameters"] = spec.Hyperparameters
+	}
+	if spec.Seed != nil {
+		p["seed"] = *spec.Seed
+	}
+	trainer := resource{Name: "trainer", URI: "oci://" + spec.Image}
+	if _, digest, ok := strings.Cut(spec.Image, "@sha256:"); ok {
+		trainer.Digest = map[string]string{"sha256": digest}
+	}
+	d.ResolvedDependencies = append(d.ResolvedDependencies, trainer)
 }
 
 func (b *Builder) provenance(fsys fs.FS, v *registry.ModelVersion) (p provenance) {
@@ -42,6 +64,9 @@ func (b *Builder) provenance(fsys fs.FS, v *registry.ModelVersion) (p provenance
 	}
 	if base := v.Spec.Lineage.BaseVersion; base != "" {
 		def.ExternalParameters["baseVersion"] = base
+	}
+	if run, ok := fsys.(trainerOutput); ok {
+		def.run(run.spec)
 	}
 	if at, ok := fsys.(origin); ok {
 		if repository, commit := at.Origin(); commit != "" {

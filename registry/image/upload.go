@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/davit-dev/davit/registry"
 )
@@ -27,8 +28,8 @@ type upload struct {
 // layer streams one file, or finds its layer there.
 func (u *upload) layer(ctx context.Context, l *layer) error {
 	err := u.blob(ctx, l)
-	if err == nil {
-		return nil
+	if err == nil { // remembered at once: should another layer fail, a next attempt does not upload this one again
+		return u.remember(l)
 	}
 	// What was wrong with the source is told by the layer: the transport may report a broken pipe instead.
 	fault := l.fault()
@@ -39,6 +40,18 @@ func (u *upload) layer(ctx context.Context, l *layer) error {
 		return &ContentError{Path: u.version.Path, File: l.file.Path, Err: content.Err}
 	}
 	return fmt.Errorf("%s: file %q: %w", u.version.Path, l.file.Path, fault)
+}
+
+// remember notes where a layer is.
+func (u *upload) remember(l *layer) error {
+	digest, err := l.Digest()
+	if err != nil {
+		return err
+	}
+	u.builder.remember(u.repo, v1.Descriptor{
+		MediaType: types.OCIUncompressedLayer, Size: l.size, Digest: digest, Annotations: map[string]string{keyAnnotation: layerKey(l.file)},
+	})
+	return nil
 }
 
 // blob uploads a blob that is not there: as it streams, or whole where the OCI registry wants that.
@@ -91,7 +104,7 @@ func (u *upload) sign(ctx context.Context, image v1.Descriptor) error {
 // under the tag at once, so that it is seen whole or not at all; the other may name it before it is there (OCI
 // distribution spec, "subject").
 func (u *upload) publish(ctx context.Context, layers []*layer) (v1.Hash, error) {
-	config, m, built, err := assemble(layers)
+	config, m, err := assemble(layers)
 	if err != nil {
 		return v1.Hash{}, err
 	}
@@ -127,8 +140,5 @@ func (u *upload) publish(ctx context.Context, layers []*layer) (v1.Hash, error) 
 		return v1.Hash{}, err
 	}
 	u.sent.Add(described.Size + image.Size)
-	for _, l := range built {
-		u.builder.remember(u.repo, l)
-	}
 	return image.Digest, nil
 }
