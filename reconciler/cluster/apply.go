@@ -98,14 +98,8 @@ func (c *Cluster) members(mr *v1alpha1.ModelRelease, objects []*unstructured.Uns
 		if err != nil {
 			return nil, fmt.Errorf("applying %s: %w", m.ref, err)
 		}
-		if mapping.Scope.Name() != meta.RESTScopeNameNamespace {
-			return nil, &RefusedError{m.ref, "it is cluster-wide, and a release holds namespaced objects only"}
-		}
-		if ns := o.GetNamespace(); ns != "" && ns != mr.Namespace {
-			return nil, &RefusedError{m.ref, fmt.Sprintf("it is in namespace %s, and its release in %s", ns, mr.Namespace)}
-		}
-		if len(c.kinds) > 0 && !slices.Contains(c.kinds, gvk.GroupKind()) {
-			return nil, &RefusedError{m.ref, fmt.Sprintf("kind %s is not allowed here; the kinds this environment allows are %s in its ModelRegistry", gvk.GroupKind(), joinKinds(c.kinds))}
+		if err := c.permitted(m.ref, mapping, o.GetNamespace(), mr.Namespace); err != nil {
+			return nil, err
 		}
 		m.object = &unstructured.Unstructured{Object: shallow(o.Object)} // the given one is not changed
 		if gvk.GroupKind() == kindSecret {
@@ -133,6 +127,19 @@ func (c *Cluster) members(mr *v1alpha1.ModelRelease, objects []*unstructured.Uns
 		members = append(members, m)
 	}
 	return members, nil
+}
+
+// permitted refuses an object outside the namespace that it is applied in, and a kind that is not allowed here.
+func (c *Cluster) permitted(ref v1alpha1.ObjectRef, mapping *meta.RESTMapping, namespace, in string) error {
+	switch {
+	case mapping.Scope.Name() != meta.RESTScopeNameNamespace:
+		return &RefusedError{ref, "it is cluster-wide, and a release holds namespaced objects only"}
+	case namespace != "" && namespace != in:
+		return &RefusedError{ref, fmt.Sprintf("it is in namespace %s, and its release in %s", namespace, in)}
+	case len(c.kinds) > 0 && !slices.Contains(c.kinds, ref.GroupKind()):
+		return &RefusedError{ref, fmt.Sprintf("kind %s is not allowed here; the kinds this environment allows are %s in its ModelRegistry", ref.GroupKind(), joinKinds(c.kinds))}
+	}
+	return nil
 }
 
 // failure is a refusal if there is one, or else a conflict, since those will not pass, or all errors.

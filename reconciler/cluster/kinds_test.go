@@ -95,7 +95,7 @@ func TestKindsWithAControllerOfTheirOwn(t *testing.T) {
 		apiVersion, kind, spec string
 		steps                  []step
 	}{
-		{"jobset.x-k8s.io/v1alpha2", "JobSet", "{suspend: true}", []step{
+		{"jobset.x-k8s.io/v1alpha2", "JobSet", "{suspend: true, managedBy: example.com/test}", []step{
 			{"", cluster.Progressing, "Running", "runs"},
 			{"{" + conditions(condition("Suspended", "True", "SuspendedJobs", "jobset is suspended")) + "}", cluster.Waiting, "Suspended", "waits for admission"},
 			{"{restarts: 2, " + conditions(condition("Suspended", "False", "ResumeJobs", "resumed")) + "}", cluster.Progressing, "Restarted", "2 restarts"},

@@ -36,7 +36,7 @@ func run(m *testing.M) int {
 	ctx := context.Background()
 	cfg := devcluster.Config{Kubeconfig: os.Getenv("DAVIT_TEST_KUBECONFIG"), Log: os.Stderr}
 	if cfg.Kubeconfig == "" {
-		cfg.Nodes = 2
+		cfg.Nodes, cfg.Controllers = 2, []string{"jobset"}
 	}
 	dev, err := devcluster.Start(ctx, cfg)
 	if err != nil {

@@ -1,0 +1,174 @@
+package cluster
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// logsEvery is how often a followed run's pods are looked at, for those that began or came since.
+const logsEvery = time.Second
+
+// RunLogs gives the lines that a run's trainers and publishers wrote, of all ranks and of the attempts whose pods are
+// still there. With follow it goes on until the run ended, with each container and each attempt as it begins; without,
+// it ends with what is written so far, pod after pod. write is called by one goroutine at a time. Lines of more than 64
+// KiB come in parts. A run that is not there is an error.
+func (c *Cluster) RunLogs(ctx context.Context, namespace, name string, follow bool, write func(rank int, container, line string)) error {
+	l := &runLogs{c: c, write: write, follow: follow, begun: map[string]bool{}}
+	defer l.work.Wait()
+	for found := false; ; found = true {
+		r, err := c.Run(ctx, namespace, name)
+		switch {
+		case err != nil:
+			return err
+		case r == nil && !found:
+			return fmt.Errorf("run %s is not in namespace %s", name, namespace)
+		}
+		// After the run's state: a pod that came in between is still found.
+		if err := l.look(ctx, namespace, name); err != nil {
+			return err
+		}
+		if !follow || r == nil || r.Phase.Ended() {
+			l.work.Wait()
+			return errors.Join(l.errs...)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(logsEvery):
+		}
+	}
+}
+
+// runLogs are the logs of one run that are being read.
+type runLogs struct {
+	c      *Cluster
+	follow bool
+	begun  map[string]bool // by pod's UID and container
+	work   sync.WaitGroup
+
+	mu    sync.Mutex
+	write func(rank int, container, line string)
+	errs  []error
+}
+
+// look begins to read each container that has begun since.
+func (l *runLogs) look(ctx context.Context, namespace, name string) error {
+	list, err := l.c.typed.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: LabelRun + "=" + name})
+	if err != nil {
+		return fmt.Errorf("listing the pods of run %s: %w", name, err)
+	}
+	pods := list.Items
+	slices.SortStableFunc(pods, func(a, b corev1.Pod) int {
+		if order := a.CreationTimestamp.Compare(b.CreationTimestamp.Time); order != 0 {
+			return order
+		}
+		return rank(&a) - rank(&b)
+	})
+	for i := range pods {
+		for _, container := range []string{trainerName, publisherName} {
+			s := containerStatus(&pods[i], container).State
+			key := string(pods[i].UID) + "/" + container
+			if l.begun[key] || s.Running == nil && s.Terminated == nil {
+				continue
+			}
+			l.begun[key] = true
+			one := containerLog{l, namespace, pods[i].Name, pods[i].UID, rank(&pods[i]), container}
+			if l.follow {
+				l.work.Go(func() { one.read(ctx) })
+			} else {
+				one.read(ctx)
+			}
+		}
+	}
+	return nil
+}
+
+// containerLog is that of one container.
+type containerLog struct {
+	*runLogs
+	namespace, pod string
+	uid            types.UID
+	rank           int
+	container      string
+}
+
+// read reads until the container ended; a connection that breaks before is made anew, from the last line's time.
+func (l containerLog) read(ctx context.Context) {
+	var last time.Time
+	for {
+		err := l.stream(ctx, &last)
+		if !l.follow || ctx.Err() != nil || !l.runs(ctx) {
+			if err != nil && ctx.Err() == nil {
+				l.mu.Lock()
+				l.errs = append(l.errs, fmt.Errorf("reading the log of %s in pod %s: %w", l.container, l.pod, err))
+				l.mu.Unlock()
+			}
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(logsEvery):
+		}
+	}
+}
+
+// runs says whether more may come of the container.
+func (l containerLog) runs(ctx context.Context) bool {
+	p, err := l.c.typed.CoreV1().Pods(l.namespace).Get(ctx, l.pod, metav1.GetOptions{})
+	return err == nil && p.UID == l.uid && containerStatus(p, l.container).State.Running != nil
+}
+
+func (l containerLog) stream(ctx context.Context, last *time.Time) error {
+	opts := &corev1.PodLogOptions{Container: l.container, Follow: l.follow, Timestamps: true}
+	if !last.IsZero() {
+		since := metav1.NewTime(*last)
+		opts.SinceTime = &since // of whole seconds: what came before is passed over
+	}
+	body, err := l.c.as.typed.CoreV1().Pods(l.namespace).GetLogs(l.pod, opts).Stream(ctx)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	return l.lines(body, last)
+}
+
+// lines passes on the lines after last, which it moves on. Each begins with its time.
+func (l containerLog) lines(body io.Reader, last *time.Time) error {
+	after := *last
+	lines := bufio.NewReaderSize(body, 64<<10)
+	skip, part := false, false
+	for {
+		line, more, err := lines.ReadLine()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		text := string(line)
+		if !part {
+			stamp, rest, _ := strings.Cut(text, " ")
+			if at, err := time.Parse(time.RFC3339Nano, stamp); err == nil {
+				text, skip, *last = rest, !after.IsZero() && !at.After(after), at
+			}
+		}
+		if !skip {
+			l.mu.Lock()
+			l.write(l.rank, l.container, strings.ToValidUTF8(text, "\uFFFD"))
+			l.mu.Unlock()
+		}
+		part = more
+	}
+}
