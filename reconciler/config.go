@@ -116,13 +116,15 @@ type Reconciler struct {
 	showing sync.Mutex
 	shown   []v1alpha1.Rollout // as told last
 	// leaving holds renamed releases that stay until their successor is healthy.
-	leaving map[registry.Key]registry.Key
-	errands *errands
-	inGit   noted
-	quotas  quotas
-	past    *history.History         // nil until a promotion asks for it; of the errands, as is newest
-	newest  map[string]newestVersion // by model and training
-	aside   sync.WaitGroup           // what reads while the sites work
+	leaving   map[registry.Key]registry.Key
+	errands   *errands
+	trainings *trainings
+	runs      *gitops.Ledger
+	inGit     noted
+	quotas    quotas
+	past      *history.History         // nil until a promotion asks for it; of the errands, as is newest
+	newest    map[string]newestVersion // by model and training
+	aside     sync.WaitGroup           // what reads while the sites work
 }
 
 // ahead is a registry that was read before it was asked for.
@@ -159,8 +161,13 @@ func New(cfg Config) (*Reconciler, error) {
 	}
 	r := &Reconciler{
 		cfg: cfg, states: map[registry.Key]*state{}, open: map[registry.Key]int{}, leaving: map[registry.Key]registry.Key{},
-		idle: make(chan struct{}), errands: newErrands(),
+		idle: make(chan struct{}), errands: newErrands(), trainings: newTrainings(),
 	}
+	var author gitops.Author
+	if cfg.Committer != nil {
+		author = *cfg.Committer
+	}
+	r.runs = cfg.Source.NewLedger(author)
 	r.accepts.Store(!cfg.Accept.IsZero() && !cfg.Accepted)
 	if cfg.Cluster != nil {
 		r.sites = []*site{newSite(cfg.Cluster)}
@@ -197,19 +204,27 @@ func (r *Reconciler) site(environment string) *site {
 
 // allowed says why a release asks for more than its environment was granted, or nothing.
 func (r *Reconciler) allowed(release *registry.Release) error {
-	grant, ok := r.cfg.Grants[release.Environment.Name]
+	return r.permitted(release.Environment, release.ModelVersion, release.Repository())
+}
+
+// permitted says why an environment may not be where it is, or may not have a version's files; v may be nil. What was
+// trained here comes from its own images' repository, which is not asked for more than for the image that is there.
+func (r *Reconciler) permitted(env *registry.Environment, v *registry.ModelVersion, repository string) error {
+	grant, ok := r.cfg.Grants[env.Name]
 	if !ok {
 		return nil
 	}
-	env := release.Environment
 	if len(grant.Namespaces) > 0 && !slices.Contains(grant.Namespaces, env.Spec.Namespace) {
 		return fmt.Errorf("%s: namespace %q is not granted to environment %q (granted: %s)",
 			env.Path, env.Spec.Namespace, env.Name, strings.Join(grant.Namespaces, ", "))
 	}
-	for _, file := range release.ModelVersion.Spec.Files {
-		if _, granted := grant.source(file.Source); strings.Contains(file.Source, "://") && !granted {
+	if v == nil {
+		return nil
+	}
+	for _, file := range v.Spec.Files {
+		if _, granted := grant.source(file.Source); strings.Contains(file.Source, "://") && !granted && !strings.HasPrefix(file.Source, "oci://"+repository+"@") {
 			return fmt.Errorf("%s: source %q is not granted to environment %q (granted: %s)",
-				release.ModelVersion.Path, gitops.Redact(file.Source), env.Name, grant.prefixes())
+				v.Path, gitops.Redact(file.Source), env.Name, grant.prefixes())
 		}
 	}
 	return nil

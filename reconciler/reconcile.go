@@ -45,6 +45,7 @@ func (r *Reconciler) follow(ctx context.Context, tip gitops.Hash) error {
 		r.begun(key.Environment, next.since[key])
 	}
 	r.showRollouts()
+	r.trainable(next)
 	if before == nil {
 		r.missed()
 		r.soaking(next)

@@ -13,14 +13,14 @@ import (
 
 // Run follows the source until ctx ends; its error is then nil.
 func (r *Reconciler) Run(ctx context.Context) error {
-	return r.with(ctx, func(ctx context.Context) error {
+	err := r.with(ctx, func(ctx context.Context) error {
 		defer r.runTries(ctx)()
-		err := r.cfg.Source.Watch(ctx, func(tip gitops.Hash) { r.insist(ctx, tip) })
-		if ctx.Err() != nil {
-			return nil // asked to end
-		}
-		return err
+		return r.cfg.Source.Watch(ctx, func(tip gitops.Hash) { r.insist(ctx, tip) })
 	})
+	if ctx.Err() != nil {
+		return nil // asked to end, maybe before the clusters were reached
+	}
+	return err
 }
 
 // insist follows a tip, and while that fails whichever is the tip by then: nobody tells of a commit twice.
@@ -94,6 +94,7 @@ func (r *Reconciler) with(ctx context.Context, lead func(context.Context) error)
 	defer visits.Wait()
 	defer cancel()
 	visits.Go(func() { r.runErrands(ctx) })
+	visits.Go(func() { r.runTrainings(ctx) })
 	for _, place := range r.cfg.Former {
 		visits.Go(func() { r.visit(ctx, &former{Former: place}) })
 	}
