@@ -1,0 +1,128 @@
+package lineage
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// style is the drawing's look, in the light and in the dark. Colours of text have a contrast of at least 4.5 to 1.
+const style = `
+svg { font: 12px ui-monospace, Menlo, Consolas, monospace; background: #ffffff; }
+.box { fill: #f6f8fa; stroke: #6e7781; }
+.root .box { stroke: #0969da; stroke-width: 2.5; }
+.missing .box { stroke-dasharray: 4 3; }
+text { fill: #1f2328; }
+.kind, .label { fill: #57606a; }
+.name { font-weight: bold; }
+.edge { fill: none; stroke: #6e7781; stroke-width: 1.5; }
+.cycle { stroke: #cf222e; stroke-dasharray: 6 4; }
+.head { fill: #6e7781; }
+@media (prefers-color-scheme: dark) {
+svg { background: #0d1117; }
+.box { fill: #161b22; stroke: #8b949e; }
+.root .box { stroke: #58a6ff; }
+text { fill: #e6edf3; }
+.kind, .label { fill: #9da7b1; }
+.edge { stroke: #8b949e; }
+.cycle { stroke: #ff7b72; }
+.head { fill: #8b949e; }
+}
+`
+
+// SVG draws the graph from left to right: each thing right of all that it came of. The drawing stands alone and is the same
+// for the same graph.
+func (g *Graph) SVG(w io.Writer) error {
+	boxes, width, height := g.layout()
+	at := map[string]*box{}
+	for _, b := range boxes {
+		at[b.ID] = b
+	}
+	var out strings.Builder
+	root := g.Node(g.Root).Name
+	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img" aria-labelledby="title desc">`+"\n", width, height, width, height)
+	fmt.Fprintf(&out, "<title id=\"title\">Lineage of %s</title>\n<desc id=\"desc\">%s</desc>\n<style>%s</style>\n", escape(root), escape(g.told()), style)
+	out.WriteString(`<defs><marker id="head" viewBox="0 0 10 10" refX="10" refY="5" markerWidth="8" markerHeight="8" orient="auto"><path class="head" d="M0 0 10 5 0 10z"/></marker></defs>` + "\n")
+	fmt.Fprintf(&out, `<text class="name" x="%d" y="%d">Lineage of %s</text>`+"\n", margin, margin+lineHeight-4, escape(root))
+	for _, e := range g.Edges {
+		e.draw(&out, at[e.From], at[e.To])
+	}
+	for _, b := range boxes {
+		b.draw(&out, b.ID == g.Root)
+	}
+	out.WriteString("</svg>\n")
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+// told is the graph in a sentence, for who does not see it.
+func (g *Graph) told() string {
+	parts := make([]string, 0, len(g.Edges))
+	for _, e := range g.Edges {
+		from, to := g.Node(e.From), g.Node(e.To)
+		parts = append(parts, fmt.Sprintf("%s %s, %s, %s %s", from.Kind, from.Name, e.Kind, to.Kind, to.Name))
+	}
+	if len(parts) == 0 {
+		return "Nothing is known of where it comes from and what came of it."
+	}
+	return strings.Join(parts, "; ") + "."
+}
+
+// draw is a curve from the right side of one box to the left side of another.
+func (e Edge) draw(out *strings.Builder, from, to *box) {
+	x1, y1, x2, y2 := from.x+boxWidth, from.y+from.h/2, to.x, to.y+to.h/2
+	class := "edge"
+	if e.Cycle {
+		class += " cycle"
+	}
+	title := e.Kind
+	for _, f := range e.Facts {
+		title += ", " + f.Name + " " + f.Value
+	}
+	bend := gapX * 2 / 3
+	fmt.Fprintf(out, `<path class="%s" marker-end="url(#head)" d="M%d %d C%d %d %d %d %d %d"><title>%s</title></path>`+"\n",
+		class, x1, y1, x1+bend, y1, x2-bend, y2, x2, y2, escape(title))
+	fmt.Fprintf(out, `<text class="label" x="%d" y="%d" text-anchor="end">%s</text>`+"\n", x2-10, y2-5, escape(e.Kind))
+}
+
+func (b *box) draw(out *strings.Builder, root bool) {
+	class := b.Kind
+	if root {
+		class += " root"
+	}
+	if b.Missing {
+		class += " missing"
+	}
+	title := b.Kind + " " + b.Name
+	for _, f := range b.Facts {
+		title += "\n" + f.Name + ": " + f.Value
+	}
+	fmt.Fprintf(out, `<g class="%s"><title>%s</title><rect class="box" x="%d" y="%d" width="%d" height="%d" rx="6"/>`, class, escape(title), b.x, b.y, boxWidth, b.h)
+	for i, line := range b.lines {
+		class := ""
+		switch i {
+		case 0:
+			class = ` class="kind"`
+		case 1:
+			class = ` class="name"`
+		}
+		fmt.Fprintf(out, `<text%s x="%d" y="%d">%s</text>`, class, b.x+padding, b.y+padding+lineHeight*(i+1)-4, escape(line))
+	}
+	out.WriteString("</g>\n")
+}
+
+// escape makes text of whatever a file says: no element, no attribute's end, no character that XML has no place for.
+func escape(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r == '\n' {
+			return r
+		}
+		if r == 0xfffe || r == 0xffff {
+			return '�'
+		}
+		return []rune(plain(string(r)))[0]
+	}, s)
+	return escapes.Replace(s)
+}
+
+var escapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&#39;")
