@@ -95,7 +95,7 @@ func showNotes(ctx context.Context, dir string) (shown bool, err error) {
 	if _, err := c.git(ctx, "remote", "get-url", "origin"); err != nil {
 		return false, nil
 	}
-	for _, setting := range [][2]string{{"notes.displayRef", shownNotes}, {"remote.origin.fetch", fetchedNotes}} {
+	for _, setting := range [][2]string{{"notes.displayRef", shownNotes}, {"remote.origin.fetch", fetchedNotes}, {"remote.origin.fetch", fetchedRuns}} {
 		there, _ := c.git(ctx, "config", "--get-all", setting[0])
 		if slices.Contains(strings.Split(there, "\n"), setting[1]) {
 			continue

@@ -7,16 +7,19 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	ociregistry "github.com/google/go-containerregistry/pkg/registry"
 	"github.com/rogpeppe/go-internal/testscript"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -67,10 +70,11 @@ func TestServerScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"replace": replace, "exitcode": exitCode, "say": say, "show": show, "page": holdPage,
-			"kept":  func(ts *testscript.TestScript, neg bool, args []string) { kept(ts, config, args) },
-			"pod":   func(ts *testscript.TestScript, neg bool, args []string) { pod(ts, client, args) },
-			"patch": func(ts *testscript.TestScript, neg bool, args []string) { patch(ts, client, args) },
-			"runs":  func(ts *testscript.TestScript, neg bool, args []string) { runs(ts, client, args) },
+			"kept":   func(ts *testscript.TestScript, neg bool, args []string) { kept(ts, config, args) },
+			"pod":    func(ts *testscript.TestScript, neg bool, args []string) { pod(ts, client, args) },
+			"patch":  func(ts *testscript.TestScript, neg bool, args []string) { patch(ts, client, args) },
+			"runs":   func(ts *testscript.TestScript, neg bool, args []string) { runs(ts, client, args) },
+			"queues": func(ts *testscript.TestScript, neg bool, args []string) { queues(ts, client, args) },
 			"creates": func(ts *testscript.TestScript, neg bool, args []string) {
 				creates(ts, dynamic.NewForConfigOrDie(config), args)
 			},
@@ -110,6 +114,29 @@ func creates(ts *testscript.TestScript, client dynamic.Interface, files []string
 		ts.Check(yaml.Unmarshal([]byte(ts.ReadFile(file)), &o.Object))
 		_, err := client.Resource(v1alpha1.GroupVersion.WithResource(v1alpha1.Resource)).Namespace(o.GetNamespace()).Create(context.Background(), o, metav1.CreateOptions{})
 		ts.Check(err)
+	}
+}
+
+// queues FILE… creates Jobs and waits until no node takes their pods.
+func queues(ts *testscript.TestScript, client *kubernetes.Clientset, files []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for _, file := range files {
+		job := &batchv1.Job{}
+		ts.Check(yaml.UnmarshalStrict([]byte(ts.ReadFile(file)), job))
+		_, err := client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: job.Namespace}}, metav1.CreateOptions{})
+		if err != nil && !strings.Contains(err.Error(), "already exists") {
+			ts.Fatalf("%v", err)
+		}
+		_, err = client.BatchV1().Jobs(job.Namespace).Create(ctx, job, metav1.CreateOptions{})
+		ts.Check(err)
+		ts.Check(wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+			pods, err := client.CoreV1().Pods(job.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "job-name=" + job.Name})
+			if err != nil || len(pods.Items) == 0 {
+				return false, err
+			}
+			return slices.ContainsFunc(pods.Items[0].Status.Conditions, func(c corev1.PodCondition) bool { return c.Reason == corev1.PodReasonUnschedulable }), nil
+		}))
 	}
 }
 
