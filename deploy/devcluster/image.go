@@ -32,6 +32,11 @@ const (
 // NewImage makes an image for this machine's platform of files (path in the image -> content, all executable)
 // that runs entrypoint. Equal input gives an equal digest.
 func NewImage(files map[string][]byte, entrypoint ...string) (*Image, error) {
+	return NewImageAs("", files, entrypoint...)
+}
+
+// NewImageAs is NewImage of an image that runs as a user, "65532" say; a pod with runAsNonRoot needs its number. "" is root.
+func NewImageAs(user string, files map[string][]byte, entrypoint ...string) (*Image, error) {
 	var layer bytes.Buffer
 	w := tar.NewWriter(&layer)
 	for _, path := range slices.Sorted(maps.Keys(files)) {
@@ -47,10 +52,14 @@ func NewImage(files map[string][]byte, entrypoint ...string) (*Image, error) {
 		return nil, err
 	}
 	i := &Image{layer: layer.Bytes()}
+	running := map[string]any{"Entrypoint": entrypoint}
+	if user != "" {
+		running["User"] = user
+	}
 	var err error
 	if i.config, err = json.Marshal(map[string]any{
 		"architecture": runtime.GOARCH, "os": "linux",
-		"config": map[string]any{"Entrypoint": entrypoint},
+		"config": running,
 		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{digest(i.layer)}},
 	}); err != nil {
 		return nil, err

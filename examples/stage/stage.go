@@ -100,14 +100,32 @@ func (s *Stage) Build(ctx context.Context, programs map[string]string) error {
 		return err
 	}
 	for name, pkg := range programs {
-		cmd := s.Command(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(s.Dir, name), pkg)
-		cmd.Env = append(cmd.Env, "CGO_ENABLED=0", "GOOS=linux")
-		cmd.Stderr = os.Stderr
-		if err := cmd.Run(); err != nil {
+		if err := s.buildStatic(ctx, name, pkg); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// buildStatic builds a program for an image that has nothing else, as <Dir>/<name>.
+func (s *Stage) buildStatic(ctx context.Context, name, pkg string) error {
+	cmd := s.Command(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(s.Dir, name), pkg)
+	cmd.Dir = "" // of the repository, not of the registry's
+	cmd.Env = append(cmd.Env, "CGO_ENABLED=0", "GOOS=linux")
+	cmd.Stderr = os.Stderr
+	return cmd.Run()
+}
+
+// user is who programs run as in pods: none that is root.
+const user = "65532"
+
+// PushDavit builds davit's own image, such as a training's publisher is, and pushes it. It has no CA certificates: its OCI
+// registry speaks http. It returns the reference by digest.
+func (s *Stage) PushDavit(ctx context.Context, repository string) (ref string, err error) {
+	if err := s.buildStatic(ctx, "davit-static", "./cmd/davit"); err != nil {
+		return "", err
+	}
+	return s.Push(ctx, "davit-static", repository, "/davit")
 }
 
 // Push makes an image of a program that Build built, with the program at path at, and pushes it. It returns the
@@ -117,7 +135,7 @@ func (s *Stage) Push(ctx context.Context, program, repository, at string) (ref s
 	if err != nil {
 		return "", err
 	}
-	image, err := devcluster.NewImage(map[string][]byte{at: data}, at)
+	image, err := devcluster.NewImageAs(user, map[string][]byte{at: data}, at)
 	if err != nil {
 		return "", err
 	}
@@ -132,7 +150,11 @@ func (s *Stage) Copy(example string) error {
 	if err := os.CopyFS(s.Models(), os.DirFS(filepath.Join("examples", example, "registry"))); err != nil {
 		return err
 	}
-	return s.Edit("davit.yaml", "127.0.0.1:5000", s.Cluster.Registry)
+	address := s.Cluster.Registry
+	if s.Real {
+		address = s.Cluster.PodRegistry // trainings' pods push there too
+	}
+	return s.Edit("davit.yaml", "127.0.0.1:5000", address)
 }
 
 // Init makes the registry's folder a Git repository, validates it, and installs davit's CRDs.

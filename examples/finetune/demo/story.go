@@ -110,7 +110,7 @@ func (d *demo) render(ctx context.Context) (string, error) {
 	return rendered, os.WriteFile(filepath.Join(d.Dir, "run.yaml"), []byte(rendered), 0o644)
 }
 
-// apply starts the run by hand: davit renders trainings; starting them is kubectl apply for now.
+// apply starts the run by hand: its environment names no publisher, so davit leaves it alone.
 func (d *demo) apply(ctx context.Context) error {
 	claim, err := os.ReadFile(filepath.Join("examples", "finetune", "claim.yaml"))
 	if err != nil {

@@ -23,6 +23,9 @@ func main() {
 			{Title: "git revert of v3 clears the hold; nothing changes in the cluster", Do: d.revertDamaged, Real: true},
 			{Title: "git revert -m 1 of v2's merge: v1 is back with its old digest", Do: d.revertGood},
 			{Title: "Ask once more: v1 answers", Do: d.weak, Real: true},
+			{Title: "A training is merged: it runs once in the cluster, and the version it made is proposed", Do: d.train, Real: true},
+			{Title: "A pull request's merge promotes what the cluster trained", Do: d.trained, Real: true},
+			{Title: "Ask the trained version", Do: d.good, Real: true},
 			{Title: "What runs, and what was", Do: d.tell},
 		}
 	})

@@ -18,7 +18,7 @@ import (
 type demo struct{ *stage.Stage }
 
 func (d *demo) build(ctx context.Context) error {
-	return d.Build(ctx, map[string]string{"iris-server": "./examples/iris/serve"})
+	return d.Build(ctx, map[string]string{"iris-server": "./examples/iris/serve", "iris-train": "./examples/iris/train"})
 }
 
 func (d *demo) start(ctx context.Context) error { return d.Start(ctx, devcluster.Config{GPUs: 8}) }
