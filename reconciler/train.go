@@ -28,6 +28,9 @@ func (r *Reconciler) train(ctx context.Context, key runKey) (time.Duration, erro
 		}
 		return 0, nil
 	}
+	if r.site(key.environment).watcher.Load() == nil {
+		return time.Second, nil // the cluster was not reached yet
+	}
 	ledger, err := r.runs.Runs(ctx)
 	if err != nil {
 		return 0, err

@@ -90,6 +90,9 @@ func (r *Reconciler) lookAtRuns(ctx context.Context) {
 // watchRuns is told of a run's objects; watching begins again when it ends.
 func (r *Reconciler) watchRuns(ctx context.Context, s *site) {
 	for wait := time.Second; ctx.Err() == nil; wait = min(2*wait, time.Minute) {
+		if !s.reached(ctx) {
+			return
+		}
 		err := s.cluster.WatchRuns(ctx, func(namespace, run string) {
 			r.trainings.mu.Lock()
 			key, known := r.trainings.runs[namespace+"/"+run]
@@ -108,6 +111,20 @@ func (r *Reconciler) watchRuns(ctx context.Context, s *site) {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// reached waits until the site's cluster was reached; false when ctx ends before.
+func (s *site) reached(ctx context.Context) bool {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for s.watcher.Load() == nil {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
+	return true
 }
 
 // resumeRuns has the runs looked at that an earlier process left: those that have not ended, and those whose version was

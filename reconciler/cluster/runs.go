@@ -192,7 +192,7 @@ func (c *Cluster) runObjects(ctx context.Context, namespace, selector string) (a
 // servedMapping finds a kind that the cluster need not have; nil without it. What it has not is asked for by its
 // group alone: the mapper would read all of discovery anew each time.
 func (c *Cluster) servedMapping(ctx context.Context, kind schema.GroupKind) (*meta.RESTMapping, error) {
-	m, err := c.mapper.RESTMapping(kind)
+	m, err := c.mapper.RESTMappingWithContext(ctx, kind) // or a server that says nothing would hold the mapper for ever
 	if !meta.IsNoMatchError(err) {
 		return m, err
 	}
@@ -203,7 +203,8 @@ func (c *Cluster) servedMapping(ctx context.Context, kind schema.GroupKind) (*me
 	case err != nil:
 		return nil, fmt.Errorf("looking for the API %s: %w", kind.Group, err)
 	}
-	if m, err = c.anyMapping(kind); meta.IsNoMatchError(err) {
+	c.mapper.Reset()
+	if m, err = c.mapper.RESTMappingWithContext(ctx, kind); meta.IsNoMatchError(err) {
 		return nil, nil
 	}
 	return m, err
