@@ -43,14 +43,15 @@ func (r *Reconciler) train(ctx context.Context, key runKey) (time.Duration, erro
 		if run, err = r.claimRun(ctx, key, want, t); err != nil || run.State == "" {
 			return 0, err
 		}
-	case run.Environment != key.environment:
+	}
+	if run.Environment != key.environment { // also where another claimed it at the same moment
 		if t != nil && run.State != gitops.RunCanceled {
 			r.untrained(key, t, fmt.Sprintf("this very spec was trained in %s, as %s; davit train again trains it once more", run.Environment, run.Name))
 		}
 		return 0, nil
 	}
 	if done(run) {
-		r.forgetSpec(key)
+		r.overRun(key)
 		return 0, nil
 	}
 	x := &running{Run: run, key: key, asked: t != nil}
@@ -143,14 +144,21 @@ func (r *Reconciler) reopen(ctx context.Context, x *running) (spec, error) {
 	return s, nil
 }
 
-// claimedSpec has no training where the commit is gone, or has another spec.
+// claimedSpec has no training where the commit has another spec, or is not in the history that the environment follows:
+// whoever may write to the ledger has nothing run that was not merged, and signed where that is asked for.
 func (r *Reconciler) claimedSpec(ctx context.Context, x *running) (s spec, err error) {
 	want, commit := r.wanted(x.Environment), gitops.ParseHash(x.Commit)
 	s.snapshot = want.snapshot
 	models := want.models
 	if s.snapshot.Hash() != commit {
-		if s.snapshot, err = r.cfg.Source.Snapshot(ctx, commit); err != nil {
+		if !r.cfg.Source.Has(commit) {
 			return spec{}, nil
+		}
+		if merged, err := r.cfg.Source.IsAncestor(ctx, commit, s.snapshot.Hash()); err != nil || !merged {
+			return spec{}, err
+		}
+		if s.snapshot, err = r.cfg.Source.Snapshot(ctx, commit); err != nil {
+			return s, fmt.Errorf("reading commit %.12s, which %s was claimed for: %w", x.Commit, x.Name, err)
 		}
 		if models, err = registry.Load(s.snapshot); err != nil {
 			return s, fmt.Errorf("reading the registry at %.12s, which %s was claimed for: %w", x.Commit, x.Name, err)
@@ -214,10 +222,11 @@ func (r *Reconciler) advanceRun(ctx context.Context, x *running) (time.Duration,
 func (r *Reconciler) runElsewhere(ctx context.Context, x *running) (time.Duration, error) {
 	may := x.training.Spec.Deadline.Or(registry.DefaultDeadline) * time.Duration(1+x.training.Spec.Retries)
 	_, published, err := r.result(ctx, x)
-	if err != nil {
+	_, unsound := errors.AsType[*image.ContentError](err)
+	if err != nil && !unsound {
 		return 0, err
 	}
-	if !published && time.Since(x.Claimed) < 2*may {
+	if !published && !unsound && time.Since(x.Claimed) < 2*may {
 		return lookAtOther, nil
 	}
 	return r.lostRun(ctx, x, "it ran in another cluster, and left no image")

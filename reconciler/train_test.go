@@ -322,25 +322,52 @@ func TestTrainingRemoved(t *testing.T) {
 // elsewhere puts a run into the ledger that another cluster's controller started.
 func (w *trainingWorld) elsewhere() (hash string) {
 	w.t.Helper()
-	hash = w.hash()
+	ledger, run := w.claim("another")
+	run.State, run.Started = gitops.RunStarted, time.Now()
+	if _, err := ledger.RecordRun(w.t.Context(), run); err != nil {
+		w.t.Fatal(err)
+	}
+	return run.Hash
+}
+
+// claim puts the worktree's run into the ledger, as of HEAD, as somebody may who can write to it.
+func (w *trainingWorld) claim(cluster string) (*gitops.Ledger, gitops.Run) {
+	w.t.Helper()
+	hash := w.hash()
 	source, err := gitops.Open(w.t.Context(), gitops.Config{URL: w.dir})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	defer source.Close()
+	w.t.Cleanup(func() { source.Close() })
 	ledger := source.NewLedger(gitops.Author{Name: "davit", Email: "davit@example.com"})
 	run, _, err := ledger.ClaimRun(w.t.Context(), gitops.Run{
-		Hash: hash, Name: "softmax-" + hash[:8], Training: "iris/softmax", Environment: "staging", Commit: w.git("rev-parse", "HEAD"), Cluster: "another",
+		Hash: hash, Name: "softmax-" + hash[:8], Training: "iris/softmax", Environment: "staging", Commit: w.git("rev-parse", "HEAD"), Cluster: cluster,
 		Claimed: time.Now().Add(-72 * time.Hour),
 	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	run.State, run.Started = gitops.RunStarted, time.Now()
-	if _, err := ledger.RecordRun(w.t.Context(), run); err != nil {
-		w.t.Fatal(err)
+	return ledger, run
+}
+
+// Who can write to the ledger has nothing run that was not merged.
+func TestTrainingNotMerged(t *testing.T) {
+	w := newTrainingWorld(t)
+	made := w.jobs()
+	w.git("checkout", "-q", "-b", "mine")
+	w.spec("8", "  ttl: 1000h")
+	w.commit("train iris")
+	uid, err := w.cluster.UID(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
-	return hash
+	_, run := w.claim(uid)
+	w.git("checkout", "-q", "main")
+	w.train()
+	w.ended(run.Hash, gitops.RunLost)
+	if all := made(); len(all) != 0 {
+		t.Fatalf("it made the Jobs %q", all)
+	}
 }
 
 // A new cluster does not train again what an earlier one did, and finds what that published.

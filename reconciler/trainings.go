@@ -21,6 +21,7 @@ type trainings struct {
 	hashes map[*registry.Training]string // of the commit followed last
 	runs   map[string]runKey             // by namespace/name, as the cluster tells of them
 	told   map[runKey]string             // why one does not start, told once
+	over   map[runKey]bool               // what ended for good: no commit has it looked at again
 	specs  map[runKey]spec               // of the runs under way: to read a commit's registry again costs seconds
 }
 
@@ -36,7 +37,7 @@ type runKey struct{ environment, hash string }
 
 func newTrainings() *trainings {
 	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[runKey](time.Second, time.Minute)
-	return &trainings{queue: workqueue.NewTypedRateLimitingQueue(limiter), runs: map[string]runKey{}, told: map[runKey]string{}, specs: map[runKey]spec{}}
+	return &trainings{queue: workqueue.NewTypedRateLimitingQueue(limiter), runs: map[string]runKey{}, told: map[runKey]string{}, specs: map[runKey]spec{}, over: map[runKey]bool{}}
 }
 
 // lookAtOther is how often a run is looked for that another cluster's controller looks after.
@@ -186,8 +187,12 @@ func (r *Reconciler) trainable(next *desired) {
 	for t, hash := range before {
 		asked[runKey{t.Environment.Name, hash}] = true // it may have to be canceled
 	}
+	r.trainings.mu.Lock()
+	defer r.trainings.mu.Unlock()
 	for key := range asked {
-		r.trainings.queue.Add(key)
+		if !r.trainings.over[key] {
+			r.trainings.queue.Add(key)
+		}
 	}
 }
 
@@ -233,15 +238,16 @@ func (r *Reconciler) specOf(key runKey) (s spec, known bool) {
 	return s, known
 }
 
-// keepSpec remembers that; forgetSpec that the run is over.
+// keepSpec remembers that; overRun that nothing is left to be done for the run.
 func (r *Reconciler) keepSpec(key runKey, s spec) {
 	r.trainings.mu.Lock()
 	defer r.trainings.mu.Unlock()
 	r.trainings.specs[key] = s
 }
 
-func (r *Reconciler) forgetSpec(key runKey) {
+func (r *Reconciler) overRun(key runKey) {
 	r.trainings.mu.Lock()
 	defer r.trainings.mu.Unlock()
+	r.trainings.over[key] = true
 	delete(r.trainings.specs, key)
 }
