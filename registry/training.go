@@ -62,6 +62,16 @@ type TrainingSpec struct {
 	// OnRemove is what becomes of a run under way when its spec is removed or changed: "keep", also when empty, or
 	// "cancel".
 	OnRemove string `yaml:"onRemove"`
+	// Schedule has it trained again and again, each time on what its datasets are then; once when nil.
+	Schedule *Schedule `yaml:"schedule"`
+	// Sweep has it trained once for each combination of hyperparameters, of which the best makes a version.
+	Sweep *Sweep `yaml:"sweep"`
+	// Merge is what becomes of a version's pull request: "review", also when empty, or "auto", which the environment's
+	// autoMerge must allow.
+	Merge string `yaml:"merge"`
+	// Keep is how many of the versions that it made stay in the registry, the newest, beside those that something
+	// refers to; all of them when zero.
+	Keep int `yaml:"keep"`
 	// Output bounds the folder /output, which the trainer leaves the model's files in, as a quantity of bytes. It is
 	// the node's disk that bounds it when empty. The environment's publisher makes the model image of it.
 	Output Quantity `yaml:"output"`
@@ -90,6 +100,48 @@ type Checkpoints struct {
 	Path  string `yaml:"path"`
 	// URI is a folder of an object store, without credentials; the trainer reads and writes it by itself.
 	URI string `yaml:"uri"`
+}
+
+// Schedule is when a training begins anew. At each of its times davit resolves the datasets to what does not change, and
+// commits that as the training's lock, [Lock]; a changed lock is another run.
+type Schedule struct {
+	// Cron is the five fields of crontab(5), in Timezone, a name of the IANA database; UTC when empty.
+	Cron     string `yaml:"cron"`
+	Timezone string `yaml:"timezone"`
+	// Unchanged is what happens when the datasets are what they were: "skip", also when empty, or "train".
+	Unchanged string `yaml:"unchanged"`
+}
+
+// Lock is models/<model>/training/<name>.lock.yaml, kind TrainingLock, which davit writes: what a scheduled training is
+// trained on. Without one, or with one that the training's datasets do not fit any more, it waits for its next time.
+type Lock struct {
+	// Tick is the schedule's time that it was resolved for, in UTC. It is in the run's hash only where the schedule says
+	// unchanged: train.
+	Tick time.Time `yaml:"tick"`
+	// Datasets are the training's, in its order.
+	Datasets []LockedDataset `yaml:"datasets"`
+}
+
+// LockedDataset is a dataset at one time.
+type LockedDataset struct {
+	Name string `yaml:"name"`
+	// From is the URI as the training has it.
+	From string `yaml:"from"`
+	// URI and SHA256 are what it was then, and never changes.
+	URI    string `yaml:"uri"`
+	SHA256 string `yaml:"sha256"`
+}
+
+// Sweep are the trials of one training.
+type Sweep struct {
+	// Hyperparameters are the values of each; a trial takes one of each, over the training's own hyperparameters.
+	Hyperparameters map[string][]Hyperparameter `yaml:"hyperparameters"`
+	// Parallel is how many trials may be under way at once; all when zero.
+	Parallel int `yaml:"parallel"`
+	// Metric decides which trial is the best, the one with the most of it, or with the least where Goal is "min"; "max"
+	// when Goal is empty.
+	Metric string `yaml:"metric"`
+	Goal   string `yaml:"goal"`
 }
 
 // Hyperparameter is an argument, and its value as JSON: a number or boolean where YAML reads one, else a string.
