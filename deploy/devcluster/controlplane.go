@@ -6,6 +6,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/hex"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +20,8 @@ type controlPlane struct {
 	pki        *pki
 	api        *api
 	tokens     map[string]string // user name -> token
+	// controllers are the ports of the controller manager and the scheduler.
+	controllers map[*process]int
 }
 
 // tokenUsers are the identities of the token file: name and groups. Controllers run as an administrator: what
@@ -124,7 +127,7 @@ func (s *supervisor) startAPIServer(c *controlPlane, etcd string) (*process, err
 	)
 }
 
-// startControllers does not wait: both retry until they can work.
+// startControllers does not wait until they work: both retry until they can.
 func (s *supervisor) startControllers(c *controlPlane, managerPort, schedulerPort int) error {
 	manager, scheduler := s.path("pki/controller-manager.kubeconfig"), s.path("pki/scheduler.kubeconfig")
 	if err := writeKubeconfig(manager, c.server, c.pki.path("ca.crt"), c.tokens["controller-manager"]); err != nil {
@@ -137,14 +140,32 @@ func (s *supervisor) startControllers(c *controlPlane, managerPort, schedulerPor
 		return []string{"--kubeconfig=" + config, "--leader-elect=false", "--bind-address=127.0.0.1",
 			fmt.Sprintf("--secure-port=%d", port), "--kube-api-qps=500", "--kube-api-burst=1000", "--cert-dir=" + filepath.Dir(config)}
 	}
-	_, err := s.start("kube-controller-manager", nil, append(common(manager, managerPort),
+	p, err := s.start("kube-controller-manager", nil, append(common(manager, managerPort),
 		"--service-account-private-key-file="+c.pki.path("sa.key"), "--root-ca-file="+c.pki.path("ca.crt"),
 		"--authentication-kubeconfig="+manager, "--authorization-kubeconfig="+manager,
 		"--use-service-account-credentials=false")...)
 	if err != nil {
 		return err
 	}
-	_, err = s.start("kube-scheduler", nil, append(common(scheduler, schedulerPort),
+	c.controllers = map[*process]int{p: managerPort}
+	p, err = s.start("kube-scheduler", nil, append(common(scheduler, schedulerPort),
 		"--authentication-kubeconfig="+scheduler, "--authorization-kubeconfig="+scheduler)...)
+	c.controllers[p] = schedulerPort
 	return err
+}
+
+// controllersServe waits until both do: without one of them pods are never made, or never scheduled, and nothing says so.
+func (c *controlPlane) controllersServe(ctx context.Context) error {
+	for p, port := range c.controllers {
+		if err := p.until(ctx, func(ctx context.Context) error {
+			conn, err := new(net.Dialer).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+			if err != nil {
+				return err
+			}
+			return conn.Close()
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }

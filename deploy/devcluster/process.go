@@ -3,6 +3,7 @@ package devcluster
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -104,16 +105,35 @@ func pause(ctx context.Context) error {
 }
 
 // freePorts returns n different TCP ports that were free on loopback a moment ago. They are held together while
-// they are chosen, so that one call never returns the same port twice.
+// they are chosen, so that one call never returns the same port twice. They lie below those that the kernel gives to
+// outgoing connections: etcd's clients alone make hundreds while a cluster starts, and a process that finds its port
+// taken ends.
 func freePorts(n int) ([]int, error) {
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	const lowest, tries = 10000, 1000
+	below := firstEphemeral()
+	var ports []int
+	for range tries {
+		port := lowest + rand.IntN(below-lowest)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
-			return nil, fmt.Errorf("finding a free port: %w", err)
+			continue
 		}
 		defer l.Close()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+		if ports = append(ports, port); len(ports) == n {
+			return ports, nil
+		}
 	}
-	return ports, nil
+	return nil, fmt.Errorf("finding %d free ports between %d and %d: all tried are in use", n, lowest, below)
+}
+
+// firstEphemeral is the first port that the kernel gives to outgoing connections.
+func firstEphemeral() int {
+	first := 32768 // of Linux, and below that of macOS
+	if data, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range"); err == nil {
+		_, _ = fmt.Sscan(string(data), &first)
+	}
+	if first < 12000 {
+		return 65536 // there is no room below it
+	}
+	return first
 }

@@ -71,9 +71,23 @@ func Supervise(ctx context.Context, in io.Reader, out io.Writer) error {
 	}
 	err = errors.Join(err, json.NewEncoder(out).Encode(answer))
 	if err == nil {
-		<-ctx.Done()
+		s.watch(ctx)
 	}
 	return errors.Join(err, s.down())
+}
+
+// watch says which children end before ctx does; its standard error is supervisor.log.
+func (s *supervisor) watch(ctx context.Context) {
+	for _, p := range s.children {
+		go func() {
+			select {
+			case <-ctx.Done():
+			case <-p.done:
+				fmt.Fprintf(os.Stderr, "%s ended: %s\n", p.name, tailFile(p.log))
+			}
+		}()
+	}
+	<-ctx.Done()
 }
 
 func newSupervisor(o order) (*supervisor, error) {
@@ -131,6 +145,9 @@ func (s *supervisor) up(ctx context.Context) (ready, error) {
 				return r, fmt.Errorf("starting the real node: %w", err)
 			}
 			r.RealNode, r.PodRegistry = s.real.name, s.real.registry
+		}
+		if err := c.controllersServe(ctx); err != nil {
+			return r, err
 		}
 	}
 	for _, p := range s.children {

@@ -58,12 +58,27 @@ func tell(ctx context.Context, steps func(*Stage) []Step) (err error) {
 		fmt.Printf("\n== %s\n", step.Title)
 		at := time.Now()
 		if err := step.Do(ctx); err != nil {
+			s.diagnose()
 			return fmt.Errorf("%s: %w", step.Title, err)
 		}
 		fmt.Printf("   took %s\n", time.Since(at).Round(10*time.Millisecond))
 	}
 	s.summary(time.Since(began))
 	return s.play(ctx)
+}
+
+// diagnose shows what a story that failed left behind: it goes with its cluster.
+func (s *Stage) diagnose() {
+	if s.Cluster == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	_ = s.Show(ctx, s.Cluster.Bin("kubectl"), "get", "nodes,pods", "-A", "-o", "wide")
+	_ = s.Show(ctx, s.Cluster.Bin("kubectl"), "get", "events", "-A", "--sort-by=.lastTimestamp")
+	if log, err := os.ReadFile(filepath.Join(s.Cluster.Dir, "supervisor.log")); err == nil && len(log) > 0 {
+		fmt.Printf("   the cluster's supervisor:\n%s\n", log)
+	}
 }
 
 // play keeps everything up on a terminal.

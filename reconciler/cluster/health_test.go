@@ -77,6 +77,7 @@ func TestPods(t *testing.T) {
 		message string
 	}{
 		{"no pods", nil, Ready, "", ""},
+		{"no scheduler", []*corev1.Pod{{}}, Progressing, "Starting", "not looked at by a scheduler"},
 		{"creating", []*corev1.Pod{podOf(waits("ContainerCreating", ""))}, Progressing, "Starting", ""},
 		{"first crash", []*corev1.Pod{podOf(crashed(0, ended(1, "Error", "")))}, Progressing, "Restarting", ""},
 		{"second crash", []*corev1.Pod{podOf(crashed(1, ended(1, "Error", "")))}, Progressing, "Restarting", ""},

@@ -65,6 +65,9 @@ func podHealth(pod *corev1.Pod, startupTimeout time.Duration, now time.Time) Hea
 	if h := worst(parts...); h.State != Ready {
 		return h
 	}
+	if pod.Spec.NodeName == "" {
+		return progressing("Starting", "pod %s was not looked at by a scheduler yet", pod.Name)
+	}
 	return progressing("Starting", "pod %s is starting", pod.Name)
 }
 
