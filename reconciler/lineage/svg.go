@@ -44,8 +44,13 @@ func (g *Graph) SVG(w io.Writer) error {
 	fmt.Fprintf(&out, "<title id=\"title\">Lineage of %s</title>\n<desc id=\"desc\">%s</desc>\n<style>%s</style>\n", escape(root), escape(g.told()), style)
 	out.WriteString(`<defs><marker id="head" viewBox="0 0 10 10" refX="10" refY="5" markerWidth="8" markerHeight="8" orient="auto"><path class="head" d="M0 0 10 5 0 10z"/></marker></defs>` + "\n")
 	fmt.Fprintf(&out, `<text class="name" x="%d" y="%d">Lineage of %s</text>`+"\n", margin, margin+lineHeight-4, escape(root))
+	leave, arrive := map[string]int{}, map[string]int{}
 	for _, e := range g.Edges {
-		e.draw(&out, at[e.From], at[e.To])
+		leave[e.From]++
+		arrive[e.To]++
+	}
+	for _, e := range g.Edges {
+		e.draw(&out, at[e.From], at[e.To], leave[e.From], arrive[e.To])
 	}
 	for _, b := range boxes {
 		b.draw(&out, b.ID == g.Root)
@@ -68,8 +73,9 @@ func (g *Graph) told() string {
 	return strings.Join(parts, "; ") + "."
 }
 
-// draw is a curve from the right side of one box to the left side of another.
-func (e Edge) draw(out *strings.Builder, from, to *box) {
+// draw is a curve from the right side of one box to the left side of another. So many edges leave the one and arrive at the
+// other: its label stands at the end that it has for itself, or in the middle.
+func (e Edge) draw(out *strings.Builder, from, to *box, leave, arrive int) {
 	x1, y1, x2, y2 := from.x+boxWidth, from.y+from.h/2, to.x, to.y+to.h/2
 	class := "edge"
 	if e.Cycle {
@@ -82,7 +88,14 @@ func (e Edge) draw(out *strings.Builder, from, to *box) {
 	bend := gapX * 2 / 3
 	fmt.Fprintf(out, `<path class="%s" marker-end="url(#head)" d="M%d %d C%d %d %d %d %d %d"><title>%s</title></path>`+"\n",
 		class, x1, y1, x1+bend, y1, x2-bend, y2, x2, y2, escape(title))
-	fmt.Fprintf(out, `<text class="label" x="%d" y="%d" text-anchor="end">%s</text>`+"\n", x2-10, y2-5, escape(e.Kind))
+	x, y, anchor := x2-10, y2-5, "end"
+	switch {
+	case arrive > 1 && leave == 1:
+		x, y, anchor = x1+6, y1-5, "start"
+	case arrive > 1:
+		x, y, anchor = (x1+x2)/2, (y1+y2)/2-5, "middle"
+	}
+	fmt.Fprintf(out, `<text class="label" x="%d" y="%d" text-anchor="%s">%s</text>`+"\n", x, y, anchor, escape(e.Kind))
 }
 
 func (b *box) draw(out *strings.Builder, root bool) {
