@@ -254,8 +254,24 @@ func (r *Reconciler) seenRun(ctx context.Context, x *running, st *cluster.RunSta
 	case st.Phase == cluster.RunFailed:
 		x.Reason, x.Message = st.Reason, line(st.Message)
 		return r.endRun(ctx, x, gitops.RunFailed)
+	case st.Admitted.IsZero():
+		return lookAtRun, nil
 	}
-	return lookAtRun, nil
+	return r.overdue(ctx, x, st)
+}
+
+// overdue ends a JobSet at its deadline, which each of its attempts has for itself. Its objects go first: a failed one that
+// the ledger calls over would be followed by another attempt.
+func (r *Reconciler) overdue(ctx context.Context, x *running, st *cluster.RunStatus) (time.Duration, error) {
+	deadline := x.training.Spec.Deadline.Or(registry.DefaultDeadline)
+	if left := time.Until(st.Admitted.Add(deadline)); left > 0 {
+		return min(left, lookAtRun), nil
+	}
+	if err := r.site(x.Environment).cluster.DeleteRun(ctx, x.namespace(), x.Name); err != nil {
+		return 0, err
+	}
+	x.Reason, x.Message = "DeadlineExceeded", fmt.Sprintf("it was not done %s after it began", deadline)
+	return r.endRun(ctx, x, gitops.RunFailed)
 }
 
 // startedRun records that the run's objects are there.

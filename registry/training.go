@@ -49,8 +49,8 @@ type TrainingSpec struct {
 	// FatalExitCodes of the trainer end the run at once, whatever Retries says. When nil they are 2 (wrong usage: by
 	// argparse, getopt and shells), 126 and 127 (the command can't be run, or is not there); an empty list has none.
 	FatalExitCodes []int `yaml:"fatalExitCodes"`
-	// Deadline bounds the run by the wall clock, or each attempt of it in a JobSet, which has no deadline of its own;
-	// [DefaultDeadline] when zero. Time that Kueue holds it back does not count.
+	// Deadline bounds the run, all its attempts together, by the wall clock; [DefaultDeadline] when zero. Time that Kueue
+	// holds it back does not count. A JobSet has no deadline of its own: each attempt has this one, and davit ends the run.
 	Deadline Duration `yaml:"deadline"`
 	// TTL is how long the finished run's objects stay; [DefaultTTL] when zero.
 	TTL Duration `yaml:"ttl"`

@@ -19,7 +19,7 @@ func (o runObject) status(all []*corev1.Pod) RunStatus {
 	r := RunStatus{
 		Name: o.meta.Name, Namespace: o.meta.Namespace, Kind: o.kind.Kind, UID: o.meta.UID,
 		Training: o.meta.Labels[labelModel] + "/" + o.meta.Labels[labelTraining], Environment: o.meta.Labels[LabelEnvironment],
-		Nodes: o.nodes, GPUs: o.nodes * devices(o.template), Created: o.meta.CreationTimestamp.Time, Deleting: o.meta.DeletionTimestamp != nil,
+		Nodes: o.nodes, GPUs: o.nodes * devices(o.template), Created: o.meta.CreationTimestamp.Time, Admitted: o.admitted, Deleting: o.meta.DeletionTimestamp != nil,
 	}
 	pods := newestPods(all)
 	r.Attempt = o.attempt(pods)

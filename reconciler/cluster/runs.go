@@ -71,6 +71,9 @@ type RunStatus struct {
 	// Attempt counts from 1; 0 before the first pod.
 	Attempt int       `json:"attempt"`
 	Created time.Time `json:"created,omitzero"`
+	// Admitted is when nothing held a JobSet back any more: when it was made, or when Kueue let it in. It is zero before,
+	// and for a Job, which keeps its deadline by itself.
+	Admitted time.Time `json:"admitted,omitzero"`
 	// Started is when the first container of its newest pods did.
 	Started time.Time `json:"started,omitzero"`
 	Ended   time.Time `json:"ended,omitzero"`
@@ -88,8 +91,9 @@ type runObject struct {
 	meta      metav1.ObjectMeta
 	suspended bool
 	nodes     int
-	restarts  int // of a JobSet
-	failed    int // pods of a Job that is not indexed, each an attempt
+	admitted  time.Time // of a JobSet
+	restarts  int       // of a JobSet
+	failed    int       // pods of a Job that is not indexed, each an attempt
 	template  corev1.PodSpec
 	// end is the condition that ended it, by the Job's words: Complete or Failed.
 	end *metav1.Condition
@@ -250,6 +254,12 @@ func jobSetRun(u *unstructured.Unstructured) runObject {
 	}
 	o.meta = js.Metadata
 	o.suspended, o.restarts = js.Spec.Suspend != nil && *js.Spec.Suspend, js.Status.Restarts
+	if held := find1(js.Status.Conditions, "Suspended"); !o.suspended {
+		o.admitted = js.Metadata.CreationTimestamp.Time
+		if held.Status == metav1.ConditionFalse {
+			o.admitted = held.LastTransitionTime.Time
+		}
+	}
 	for _, j := range js.Spec.ReplicatedJobs {
 		o.nodes += int(replicas(j.Template.Spec.Completions))
 		o.template = j.Template.Spec.Template.Spec
