@@ -21,7 +21,7 @@ const gcsScope = "https://www.googleapis.com/auth/devstorage.read_only"
 // (https://cloud.google.com/storage/docs/json_api/v1/objects/get). The provider's own client, and gocloud.dev's driver over
 // it, bring gRPC and Envoy's protobufs along: 24 MB of program and 22 MiB of resident memory, for one GET.
 func (s sources) openGCS(ctx context.Context, f registry.File, secret Secret) (io.ReadCloser, error) {
-	bucket, key, err := objectPlace(f)
+	o, err := objectPlace(f)
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +29,10 @@ func (s sources) openGCS(ctx context.Context, f registry.File, secret Secret) (i
 	if err != nil {
 		return nil, fmt.Errorf("credentials for %s: %w", redact(f.Source), err)
 	}
-	address := s.gcs() + "/storage/v1/b/" + url.PathEscape(bucket) + "/o/" + url.PathEscape(key) + "?alt=media"
+	address := s.gcsObject(o) + "?alt=media"
+	if o.version != "" {
+		address += "&generation=" + o.version
+	}
 	return openResumed(ctx, f, func(ctx context.Context, offset int64) (io.ReadCloser, int64, bool, error) {
 		header := http.Header{}
 		if tokens != nil {
@@ -41,6 +44,10 @@ func (s sources) openGCS(ctx context.Context, f registry.File, secret Secret) (i
 		}
 		return httpSource{s.cfg.HTTP, f, address, header}.connect(ctx, offset)
 	})
+}
+
+func (s sources) gcsObject(o objectRef) string {
+	return s.gcs() + "/storage/v1/b/" + url.PathEscape(o.bucket) + "/o/" + url.PathEscape(o.key)
 }
 
 func (s sources) gcs() string { return cmp.Or(s.cfg.GCSEndpoint, "https://storage.googleapis.com") }

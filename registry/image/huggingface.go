@@ -22,16 +22,44 @@ type hub struct {
 	header   http.Header
 }
 
-// hubPlace is hf://org/repo@revision/path, or without the path all of the repository.
-type hubPlace struct{ repo, revision, file string }
+// hubPlace is hf://org/repo@revision/path, or without the path all of the repository; hf://datasets/org/repo@revision/path
+// is that of a dataset.
+type hubPlace struct {
+	kind                 string // "datasets/", or "" for models
+	repo, revision, file string
+}
 
-var hubRepo = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$`)
+func (p hubPlace) String() string {
+	text := "hf://" + p.kind + p.repo
+	if p.revision != "" {
+		text += "@" + p.revision
+	}
+	if p.file != "" {
+		text += "/" + p.file
+	}
+	return text
+}
+
+var (
+	hubRepo = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$`)
+	// hubRefs are the revisions with slashes: of pull requests, and of what the hub converts.
+	hubRefs = regexp.MustCompile(`^(refs/(?:convert/[A-Za-z0-9_]+|pr/[0-9]+))(?:/(.*))?$`)
+)
 
 func parseHub(source string) (p hubPlace, err error) {
-	rest, _ := strings.CutPrefix(source, "hf://")
-	repo, rest, _ := strings.Cut(rest, "@")
+	_, rest, _ := strings.Cut(source, "://")
+	if below, ok := strings.CutPrefix(rest, "datasets/"); ok {
+		p.kind, rest = "datasets/", below
+	}
+	repo, rest, revised := strings.Cut(rest, "@")
 	p.repo = repo
 	p.revision, p.file, _ = strings.Cut(rest, "/")
+	if m := hubRefs.FindStringSubmatch(rest); m != nil {
+		p.revision, p.file = m[1], m[2]
+	}
+	if parts := strings.SplitN(repo, "/", 3); p.kind != "" && !revised && len(parts) == 3 { // org/repo/path
+		p.repo, p.file = parts[0]+"/"+parts[1], parts[2]
+	}
 	if !hubRepo.MatchString(p.repo) || strings.ContainsAny(rest, "?#%") || p.file != "" && checkPath(p.file) != nil {
 		return p, contentErrorf("source %s is not of the form hf://organisation/repository@commit/path", redact(source))
 	}
@@ -62,7 +90,7 @@ func (s sources) openHub(ctx context.Context, f registry.File, secret Secret) (i
 		return nil, contentErrorf("source %s does not name a commit and a file (hf://organisation/repository@<40 hex digits>/path); run davit add, which finds them", redact(f.Source))
 	}
 	h := s.hub(secret)
-	return openResumed(ctx, f, httpSource{h.client, f, h.endpoint + "/" + p.repo + "/resolve/" + p.revision + "/" + escapePath(p.file), h.header}.connect)
+	return openResumed(ctx, f, httpSource{h.client, f, h.endpoint + "/" + p.kind + p.repo + "/resolve/" + p.revision + "/" + escapePath(p.file), h.header}.connect)
 }
 
 func escapePath(name string) string {
@@ -76,17 +104,10 @@ func escapePath(name string) string {
 // files lists a repository at the commit its revision stands for; main without one. Files that the hub keeps with Git
 // LFS come with their sha256.
 func (h hub) files(ctx context.Context, p hubPlace) (all []registry.File, err error) {
-	var info struct {
-		SHA string `json:"sha"`
-	}
-	api := h.endpoint + "/api/models/" + p.repo
-	if _, err := h.get(ctx, api+"/revision/"+url.PathEscape(cmp.Or(p.revision, "main")), &info); err != nil {
+	if p.revision, err = h.commit(ctx, p); err != nil {
 		return nil, err
 	}
-	if !commitHex.MatchString(info.SHA) {
-		return nil, fmt.Errorf("the hub names no commit of %s", p.repo)
-	}
-	for next := api + "/tree/" + info.SHA + "?recursive=true"; next != ""; {
+	for next := h.api(p) + "/tree/" + p.revision + "?recursive=true"; next != ""; {
 		var entries []struct {
 			Type string `json:"type"`
 			Path string `json:"path"`
@@ -103,7 +124,8 @@ func (h hub) files(ctx context.Context, p hubPlace) (all []registry.File, err er
 			if e.Type != "file" {
 				continue
 			}
-			f := registry.File{Path: e.Path, Source: "hf://" + p.repo + "@" + info.SHA + "/" + e.Path, Size: e.Size}
+			p.file = e.Path
+			f := registry.File{Path: e.Path, Source: p.String(), Size: e.Size}
 			if e.LFS != nil {
 				f.SHA256, f.Size = strings.TrimPrefix(e.LFS.OID, "sha256:"), e.LFS.Size
 			}
@@ -111,6 +133,24 @@ func (h hub) files(ctx context.Context, p hubPlace) (all []registry.File, err er
 		}
 	}
 	return all, nil
+}
+
+func (h hub) api(p hubPlace) string {
+	return h.endpoint + "/api/" + cmp.Or(p.kind, "models/") + p.repo
+}
+
+// commit is what a revision stands for; main without one.
+func (h hub) commit(ctx context.Context, p hubPlace) (string, error) {
+	var info struct {
+		SHA string `json:"sha"`
+	}
+	if _, err := h.get(ctx, h.api(p)+"/revision/"+url.PathEscape(cmp.Or(p.revision, "main")), &info); err != nil {
+		return "", err
+	}
+	if !commitHex.MatchString(info.SHA) {
+		return "", fmt.Errorf("the hub names no commit of %s", p.repo)
+	}
+	return info.SHA, nil
 }
 
 var nextLink = regexp.MustCompile(`<([^>]+)>;\s*rel="next"`)
@@ -130,11 +170,7 @@ func (h hub) get(ctx context.Context, address string, into any) (next string, er
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		hint := ""
-		if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden || resp.StatusCode == http.StatusNotFound {
-			hint = "; a private or gated repository needs HF_TOKEN"
-		}
-		return "", fmt.Errorf("asking the hub for %s: %s%s", redact(address), resp.Status, hint)
+		return "", h.refused(req, resp)
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<20)).Decode(into); err != nil {
 		return "", fmt.Errorf("reading the hub's answer: %w", err)
@@ -147,4 +183,12 @@ func (h hub) get(ctx context.Context, address string, into any) (next string, er
 		next = at.String()
 	}
 	return next, nil
+}
+
+func (h hub) refused(req *http.Request, resp *http.Response) error {
+	hint := ""
+	if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden || resp.StatusCode == http.StatusNotFound {
+		hint = "; a private or gated repository needs HF_TOKEN"
+	}
+	return &statusError{resp.StatusCode, fmt.Sprintf("asking the hub for %s: %s%s", redact(req.URL.String()), resp.Status, hint), hint}
 }

@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -24,7 +25,8 @@ import (
 // whose sha256 the storage has bear it.
 func (s sources) objects(ctx context.Context, source string) ([]registry.File, error) {
 	if !strings.HasSuffix(source, "/") {
-		return s.told(ctx, []registry.File{{Path: source[strings.LastIndexByte(source, '/')+1:], Source: source, Size: -1}})
+		plain := withoutVersion(source)
+		return s.told(ctx, []registry.File{{Path: plain[strings.LastIndexByte(plain, '/')+1:], Source: source, Size: -1}})
 	}
 	scheme, rest, _ := strings.Cut(source, "://")
 	bucket, prefix, _ := strings.Cut(rest, "/")
@@ -83,11 +85,11 @@ func (s sources) told(ctx context.Context, files []registry.File) ([]registry.Fi
 	if len(files) == 0 || !strings.HasPrefix(files[0].Source, "s3://") {
 		return files, nil
 	}
-	name, _, err := objectPlace(files[0])
+	o, err := objectPlace(files[0])
 	if err != nil {
 		return nil, err
 	}
-	bucket, err := s.bucket(ctx, &url.URL{Scheme: "s3", Host: name}, nil)
+	bucket, err := s.bucket(ctx, &url.URL{Scheme: "s3", Host: o.bucket}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -97,25 +99,44 @@ func (s sources) told(ctx context.Context, files []registry.File) ([]registry.Fi
 		return files, nil
 	}
 	for i, f := range files {
-		_, key, err := objectPlace(f)
-		if err != nil {
+		if o, err = objectPlace(f); err != nil {
 			return nil, err
 		}
-		toldByS3(ctx, client, name, key, &files[i])
+		toldByS3(ctx, client, o, &files[i])
 	}
 	return files, nil
 }
 
 // toldByS3 leaves f as it is when S3 does not know, or something is wrong: opening the object will tell.
-func toldByS3(ctx context.Context, client *s3.Client, bucket, key string, f *registry.File) {
-	head, err := client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &key, ChecksumMode: types.ChecksumModeEnabled})
-	if err != nil || head.ChecksumSHA256 == nil || head.ContentLength == nil {
+func toldByS3(ctx context.Context, client *s3.Client, o objectRef, f *registry.File) {
+	head, err := headS3(ctx, client, o)
+	if err != nil || head.ContentLength == nil {
 		return
 	}
-	// That of an object in parts is a hash of hashes, and has their number at its end.
-	if sum, err := base64.StdEncoding.DecodeString(*head.ChecksumSHA256); err == nil && len(sum) == 32 && head.ChecksumType != types.ChecksumTypeComposite {
-		f.SHA256, f.Size = hex.EncodeToString(sum), *head.ContentLength
+	if sum := sha256OfS3(head); sum != "" {
+		f.SHA256, f.Size = sum, *head.ContentLength
 	}
+}
+
+func headS3(ctx context.Context, client *s3.Client, o objectRef) (*s3.HeadObjectOutput, error) {
+	in := s3.HeadObjectInput{Bucket: &o.bucket, Key: &o.key, ChecksumMode: types.ChecksumModeEnabled}
+	if o.version != "" {
+		in.VersionId = &o.version
+	}
+	return client.HeadObject(ctx, &in)
+}
+
+// sha256OfS3 is what S3 knows of an object; "" when it does not. The checksum of an object in parts is a hash of hashes, and
+// has their number at its end.
+func sha256OfS3(head *s3.HeadObjectOutput) string {
+	if head.ChecksumSHA256 == nil || head.ChecksumType == types.ChecksumTypeComposite {
+		return ""
+	}
+	sum, err := base64.StdEncoding.DecodeString(*head.ChecksumSHA256)
+	if err != nil || len(sum) != sha256.Size {
+		return ""
+	}
+	return hex.EncodeToString(sum)
 }
 
 // listGCS asks the JSON API (https://cloud.google.com/storage/docs/json_api/v1/objects/list).

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"strings"
 
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
@@ -14,30 +13,30 @@ import (
 )
 
 // objectPlace takes scheme://bucket/key apart.
-func objectPlace(f registry.File) (bucket, key string, err error) {
-	// Keys are literal, as the providers' own tools take them: "#" and "%" are letters like others.
-	_, rest, _ := strings.Cut(f.Source, "://")
-	bucket, key, _ = strings.Cut(rest, "/")
-	if bucket == "" || key == "" || strings.ContainsAny(bucket, "@:%#") || strings.Contains(key, "?") {
-		return "", "", contentErrorf("source %s is not of the form %s", redact(f.Source), "scheme://bucket/key")
+func objectPlace(f registry.File) (objectRef, error) {
+	o, ok := parseObject(f.Source)
+	if !ok || o.key == "" {
+		return o, contentErrorf("source %s is not of the form %s", redact(f.Source), "scheme://bucket/key")
 	}
-	return bucket, key, nil
+	return o, nil
 }
 
 // openObject opens an object of S3 or Azure Blob Storage. Without a secret, credentials, region and endpoint are those of
 // the provider's own tools: AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3 and so on, AZURE_STORAGE_ACCOUNT.
 func (s sources) openObject(ctx context.Context, f registry.File, secret Secret) (io.ReadCloser, error) {
-	name, key, err := objectPlace(f)
+	o, err := objectPlace(f)
 	if err != nil {
 		return nil, err
 	}
-	scheme, _, _ := strings.Cut(f.Source, "://")
-	bucket, err := s.bucket(ctx, &url.URL{Scheme: strings.ToLower(scheme), Host: name}, secret)
+	if o.version != "" {
+		return s.openVersion(ctx, f, o, secret)
+	}
+	bucket, err := s.bucket(ctx, &url.URL{Scheme: o.scheme, Host: o.bucket}, secret)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", redact(f.Source), err)
 	}
 	r, err := openResumed(ctx, f, func(ctx context.Context, offset int64) (io.ReadCloser, int64, bool, error) {
-		body, err := bucket.NewRangeReader(ctx, key, offset, -1, nil)
+		body, err := bucket.NewRangeReader(ctx, o.key, offset, -1, nil)
 		if err != nil {
 			passing, err := objectError(f, err)
 			return nil, 0, passing, err

@@ -200,10 +200,10 @@ func TestObjectStorage(t *testing.T) {
 					t.Error("read anew from the start")
 				}
 				for what, c := range map[string]struct{ key, content, want string }{
-					"missing":   {"iris/none", content, "correct the address or put the"},
-					"size":      {"iris/model.safetensors", content + "more", "size is 80000"},
-					"content":   {"iris/model.safetensors", strings.ToUpper(content), "sha256 is"},
-					"a version": {"iris/model.safetensors?versionId=1", content, "not of the form"},
+					"missing": {"iris/none", content, "correct the address or put the"},
+					"size":    {"iris/model.safetensors", content + "more", "size is 80000"},
+					"content": {"iris/model.safetensors", strings.ToUpper(content), "sha256 is"},
+					"a query": {"iris/model.safetensors?version=1", content, "not of the form"},
 				} {
 					_, err := read(c.key, c.content)
 					if _, ok := errors.AsType[*ContentError](err); !ok || !strings.Contains(err.Error(), c.want) {

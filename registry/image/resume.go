@@ -127,7 +127,11 @@ func (r *resumed) connectAgain(err error) error {
 			r.body = nil
 		}
 		ctx, abort := context.WithCancel(r.ctx)
+		timer := time.AfterFunc(2*stalled, abort) // not every client has limits of its own
 		body, from, passing, connectErr := r.connect(ctx, r.offset)
+		if !timer.Stop() && connectErr != nil {
+			connectErr, passing = errStalled, true
+		}
 		if connectErr == nil {
 			r.body, r.abort, r.skip = body, abort, r.offset-from
 			return nil

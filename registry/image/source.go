@@ -58,7 +58,7 @@ func (s sources) secret(ctx context.Context, f registry.File) (Secret, error) {
 	if s.access == nil {
 		return nil, nil
 	}
-	secret, err := s.access(ctx, f.Source)
+	secret, err := s.access(ctx, withoutVersion(f.Source))
 	if err != nil {
 		return nil, fmt.Errorf("credentials for %s: %w", redact(f.Source), err)
 	}
@@ -100,8 +100,12 @@ func openRepository(fsys fs.FS, f registry.File) (io.ReadCloser, error) {
 // Redact is a source for people to read, without user, password and query: signatures are in queries.
 func Redact(source string) string { return redact(source) }
 
-// redact is a source for people to read, without user, password and query: signatures are in queries.
+// redact is a source for people to read, without user, password and query: signatures are in queries. An object's version
+// is none.
 func redact(source string) string {
+	if _, ok := parseObject(source); ok {
+		return source
+	}
 	u, err := url.Parse(source)
 	if err != nil {
 		scheme, _, _ := strings.Cut(source, "://")
