@@ -61,7 +61,7 @@ func whole(f registry.File, o objectRef, store objectStore) connect {
 		}
 		var body io.ReadCloser
 		if err == nil {
-			body, err = store.read(ctx, o, state, offset)
+			body, _, err = store.read(ctx, o, state, offset)
 		}
 		if err != nil {
 			passing, err := storeError(f, err)

@@ -2,12 +2,12 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
 
 	"gocloud.dev/blob"
-	"gocloud.dev/gcerrors"
 
 	"github.com/davit-dev/davit/registry"
 )
@@ -28,30 +28,26 @@ func (s sources) openObject(ctx context.Context, f registry.File, secret Secret)
 	if err != nil {
 		return nil, err
 	}
-	if o.version != "" {
-		return s.openVersion(ctx, f, o, secret)
-	}
-	bucket, err := s.bucket(ctx, &url.URL{Scheme: o.scheme, Host: o.bucket}, secret)
+	store, closeStore, err := s.store(ctx, o, secret)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", redact(f.Source), err)
 	}
 	r, err := openResumed(ctx, f, func(ctx context.Context, offset int64) (io.ReadCloser, int64, bool, error) {
-		body, err := bucket.NewRangeReader(ctx, o.key, offset, -1, nil)
+		body, size, err := store.read(ctx, o, objectState{}, offset)
 		if err != nil {
-			passing, err := objectError(f, err)
+			passing, err := storeError(f, err)
 			return nil, 0, passing, err
 		}
-		if n := body.Size(); f.Size >= 0 && n != f.Size && n > maxPointer { // of the whole object, whatever the range
+		if f.Size >= 0 && size >= 0 && size != f.Size && size > maxPointer {
 			body.Close()
-			return nil, 0, false, contentErrorf("size is %d, the file says %d; run davit add to write it anew", n, f.Size)
+			return nil, 0, false, contentErrorf("size is %d, the file says %d; run davit add to write it anew", size, f.Size)
 		}
 		return body, offset, false, nil
 	})
 	if err != nil {
-		bucket.Close()
-		return nil, err
+		return nil, errors.Join(err, closeStore())
 	}
-	return &object{r, bucket}, nil
+	return &object{r, closeStore}, nil
 }
 
 func (s sources) bucket(ctx context.Context, u *url.URL, secret Secret) (*blob.Bucket, error) {
@@ -67,29 +63,10 @@ func (s sources) bucket(ctx context.Context, u *url.URL, secret Secret) (*blob.B
 	return blob.OpenBucket(ctx, u.Scheme+"://"+u.Host+query)
 }
 
-// objectError tells what the revision is to blame for from what passes.
-func objectError(f registry.File, err error) (passing bool, _ error) {
-	switch gcerrors.Code(err) {
-	case gcerrors.NotFound:
-		return false, contentErrorf("source %s does not exist; correct the address or put the object there", redact(f.Source))
-	case gcerrors.InvalidArgument:
-		return false, contentErrorf("source %s: %v", redact(f.Source), err)
-	case gcerrors.PermissionDenied: // expired credentials pass, and are not what the commit changed
-		return false, fmt.Errorf("reading %s: %w", redact(f.Source), err)
-	}
-	return true, fmt.Errorf("reading %s: %w", redact(f.Source), err)
-}
-
-// object is an object being read, and its bucket.
+// object is an object being read, and what is to be closed after it.
 type object struct {
 	io.ReadCloser
-	bucket *blob.Bucket
+	behind func() error
 }
 
-func (o *object) Close() error {
-	err := o.ReadCloser.Close()
-	if closeErr := o.bucket.Close(); err == nil {
-		err = closeErr
-	}
-	return err
-}
+func (o *object) Close() error { return errors.Join(o.ReadCloser.Close(), o.behind()) }

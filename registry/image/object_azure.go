@@ -39,10 +39,10 @@ func (s azureStore) stat(ctx context.Context, o objectRef) (objectState, error) 
 	return state, nil
 }
 
-func (s azureStore) read(ctx context.Context, o objectRef, state objectState, offset int64) (io.ReadCloser, error) {
+func (s azureStore) read(ctx context.Context, o objectRef, state objectState, offset int64) (io.ReadCloser, int64, error) {
 	client, err := s.blob(o)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	options := blob.DownloadStreamOptions{Range: blob.HTTPRange{Offset: offset}}
 	if tag, ok := state.tag.(*azcore.ETag); ok && tag != nil {
@@ -50,9 +50,9 @@ func (s azureStore) read(ctx context.Context, o objectRef, state objectState, of
 	}
 	out, err := client.DownloadStream(ctx, &options)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return out.Body, nil
+	return out.Body, wholeSize(out.ContentLength, offset), nil
 }
 
 func (s azureStore) list(ctx context.Context, o objectRef, token string) (page []listed, next string, err error) {

@@ -43,8 +43,8 @@ func (s gcsStore) stat(ctx context.Context, o objectRef) (objectState, error) {
 }
 
 // read is not called: what has a version is not read to know it, and openGCS reads versions.
-func (s gcsStore) read(context.Context, objectRef, objectState, int64) (io.ReadCloser, error) {
-	return nil, errors.ErrUnsupported
+func (s gcsStore) read(context.Context, objectRef, objectState, int64) (io.ReadCloser, int64, error) {
+	return nil, 0, errors.ErrUnsupported
 }
 
 func (s gcsStore) list(ctx context.Context, o objectRef, token string) (page []listed, next string, err error) {

@@ -30,7 +30,7 @@ func (s s3Store) stat(ctx context.Context, o objectRef) (objectState, error) {
 	return state, nil
 }
 
-func (s s3Store) read(ctx context.Context, o objectRef, state objectState, offset int64) (io.ReadCloser, error) {
+func (s s3Store) read(ctx context.Context, o objectRef, state objectState, offset int64) (io.ReadCloser, int64, error) {
 	in := s3.GetObjectInput{Bucket: &o.bucket, Key: &o.key}
 	if o.version != "" {
 		in.VersionId = &o.version
@@ -43,13 +43,13 @@ func (s s3Store) read(ctx context.Context, o objectRef, state objectState, offse
 	}
 	out, err := s.client.GetObject(ctx, &in)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if offset > 0 && !strings.HasPrefix(aws.ToString(out.ContentRange), fmt.Sprintf("bytes %d-", offset)) {
 		out.Body.Close()
-		return nil, fmt.Errorf("the store gave another part of the object than it was asked for")
+		return nil, 0, fmt.Errorf("the store gave another part of the object than it was asked for")
 	}
-	return out.Body, nil
+	return out.Body, wholeSize(out.ContentLength, offset), nil
 }
 
 // list goes by ETags: the versions of a folder's objects take another permission to list.
@@ -69,4 +69,12 @@ func (s s3Store) list(ctx context.Context, o objectRef, token string) (page []li
 		return nil, "", fmt.Errorf("the store says that there are more objects, and not how to ask for them")
 	}
 	return page, aws.ToString(out.NextContinuationToken), nil
+}
+
+// wholeSize is that of an object whose rest, from an offset on, has so many bytes.
+func wholeSize(rest *int64, offset int64) int64 {
+	if rest == nil {
+		return -1
+	}
+	return offset + *rest
 }

@@ -20,8 +20,9 @@ import (
 type objectStore interface {
 	// stat tells of an object, or of one version of it.
 	stat(ctx context.Context, o objectRef) (objectState, error)
-	// read gives the content from an offset on, as long as it is still the one that was told of.
-	read(ctx context.Context, o objectRef, state objectState, offset int64) (io.ReadCloser, error)
+	// read gives the content from an offset on, and the size of all of it, -1 when that is not told. With a state it has to
+	// be the content that was told of.
+	read(ctx context.Context, o objectRef, state objectState, offset int64) (body io.ReadCloser, size int64, err error)
 	// list gives a page of what lies below a folder, and the token of the next one; the first has "", and so has
 	// the one after the last.
 	list(ctx context.Context, o objectRef, token string) (page []listed, next string, err error)
@@ -64,34 +65,6 @@ func (s sources) store(ctx context.Context, o objectRef, secret Secret) (store o
 	return nil, nil, errors.Join(fmt.Errorf("the client of %s:// buckets is not known here", o.scheme), bucket.Close())
 }
 
-// openVersion opens one version of an object of S3 or Azure Blob Storage.
-func (s sources) openVersion(ctx context.Context, f registry.File, o objectRef, secret Secret) (io.ReadCloser, error) {
-	store, closeStore, err := s.store(ctx, o, secret)
-	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", redact(f.Source), err)
-	}
-	r, err := openResumed(ctx, f, func(ctx context.Context, offset int64) (io.ReadCloser, int64, bool, error) {
-		body, err := store.read(ctx, o, objectState{}, offset)
-		if err != nil {
-			passing, err := storeError(f, err)
-			return nil, 0, passing, err
-		}
-		return body, offset, false, nil
-	})
-	if err != nil {
-		return nil, errors.Join(err, closeStore())
-	}
-	return &closer{r, closeStore}, nil
-}
-
-// closer closes what is behind a body, too.
-type closer struct {
-	io.ReadCloser
-	behind func() error
-}
-
-func (c *closer) Close() error { return errors.Join(c.ReadCloser.Close(), c.behind()) }
-
 // errMoved says that an object is not the one any more whose reading began.
 var errMoved = errors.New("changed while it was read")
 
@@ -112,7 +85,7 @@ func storeError(f registry.File, err error) (passing bool, _ error) {
 	case status == http.StatusPreconditionFailed:
 		return false, errMoved
 	case status == http.StatusNotFound, status == http.StatusGone:
-		return false, contentErrorf("source %s does not exist; correct the address or put it there%s", where, hint)
+		return false, contentErrorf("source %s does not exist; correct the address or put the data there%s", where, hint)
 	case status == http.StatusBadRequest, status == http.StatusMethodNotAllowed: // a version that is none, or a deletion
 		return false, contentErrorf("source %s: %w; correct the address", where, text)
 	case status == http.StatusUnauthorized, status == http.StatusForbidden: // expired credentials pass, and are not what the commit changed
