@@ -63,6 +63,7 @@ func within(uri, prefix string) bool {
 	if !ok || err != nil || strings.Contains(plain, "..") {
 		return false
 	}
-	versioned := strings.HasPrefix(prefix, "oci://") || strings.HasPrefix(prefix, "hf://") // repository@revision
-	return rest == "" || strings.HasSuffix(prefix, "/") || rest[0] == '/' || versioned && rest[0] == '@'
+	scheme, _, _ := strings.Cut(prefix, "://")
+	mark := map[string]byte{"oci": '@', "hf": '@', "s3": '?', "gs": '?', "azblob": '?'}[scheme] // repository@revision, key?version
+	return rest == "" || strings.HasSuffix(prefix, "/") || rest[0] == '/' || mark != 0 && rest[0] == mark
 }

@@ -34,6 +34,13 @@ var secretParameters = map[string]bool{
 // errSecretSource is told without the address.
 var errSecretSource = errors.New("carries credentials, which Git keeps for ever; leave them out: a ModelRegistry grants a Secret for a prefix of sources, and elsewhere the provider's own tools have them")
 
+// repositoryAtRevision says that what looks like a user in hf://gpt2@main is a repository without an organisation. Tokens of
+// the hub begin with hf_.
+func repositoryAtRevision(u *url.URL) bool {
+	_, password := u.User.Password()
+	return u.Scheme == "hf" && !password && !strings.HasPrefix(u.User.Username(), "hf_")
+}
+
 // checkSource refuses addresses that hold what only few may know.
 func checkSource(source string) error {
 	if !strings.Contains(source, "://") {
@@ -43,7 +50,7 @@ func checkSource(source string) error {
 	if err != nil {
 		return nil // object storage has keys that are no URL
 	}
-	if u.User != nil {
+	if u.User != nil && !repositoryAtRevision(u) {
 		return fmt.Errorf("the source at %s %w", u.Host, errSecretSource)
 	}
 	for key := range u.Query() {

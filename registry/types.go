@@ -147,8 +147,13 @@ type File struct {
 
 // Dataset is a dataset a version was trained on.
 type Dataset struct {
-	Name   string `yaml:"name"`
-	URI    string `yaml:"uri"`
+	Name string `yaml:"name"`
+	// URI is where it is, without credentials. It may name one state of it, as image.Builder.ResolveDataset writes it:
+	// s3://bucket/key?versionId=…, gs://bucket/key?generation=…, azblob://container/key?versionid=…,
+	// hf://datasets/organisation/repository@commit/path, oci://host/repository@sha256:….
+	URI string `yaml:"uri"`
+	// SHA256 is the content's digest, 64 lower-case hex digits, or of a folder of object storage, whose URI ends with a
+	// slash, that of its listing, which ResolveDataset tells of.
 	SHA256 string `yaml:"sha256"`
 }
 

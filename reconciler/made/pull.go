@@ -121,7 +121,7 @@ func (m Made) hyperparameters() (out []string) {
 
 func (m Made) datasets() (out []string) {
 	for _, d := range m.Training.Spec.Datasets {
-		text := d.Name + " " + d.URI
+		text := d.Name + " " + ends(d.URI)
 		if d.SHA256 != "" {
 			text += " sha256:" + d.SHA256
 		}
@@ -152,6 +152,15 @@ const maxValue = 300
 func short(s string) string {
 	if r := []rune(s); len(r) > maxValue {
 		return string(r[:maxValue]) + "…"
+	}
+	return s
+}
+
+// ends keeps an address' end, too: that is where a version or commit stands, and a sha256 has room after it.
+func ends(s string) string {
+	const each = 90
+	if r := []rune(s); len(r) > 2*each {
+		return string(r[:each]) + "…" + string(r[len(r)-each:])
 	}
 	return s
 }
