@@ -26,7 +26,8 @@ var (
 //
 //	any, with a SHA256   the dataset as it is; nothing is asked
 //	s3, azblob           ?versionId=… and ?versionid=… where the store keeps versions; else, or where the store tells
-//	                     it, the SHA256 of the content
+//	                     it, the SHA256 of the content. Reading a version takes a permission of its own in S3,
+//	                     s3:GetObjectVersion
 //	gs                   ?generation=…; once overwritten, a generation is to be had only where the bucket keeps old ones
 //	s3, azblob, gs, with a slash at the end
 //	                     the SHA256 of the folder's listing; see below
@@ -40,13 +41,14 @@ var (
 // A folder's SHA256 is not that of its content, but of its listing: for each object whose key does not end with a slash
 // the sha256 of "<size>\0<tag>\0<key below the folder>"; these digests, of 32 bytes each, sorted, one after another, are
 // hashed again. The size is decimal; the tag is the ETag without quotes, in gs the generation. So whatever is added,
-// removed or written anew makes another SHA256, and a trainer that wants what it was resolved for compares. A listing has
-// pages, and what is changed while they are read may be in it or not; whatever came of that, the next call gives another.
+// removed or changed makes another SHA256; in gs and azblob the same content written once more does, too. A trainer that
+// wants just what it was resolved for compares. A listing has pages, and what is changed while they are read may be in it
+// or not: then it is no state that there ever was, and the next call tells what there is by then.
 //
 // Content is read in constant memory, and a listing in 32 bytes for each of at most 2 million objects. What is not there, is
 // empty, or changes whenever it is read, is an error, and so is what takes longer than an hour. Errors name the dataset
 // and have no credentials; a *[ContentError] in them is the dataset's own fault, and all others may pass. Nothing of access,
-// which may be nil, gets into the result.
+// which may be nil, gets into the result. It may be called concurrently; how many at a time is the caller's choice.
 //
 // A path of the registry repository needs its files; see [Builder.ResolveDatasetIn].
 func (b *Builder) ResolveDataset(ctx context.Context, d registry.Dataset, access Access) (registry.Dataset, error) {
@@ -131,7 +133,7 @@ func answer(ctx context.Context, f registry.File, ask func(ctx context.Context) 
 
 // errEmpty is a fault: nobody trains on nothing, and a server that has lost a file may well say 200.
 func errEmpty(f registry.File) error {
-	return contentErrorf("source %s is empty; correct the address or put the data there", redact(f.Source))
+	return contentErrorf("source %s is empty; correct the address (of a folder of object storage, it ends with a slash) or put the data there", redact(f.Source))
 }
 
 // contextReader ends with its context, whatever it reads from.

@@ -98,6 +98,8 @@ func TestDatasetHub(t *testing.T) {
 	unresolved(t, b, "hf://datasets/org/cats@"+strings.Repeat("3", 40), nil, true, "does not exist")
 	unresolved(t, b, "hf://datasets/org/dogs", nil, true, "does not exist")
 	unresolved(t, b, "hf://datasets/org/cats@main/../dogs", nil, true, "is not of the form")
+	unresolved(t, b, "hf://datasets/org/cats@..", nil, true, "is not of the form") // main, to a server that cleans paths
+	unresolved(t, b, "hf://datasets/org/cats@", nil, true, "is not of the form")
 	unresolved(t, b, "hf://datasets", nil, true, "does not exist") // a model of that name
 	stranger := newBuilder(t, Config{HuggingFace: HuggingFace{Endpoint: at, Token: "hf_0ther"}})
 	unresolved(t, stranger, "hf://datasets/org/cats", nil, false, "401", "HF_TOKEN")

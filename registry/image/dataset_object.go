@@ -14,6 +14,9 @@ func (s sources) resolveObject(ctx context.Context, d registry.Dataset, f regist
 	if !ok {
 		return d, contentErrorf("source %s is not of the form scheme://bucket/key, or scheme://bucket/folder/", redact(d.URI))
 	}
+	if o.scheme == "s3" && o.version == noVersion {
+		return d, contentErrorf("source %s names what has no version, which the next writer replaces; leave ?versionId= out", redact(d.URI))
+	}
 	store, closeStore, err := s.store(ctx, o, secret)
 	if err != nil {
 		return d, fmt.Errorf("opening %s: %w", redact(d.URI), err)
@@ -29,14 +32,19 @@ func (s sources) resolveObject(ctx context.Context, d registry.Dataset, f regist
 	}
 	d.SHA256 = state.sha256
 	switch {
-	case o.version != "": // pinned by whoever wrote it
-	case state.version != "":
+	case o.version != "" && state.version == o.version: // pinned by whoever wrote it
+	case state.version != "" && o.version == "":
 		d.URI = o.at(state.version)
+	case state.version != "":
+		return d, fmt.Errorf("reading %s: the store answers with the version %q", redact(d.URI), state.version)
 	case d.SHA256 == "":
 		d.SHA256, err = readAnew(ctx, f, whole(f, o, store))
 	}
 	return d, err
 }
+
+// maxVersion is how long S3 says that the name of a version may be.
+const maxVersion = 1024
 
 func statObject(ctx context.Context, f registry.File, o objectRef, store objectStore) (state objectState, err error) {
 	err = asked(ctx, f, func(ctx context.Context) error {
@@ -45,6 +53,9 @@ func statObject(ctx context.Context, f registry.File, o objectRef, store objectS
 	})
 	if err == nil && state.size == 0 {
 		err = errEmpty(f)
+	}
+	if err == nil && len(state.version) > maxVersion {
+		err = fmt.Errorf("reading %s: the store calls its version by %d characters", redact(f.Source), len(state.version))
 	}
 	return state, err
 }

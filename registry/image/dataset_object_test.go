@@ -60,10 +60,15 @@ func TestDatasetS3(t *testing.T) {
 	t.Run("versions", func(t *testing.T) {
 		client, write := bucketS3(t, secret, "kept")
 		name, key := "kept", "a b/ü#1%20&+.csv"
+		write("before.csv", "before", "")
 		on := types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}
 		if _, err := client.PutBucketVersioning(t.Context(), &s3.PutBucketVersioningInput{Bucket: &name, VersioningConfiguration: &on}); err != nil {
 			t.Fatal(err)
 		}
+		if got := resolve(t, b, "s3://kept/before.csv", access); got.URI != "s3://kept/before.csv" || got.SHA256 != sha("before") {
+			t.Errorf("%+v", got) // it has no version
+		}
+		unresolved(t, b, "s3://kept/before.csv?versionId=null", access, true, "which the next writer replaces; leave ?versionId= out")
 		uri := "s3://kept/" + key
 		exact := func(uri string) Access { return secretOf(uri, secret) } // granted for the object, of whatever version
 		write(key, "one", "")
@@ -354,4 +359,29 @@ func TestDatasetHostileStore(t *testing.T) {
 		}
 	}
 	unresolved(t, b, "s3://data/train", access, false, "changed while it was read, 3 times")
+
+	answer = func(w http.ResponseWriter, r *http.Request) { // whichever version it is asked for
+		w.Header().Set("X-Amz-Version-Id", "newest")
+		w.Header().Set("Content-Length", "5")
+	}
+	unresolved(t, b, "s3://data/train?versionId=oldest", access, false, `answers with the version "newest"`)
+	answer = func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Amz-Version-Id", "null") // of a bucket whose versions are suspended
+		io.WriteString(w, "12345")
+	}
+	if got := resolve(t, b, "s3://data/train", access); got.URI != "s3://data/train" || got.SHA256 != sha("12345") {
+		t.Errorf("%+v", got)
+	}
+	answer = func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Amz-Version-Id", strings.Repeat("v", 10_000))
+		w.Header().Set("Content-Length", "5")
+	}
+	unresolved(t, b, "s3://data/train", access, false, "by 10000 characters")
+	answer = func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Amz-Version-Id", `a b&sig=x?#\n`)
+		w.Header().Set("Content-Length", "5")
+	}
+	if got := resolve(t, b, "s3://data/train", access); got.URI != "s3://data/train?versionId=a%20b%26sig=x%3F%23%5Cn" {
+		t.Errorf("%+v", got)
+	}
 }

@@ -60,7 +60,7 @@ func parseHub(source string) (p hubPlace, err error) {
 	if parts := strings.SplitN(repo, "/", 3); p.kind != "" && !revised && len(parts) == 3 { // org/repo/path
 		p.repo, p.file = parts[0]+"/"+parts[1], parts[2]
 	}
-	if !hubRepo.MatchString(p.repo) || strings.ContainsAny(rest, "?#%") || p.file != "" && checkPath(p.file) != nil {
+	if !hubRepo.MatchString(p.repo) || strings.ContainsAny(rest, "?#%") || revised && strings.Trim(p.revision, ".") == "" || p.file != "" && checkPath(p.file) != nil {
 		return p, contentErrorf("source %s is not of the form hf://organisation/repository@commit/path", redact(source))
 	}
 	return p, nil

@@ -23,7 +23,10 @@ func (s s3Store) stat(ctx context.Context, o objectRef) (objectState, error) {
 	if err != nil {
 		return objectState{}, err
 	}
-	state := objectState{size: aws.ToInt64(head.ContentLength), sha256: sha256OfS3(head), etag: aws.ToString(head.ETag)}
+	state := objectState{size: wholeSize(head.ContentLength, 0), sha256: sha256OfS3(head)}
+	if etag := aws.ToString(head.ETag); strong(etag) {
+		state.etag = etag
+	}
 	if v := aws.ToString(head.VersionId); v != noVersion {
 		state.version = v
 	}

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
@@ -103,7 +104,7 @@ func Redact(source string) string { return redact(source) }
 // redact is a source for people to read, without user, password and query: signatures are in queries. An object's version
 // is none.
 func redact(source string) string {
-	if _, ok := parseObject(source); ok {
+	if _, ok := parseObject(source); ok && !strings.ContainsFunc(source, unicode.IsControl) {
 		return source
 	}
 	u, err := url.Parse(source)
