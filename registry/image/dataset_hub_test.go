@@ -4,10 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	ociregistry "github.com/google/go-containerregistry/pkg/registry"
 
 	"github.com/davit-dev/davit/registry"
 )
@@ -131,6 +134,28 @@ func TestDatasetOCI(t *testing.T) {
 		unresolved(t, b, "oci://"+prefix+"/cats:a?b", nil, true, "is not of the form")
 		unresolved(t, b, uri, secretOf("oci://elsewhere", nil), false, "is not below")
 	})
+}
+
+// TestDatasetOCICredentials: those granted count, and no others.
+func TestDatasetOCICredentials(t *testing.T) {
+	inner := ociregistry.New(ociregistry.Logger(log.New(io.Discard, "", 0)))
+	at, answer := webServer(t)
+	*answer = inner.ServeHTTP
+	host := strings.TrimPrefix(at, "http://")
+	digest := pushTar(t, host+"/cats:v1", "application/vnd.oci.image.layer.v1.tar", "train.csv=one")
+	*answer = func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user+":"+password != "ada:s3cret" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="cats"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		inner.ServeHTTP(w, r)
+	}
+	b := newBuilder(t, Config{})
+	unresolved(t, b, "oci://"+host+"/cats:v1", nil, false, "401 Unauthorized; it takes credentials")
+	if got := resolve(t, b, "oci://"+host+"/cats:v1", secretOf("oci://"+host+"/cats", Secret{"username": "ada", "password": "s3cret"})); got.URI != "oci://"+host+"/cats@"+digest.String() {
+		t.Errorf("%+v", got)
+	}
 }
 
 // TestDatasetPath: a file of the registry is as its commit has it.

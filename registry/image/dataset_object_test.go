@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -70,7 +71,14 @@ func TestDatasetS3(t *testing.T) {
 		}
 		unresolved(t, b, "s3://kept/before.csv?versionId=null", access, true, "which the next writer replaces; leave ?versionId= out")
 		uri := "s3://kept/" + key
-		exact := func(uri string) Access { return secretOf(uri, secret) } // granted for the object, of whatever version
+		exact := func(uri string) Access { // granted for the object, of whatever version
+			return func(_ context.Context, source string) (Secret, error) {
+				if source != uri {
+					return nil, fmt.Errorf("%s is not %s", source, uri)
+				}
+				return secret, nil
+			}
+		}
 		write(key, "one", "")
 		first := resolve(t, b, uri, exact(uri))
 		write(key, "two", types.ChecksumAlgorithmSha256)
@@ -359,6 +367,25 @@ func TestDatasetHostileStore(t *testing.T) {
 		}
 	}
 	unresolved(t, b, "s3://data/train", access, false, "changed while it was read, 3 times")
+
+	before, after := strings.Repeat("before ", 100_000), strings.Repeat("after_ ", 100_000)
+	var gets atomic.Int64
+	answer = func(w http.ResponseWriter, r *http.Request) { // changes when its first reading has broken off
+		text, etag := before, `"1"`
+		if gets.Load() > 0 {
+			text, etag = after, `"2"`
+		}
+		w.Header().Set("ETag", etag)
+		if r.Method == http.MethodGet && gets.Add(1) == 1 {
+			w.Header().Set("Content-Length", fmt.Sprint(len(text)))
+			io.WriteString(w, text[:len(text)/2])
+			panic(http.ErrAbortHandler)
+		}
+		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(text)) // keeps to If-Match
+	}
+	if got := resolve(t, b, "s3://data/train", access); got.SHA256 != sha(after) {
+		t.Errorf("%+v is neither before (%s) nor after (%s)", got, sha(before), sha(after))
+	}
 
 	answer = func(w http.ResponseWriter, r *http.Request) { // whichever version it is asked for
 		w.Header().Set("X-Amz-Version-Id", "newest")
