@@ -12,18 +12,7 @@ import (
 
 // times is when a recurring freeze begins, and in which zone.
 func (f Freeze) times() (cron.Schedule, *time.Location, error) {
-	zone, err := time.LoadLocation(f.Timezone)
-	if err != nil {
-		return nil, nil, fmt.Errorf("timezone %q is not known; write a name such as Europe/Berlin", f.Timezone)
-	}
-	if strings.HasPrefix(f.Schedule, "@") || strings.Contains(f.Schedule, "TZ=") {
-		return nil, nil, fmt.Errorf(`schedule %q is not five fields as in crontab; write such as "0 18 24 12 *"`, f.Schedule)
-	}
-	schedule, err := cron.ParseStandard(f.Schedule)
-	if err != nil {
-		return nil, nil, fmt.Errorf(`schedule %q is not five fields as in crontab, such as "0 18 24 12 *": %v`, f.Schedule, err)
-	}
-	return schedule, zone, nil
+	return crontab(f.Schedule, f.Timezone)
 }
 
 // Check tells what is wrong with a policy, by the path of the field in it.

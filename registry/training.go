@@ -160,6 +160,8 @@ type Training struct {
 	Team  string // "" at the root
 	Path  string
 	Spec  TrainingSpec
+	// Lock is what davit resolved its datasets to last; nil where there is no such file.
+	Lock *Lock
 	// Environment is where it runs.
 	Environment *Environment
 	Accelerator *Accelerator  // nil without one

@@ -54,6 +54,7 @@ func (c *trainingCheck) spec(t *Training) {
 	c.durations(s)
 	c.container(s)
 	c.datasets(s)
+	c.schedule(s)
 	c.scheduling(s)
 	if s.Checkpoints != nil {
 		c.checkpoints(s.Checkpoints)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // runHashLength is how much of its hash a run's name bears: with it the name of a training of 40 characters still
@@ -20,7 +21,8 @@ const runHashLength = 8
 //   - accelerator (its name), gpus, nodes: sums of floating-point numbers depend on how they are spread;
 //   - of the base version its files' paths, digests and sizes, whatever it is called;
 //   - the files of the training's own Component, which may change all of these;
-//   - the attempt, unless it is 0: by another number all of these run once more.
+//   - the attempt, unless it is 0: by another number all of these run once more;
+//   - of a scheduled training the datasets as they are locked, and where it trains on unchanged ones, too, the lock's time.
 //
 // Not in it is what decides only where, when and how long it runs: the environment and its Component, the
 // accelerator's, resources, queue, priority, topology, checkpoints, retries, fatalExitCodes, deadline, ttl, output; nor what
@@ -46,7 +48,7 @@ func (t *Training) RunHash(fsys fs.FS) (string, error) {
 		e := s.Env[name]
 		line("env", name, e.Value, e.Secret, e.Key)
 	}
-	for _, d := range s.Datasets {
+	for _, d := range t.Datasets() {
 		line("dataset", d.Name, d.URI, d.SHA256)
 	}
 	if s.Seed != nil {
@@ -70,6 +72,9 @@ func (t *Training) RunHash(fsys fs.FS) (string, error) {
 	}
 	if s.Attempt > 0 { // left out of the hashes of those that never had one
 		line("attempt", strconv.Itoa(s.Attempt))
+	}
+	if s.Schedule != nil && s.Schedule.Unchanged == unchangedTrain && t.Locked() {
+		line("tick", t.Lock.Tick.UTC().Format(time.RFC3339))
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:]), nil

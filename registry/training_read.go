@@ -43,7 +43,8 @@ func (rd *reader) shelf(n *Registry, p place) *unit[shelf] {
 	}
 	u := &unit[shelf]{place: p, value: &shelf{}}
 	u.report(misnamed(p.dir, files, func(string) bool { return true })...)
-	names := files.stems(".yaml")
+	names, locks := splitLocks(files.stems(".yaml"))
+	u.report(lonelyLocks(p.dir, locks, names)...)
 	for _, name := range names {
 		e := rd.training(n, p, name)
 		u.report(e.faults...)
@@ -67,7 +68,7 @@ func (rd *reader) training(n *Registry, p place, name string) *trainingEntry {
 	c := &trainingCheck{n: n, entry: e, faultsOf: faultsOf{doc: doc}}
 	c.spec(t)
 	c.resolve(t)
-	e.faults = append(e.faults, c.faults...)
+	e.faults = append(append(e.faults, c.faults...), rd.lock(t)...)
 	if rd.list(t.Dir).has("kustomization.yaml") {
 		t.Component = t.Dir
 	}

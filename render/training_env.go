@@ -45,7 +45,7 @@ func (e *execution) told() []object {
 		plainVariable("DAVIT_HYPERPARAMETERS", literal(e.hyperparameters())),
 		plainVariable("DAVIT_OUTPUT", outputPath),
 	}
-	for _, d := range e.Spec.Datasets {
+	for _, d := range e.Datasets() {
 		out = append(out, plainVariable(d.Variable(), dollars.Replace(d.URI)))
 	}
 	out = append(out, plainVariable("DAVIT_DATASETS", literal(e.datasets())))
@@ -72,7 +72,7 @@ func (e *execution) hyperparameters() map[string]json.RawMessage {
 
 func (e *execution) datasets() []registry.RunDataset {
 	out := []registry.RunDataset{}
-	for _, d := range e.Spec.Datasets {
+	for _, d := range e.Datasets() {
 		out = append(out, registry.RunDataset(d))
 	}
 	return out

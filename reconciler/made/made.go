@@ -68,7 +68,7 @@ func (m Made) spec() registry.ModelVersionSpec {
 	for i := range s.Files {
 		s.Files[i].Source = "oci://" + m.Training.Images + "/" + m.Training.Model + "@" + m.Result.Digest + "/" + s.Files[i].Path
 	}
-	s.Datasets = m.Training.Spec.Datasets
+	s.Datasets = m.Training.Datasets()
 	s.Lineage = registry.Lineage{TrainedBy: m.Run.Name, BaseVersion: m.base(), Commit: m.Run.Commit}
 	return s
 }

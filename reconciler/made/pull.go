@@ -120,7 +120,7 @@ func (m Made) hyperparameters() (out []string) {
 }
 
 func (m Made) datasets() (out []string) {
-	for _, d := range m.Training.Spec.Datasets {
+	for _, d := range m.Training.Datasets() {
 		text := d.Name + " " + ends(d.URI)
 		if d.SHA256 != "" {
 			text += " sha256:" + d.SHA256
