@@ -67,7 +67,7 @@ type Config struct {
 	Followed func(commit gitops.Hash, err error)
 	// Rollouts receives the shared changes under way or stopped whenever they change, one call at a time. May be nil.
 	Rollouts func([]v1alpha1.Rollout)
-	// Now is the present that gates and freezes go by; time.Now when nil.
+	// Now is the present that gates, freezes and schedules go by; time.Now when nil.
 	Now func() time.Time
 }
 
@@ -119,6 +119,7 @@ type Reconciler struct {
 	leaving   map[registry.Key]registry.Key
 	errands   *errands
 	trainings *trainings
+	schedules *schedules
 	runs      *gitops.Ledger
 	inGit     noted
 	quotas    quotas
@@ -161,7 +162,7 @@ func New(cfg Config) (*Reconciler, error) {
 	}
 	r := &Reconciler{
 		cfg: cfg, states: map[registry.Key]*state{}, open: map[registry.Key]int{}, leaving: map[registry.Key]registry.Key{},
-		idle: make(chan struct{}), errands: newErrands(), trainings: newTrainings(),
+		idle: make(chan struct{}), errands: newErrands(), trainings: newTrainings(), schedules: newSchedules(),
 	}
 	var author gitops.Author
 	if cfg.Committer != nil {

@@ -200,7 +200,7 @@ func (r *Reconciler) advanceRun(ctx context.Context, x *running) (time.Duration,
 		return 0, r.proposeVersion(ctx, x)
 	case x.State == gitops.RunCanceled:
 		return 0, site.cluster.DeleteRun(ctx, x.namespace(), x.Name)
-	case !x.asked && x.training.Spec.OnRemove == "cancel":
+	case !x.asked && x.training.Spec.OnRemove == "cancel" && !r.relocked(x):
 		return 0, r.cancelRun(ctx, x)
 	}
 	uid, err := site.cluster.UID(ctx)

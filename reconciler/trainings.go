@@ -57,6 +57,7 @@ func (r *Reconciler) runTrainings(ctx context.Context) {
 		work.Go(func() { r.watchRuns(ctx, s) })
 	}
 	work.Go(func() { r.resumeRuns(ctx) })
+	work.Go(func() { r.runSchedules(ctx) })
 	for range 4 { // most of a look is waiting for Git
 		work.Go(func() { r.lookAtRuns(ctx) })
 	}
@@ -156,6 +157,7 @@ func (r *Reconciler) resumeRuns(ctx context.Context) {
 
 // trainable has the runs looked at that a commit asks for, and those it does not ask for any more.
 func (r *Reconciler) trainable(next *desired) {
+	r.schedulable(next)
 	hashes := map[*registry.Training]string{}
 	r.trainings.mu.Lock()
 	before := r.trainings.hashes
@@ -170,7 +172,7 @@ func (r *Reconciler) trainable(next *desired) {
 			continue
 		}
 		for _, t := range want.models.Trainings {
-			if t.Environment.Name != environment {
+			if t.Environment.Name != environment || t.Waits() {
 				continue
 			}
 			hash, err := t.RunHash(want.snapshot)
