@@ -134,12 +134,14 @@ type LockedDataset struct {
 
 // Sweep are the trials of one training.
 type Sweep struct {
-	// Hyperparameters are the values of each; a trial takes one of each, over the training's own hyperparameters.
+	// Hyperparameters are the values of each; a trial takes one of each, over the training's own hyperparameters: what
+	// those say of the same name counts for nothing.
 	Hyperparameters map[string][]Hyperparameter `yaml:"hyperparameters"`
-	// Parallel is how many trials may be under way at once; all when zero.
+	// Parallel is how many runs of the training may be under way at once, those of an earlier spec with them; any number
+	// when zero.
 	Parallel int `yaml:"parallel"`
 	// Metric decides which trial is the best, the one with the most of it, or with the least where Goal is "min"; "max"
-	// when Goal is empty.
+	// when Goal is empty. Only the best makes a version, once all have ended.
 	Metric string `yaml:"metric"`
 	Goal   string `yaml:"goal"`
 }
@@ -170,6 +172,8 @@ type Training struct {
 	Dir, Component string
 	// Images is the registry's OCI repository prefix.
 	Images string
+	// TrialOf is the training whose sweep this is a trial of; see Trials. Nil for a training as its file has it.
+	TrialOf *Training
 }
 
 // Key is "model/name".

@@ -59,6 +59,9 @@ func (c *trainingCheck) spec(t *Training) {
 	if s.Checkpoints != nil {
 		c.checkpoints(s.Checkpoints)
 	}
+	if s.Sweep != nil {
+		c.sweep(s.Sweep)
+	}
 }
 
 // durations are whole seconds to Kubernetes.
