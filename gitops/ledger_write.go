@@ -74,7 +74,7 @@ func (l *Ledger) ClaimRun(ctx context.Context, run Run) (Run, bool, error) {
 // RecordRun replaces a run's record if its state is among from, any when there are none, and returns what is in the ledger
 // then. States only go forward. Of an ended run the state, its result and its times stay: a Version is filled in where
 // there was none, and the Message may be another. What is not to be, or no longer, is ErrRunState, with the record that is
-// there. A record that is so already is left alone. Claimed, Nonce, Name and Training stay as they were claimed, and so do
+// there. A record that is so already is left alone. Claimed, Nonce, Name, Training and Trial stay as they were claimed, and so do
 // Cluster, Controller, Environment, Commit and Started where run has none. After any other error, record it again.
 func (l *Ledger) RecordRun(ctx context.Context, run Run, from ...RunState) (Run, error) {
 	run, err := run.recorded()
@@ -104,7 +104,7 @@ func (l *Ledger) RecordRun(ctx context.Context, run Run, from ...RunState) (Run,
 
 // claimedAs is the run with what stays of its record.
 func (r Run) claimedAs(now Run) Run {
-	r.Name, r.Training, r.Claimed, r.Nonce = now.Name, now.Training, now.Claimed, now.Nonce
+	r.Name, r.Training, r.Trial, r.Claimed, r.Nonce = now.Name, now.Training, now.Trial, now.Claimed, now.Nonce
 	r.Environment, r.Commit = cmp.Or(r.Environment, now.Environment), cmp.Or(r.Commit, now.Commit)
 	r.Cluster, r.Controller = cmp.Or(r.Cluster, now.Cluster), cmp.Or(r.Controller, now.Controller)
 	if r.Started.IsZero() {

@@ -50,6 +50,8 @@ type Run struct {
 	Training    string `json:"training"`
 	Environment string `json:"environment"`
 	Commit      string `json:"commit"`
+	// Trial are the values that a sweep gave the run, by their hyperparameters; nil for a run that was claimed for none.
+	Trial map[string]string `json:"trial,omitempty"`
 	// Cluster tells the cluster that it was claimed for from others: the UID of its namespace kube-system.
 	Cluster string `json:"cluster,omitempty"`
 	// Controller is who claimed it, as outcomes in Git call it.

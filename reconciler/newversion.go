@@ -83,7 +83,7 @@ func (r *Reconciler) versionName(ctx context.Context, x *running, want *desired,
 
 // publishVersion pushes the branch and opens the pull request.
 func (r *Reconciler) publishVersion(ctx context.Context, x *running, want *desired, version string, result image.RunResult) error {
-	m := made.Made{Training: x.training, Run: x.Run, Result: result, Version: version}
+	m := made.Made{Training: x.training, Run: x.Run, Result: result, Version: version, Sweep: x.sweep}
 	file, text, err := m.File()
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/reconciler/made"
 	"github.com/davit-dev/davit/registry"
 	"github.com/davit-dev/davit/registry/image"
 	"github.com/davit-dev/davit/render"
@@ -40,8 +41,9 @@ func (r *Reconciler) train(ctx context.Context, key runKey) (time.Duration, erro
 	case !there && t == nil:
 		return 0, nil
 	case !there:
-		if run, err = r.claimRun(ctx, key, want, t); err != nil || run.State == "" {
-			return 0, err
+		var again time.Duration
+		if run, again, err = r.claimTrial(ctx, key, want, t); err != nil || run.State == "" {
+			return again, err
 		}
 	}
 	if run.Environment != key.environment { // also where another claimed it at the same moment
@@ -52,7 +54,7 @@ func (r *Reconciler) train(ctx context.Context, key runKey) (time.Duration, erro
 	}
 	if done(run) {
 		r.overRun(key)
-		return 0, nil
+		return 0, r.doneTrial(ctx, key, run, t)
 	}
 	x := &running{Run: run, key: key, asked: t != nil}
 	if x.spec, err = r.reopen(ctx, x); err != nil {
@@ -71,7 +73,8 @@ type running struct {
 	gitops.Run
 	spec
 	key   runKey
-	asked bool // the followed commit asks for it
+	asked bool        // the followed commit asks for it
+	sweep *made.Sweep // whose best it is; nil for a run that is no trial
 }
 
 // namespace is where its objects are.
@@ -90,7 +93,7 @@ func (r *Reconciler) claimRun(ctx context.Context, key runKey, want *desired, t 
 		return run, err
 	}
 	run, mine, err := r.runs.ClaimRun(ctx, gitops.Run{
-		Hash: key.hash, Name: t.RunName(key.hash), Training: t.Key(), Environment: key.environment, Commit: want.snapshot.Hash().String(),
+		Hash: key.hash, Name: t.RunName(key.hash), Training: t.Key(), Trial: t.Values(), Environment: key.environment, Commit: want.snapshot.Hash().String(),
 		Cluster: uid, Controller: r.cfg.Name, State: gitops.RunClaimed, Claimed: time.Now().UTC().Truncate(time.Second),
 	})
 	if errors.Is(err, gitops.ErrReadOnly) {
@@ -160,19 +163,18 @@ func (r *Reconciler) claimedSpec(ctx context.Context, x *running) (s spec, err e
 		if s.snapshot, err = r.cfg.Source.Snapshot(ctx, commit); err != nil {
 			return s, fmt.Errorf("reading commit %.12s, which %s was claimed for: %w", x.Commit, x.Name, err)
 		}
-		if models, err = registry.Load(s.snapshot); err != nil {
-			return s, fmt.Errorf("reading the registry at %.12s, which %s was claimed for: %w", x.Commit, x.Name, err)
+		models = nil
+	}
+	trials, err := r.trialsAt(s.snapshot, models, x.Training)
+	if err != nil {
+		return s, fmt.Errorf("reading the registry at %.12s, which %s was claimed for: %w", x.Commit, x.Name, err)
+	}
+	for _, t := range trials {
+		if t.hash == x.Hash {
+			s.training = t.training
 		}
 	}
-	t := models.Trainings[x.Training]
-	if t == nil {
-		return s, nil
-	}
-	hash, err := t.RunHash(s.snapshot)
-	if hash == x.Hash {
-		s.training = t
-	}
-	return s, err
+	return s, nil
 }
 
 // remains is what is known of a run whose commit is gone: enough to look for it, and to propose what it made.
@@ -197,9 +199,12 @@ func (r *Reconciler) advanceRun(ctx context.Context, x *running) (time.Duration,
 	r.named(x.key, x.namespace(), x.Name)
 	switch {
 	case x.State == gitops.RunSucceeded:
-		return 0, r.proposeVersion(ctx, x)
+		return 0, r.settleRun(ctx, x)
 	case x.State == gitops.RunCanceled:
-		return 0, site.cluster.DeleteRun(ctx, x.namespace(), x.Name)
+		if err := site.cluster.DeleteRun(ctx, x.namespace(), x.Name); err != nil {
+			return 0, err
+		}
+		return 0, r.settleRun(ctx, x)
 	case !x.asked && x.training.Spec.OnRemove == "cancel" && !r.relocked(x):
 		return 0, r.cancelRun(ctx, x)
 	}
@@ -349,10 +354,7 @@ func (r *Reconciler) endRun(ctx context.Context, x *running, as gitops.RunState)
 		return 0, err
 	}
 	r.cfg.Log.Info("a run ended", "training", x.Training, "run", x.Name, "environment", x.Environment, "state", string(x.State), "why", x.Message)
-	if as == gitops.RunSucceeded {
-		return 0, r.proposeVersion(ctx, x)
-	}
-	return 0, nil
+	return 0, r.settleRun(ctx, x)
 }
 
 // cancelRun ends a run whose spec was removed and wants that.

@@ -16,6 +16,7 @@ import (
 type trainings struct {
 	queue     workqueue.TypedRateLimitingInterface[runKey]
 	proposing sync.Mutex
+	claiming  sync.Mutex // the next trial of a sweep
 
 	mu     sync.Mutex
 	hashes map[*registry.Training]string // of the commit followed last
@@ -23,6 +24,9 @@ type trainings struct {
 	told   map[runKey]string             // why one does not start, told once
 	over   map[runKey]bool               // what ended for good: no commit has it looked at again
 	specs  map[runKey]spec               // of the runs under way: to read a commit's registry again costs seconds
+	sweeps map[string]*sweep             // of the commit followed last, by training
+	parked map[runKey]bool               // the trials that wait for others of their sweep, which have them looked at
+	trials map[trialsKey][]trial         // of commits that runs were claimed for
 }
 
 // spec is what a run was claimed for: a training, and the tree of that commit. Where the commit is gone, as after a forced
@@ -37,7 +41,7 @@ type runKey struct{ environment, hash string }
 
 func newTrainings() *trainings {
 	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[runKey](time.Second, time.Minute)
-	return &trainings{queue: workqueue.NewTypedRateLimitingQueue(limiter), runs: map[string]runKey{}, told: map[runKey]string{}, specs: map[runKey]spec{}, over: map[runKey]bool{}}
+	return &trainings{parked: map[runKey]bool{}, trials: map[trialsKey][]trial{}, queue: workqueue.NewTypedRateLimitingQueue(limiter), runs: map[string]runKey{}, told: map[runKey]string{}, specs: map[runKey]spec{}, over: map[runKey]bool{}}
 }
 
 // lookAtOther is how often a run is looked for that another cluster's controller looks after.
@@ -158,7 +162,7 @@ func (r *Reconciler) resumeRuns(ctx context.Context) {
 // trainable has the runs looked at that a commit asks for, and those it does not ask for any more.
 func (r *Reconciler) trainable(next *desired) {
 	r.schedulable(next)
-	hashes := map[*registry.Training]string{}
+	hashes, sweeps := map[*registry.Training]string{}, map[string]*sweep{}
 	r.trainings.mu.Lock()
 	before := r.trainings.hashes
 	r.trainings.mu.Unlock()
@@ -175,16 +179,22 @@ func (r *Reconciler) trainable(next *desired) {
 			if t.Environment.Name != environment || t.Waits() {
 				continue
 			}
-			hash, err := t.RunHash(want.snapshot)
+			trials, err := trialsOf(t, want.snapshot)
 			if err != nil {
 				r.cfg.Log.Warn("a training does not start", "training", t.Key(), "environment", environment, "why", err)
 				continue
 			}
-			hashes[t], asked[runKey{environment, hash}] = hash, true
+			for _, trial := range trials {
+				hashes[trial.training], asked[runKey{environment, trial.hash}] = trial.hash, true
+			}
+			if t.Spec.Sweep != nil {
+				sweeps[t.Key()] = newSweep(t, trials)
+			}
 		}
 	}
 	r.trainings.mu.Lock()
-	r.trainings.hashes = hashes
+	r.trainings.unpark(hashes, sweeps)
+	r.trainings.hashes, r.trainings.sweeps = hashes, sweeps
 	r.trainings.mu.Unlock()
 	for t, hash := range before {
 		asked[runKey{t.Environment.Name, hash}] = true // it may have to be canceled
@@ -192,7 +202,7 @@ func (r *Reconciler) trainable(next *desired) {
 	r.trainings.mu.Lock()
 	defer r.trainings.mu.Unlock()
 	for key := range asked {
-		if !r.trainings.over[key] {
+		if !r.trainings.over[key] && !r.trainings.parked[key] {
 			r.trainings.queue.Add(key)
 		}
 	}

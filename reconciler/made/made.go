@@ -22,7 +22,7 @@ const (
 	VersionTrailer  = "Davit-Version"  // model@version
 )
 
-// Made is a version that a run made, before the registry has it. All fields are needed; methods change nothing and may be
+// Made is a version that a run made, before the registry has it. All fields but Sweep are needed; methods change nothing and may be
 // called concurrently.
 type Made struct {
 	// Training is what the run was made of: that of the run's commit.
@@ -32,6 +32,8 @@ type Made struct {
 	Result image.RunResult
 	// Version is the name that the version is to have.
 	Version string
+	// Sweep is what the run is the best of; nil for a run that is no trial.
+	Sweep *Sweep
 }
 
 // String is "model@version".

@@ -52,6 +52,9 @@ func (m Made) PullRequest(serving []Serving) (title, body string) {
 	}
 	m.list(&b, "Hyperparameters", m.hyperparameters())
 	m.list(&b, "Datasets", m.datasets())
+	if m.Sweep != nil {
+		m.Sweep.table(&b, m.Run.Hash)
+	}
 	m.metrics(&b, serving)
 	return m.Title(), b.String()
 }
