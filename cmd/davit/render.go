@@ -19,7 +19,7 @@ func renderCommand(a *app) *cobra.Command {
 		Short: "Print the objects of releases or of a training, or write the Kustomize tree they are built from",
 		Long: "Prints the objects as YAML. A model image that is not built yet, or that --offline does not ask for,\n" +
 			"stands as a placeholder digest of zeros and is reported. A training's are those of the run that its\n" +
-			"spec makes.",
+			"spec makes, or of each trial of its sweep.",
 		Args: cobra.MaximumNArgs(1),
 	}
 	overlays := c.Flags().String("overlays", "", "write the Kustomize tree below this new folder instead")

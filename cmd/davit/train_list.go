@@ -69,6 +69,8 @@ type trainingRun struct {
 	Hash        string `json:"hash,omitempty"`
 	Training    string `json:"training"`
 	Environment string `json:"environment"`
+	// Trial are the values that a sweep gave it; nil for what is no trial.
+	Trial map[string]string `json:"trial,omitempty"`
 	// State is the ledger's once the run ended, before that the cluster's where it is known, and "NotStarted" without a run.
 	State    string             `json:"state"`
 	Reason   string             `json:"reason,omitempty"`
@@ -152,14 +154,16 @@ func (l *runList) rows() ([]trainingRun, error) {
 		}
 	}
 	for _, t := range l.models.Trainings {
-		hash, err := t.RunHash(l.models.FS())
+		trials, err := l.trials(t)
 		if err != nil {
 			return nil, err
 		}
-		if _, ran := l.ledger[hash]; !ran && !seen[t.Key()+" "+t.RunName(hash)] {
-			rows = append(rows, trainingRun{Run: t.RunName(hash), Hash: hash, Training: t.Key(), Environment: t.Environment.Name,
-				State: notStarted, GPUs: t.Spec.GPUs * t.Nodes(), Nodes: t.Nodes()})
+		for _, row := range trials {
+			if _, ran := l.ledger[row.Hash]; !ran && !seen[t.Key()+" "+row.Run] {
+				rows = append(rows, row)
+			}
 		}
+		fillTrials(rows, trials)
 	}
 	slices.SortFunc(rows, func(a, b trainingRun) int {
 		if order := cmp.Compare(a.age(l.now), b.age(l.now)); order != 0 {
@@ -172,7 +176,7 @@ func (l *runList) rows() ([]trainingRun, error) {
 
 func fromLedger(run gitops.Run) trainingRun {
 	return trainingRun{
-		Run: run.Name, Hash: run.Hash, Training: run.Training, Environment: run.Environment, State: string(run.State),
+		Run: run.Name, Hash: run.Hash, Training: run.Training, Environment: run.Environment, Trial: run.Trial, State: string(run.State),
 		Reason: run.Reason, Message: run.Message, Version: run.Version, Image: run.Image, Metrics: run.Metrics, Commit: run.Commit,
 		Claimed: run.Claimed, Started: run.Started, Ended: run.Ended,
 	}
@@ -217,7 +221,7 @@ func (r trainingRun) state() string {
 	switch {
 	case r.State == string(gitops.RunSucceeded) && r.Version != "":
 		return r.State + " → " + r.Version
-	case r.State == string(cluster.RunQueued):
+	case r.State == string(cluster.RunQueued), r.State == waitsForRoom:
 		return r.State + ": " + cmp.Or(r.Message, r.Reason, "no reason is known")
 	case r.Progress != "":
 		return r.State + " " + r.Progress
@@ -237,5 +241,7 @@ func printRuns(cmd *cobra.Command, format string, runs []trainingRun) error {
 	for _, r := range runs {
 		rows = append(rows, []any{r.Run, r.Training, r.Environment, r.state(), r.elapsed(now), r.GPUs, orDash(strings.Join(r.Where, ",")), orDash(r.Version), orDash(short(r.Commit))})
 	}
-	return printData(cmd.OutOrStdout(), format, runs, []any{"RUN", "TRAINING", "ENVIRONMENT", "STATE", "ELAPSED", "GPUS", "WHERE", "VERSION", "COMMIT"}, rows)
+	head := []any{"RUN", "TRAINING", "ENVIRONMENT", "STATE", "ELAPSED", "GPUS", "WHERE", "VERSION", "COMMIT"}
+	head, rows = withTrials(head, rows, runs)
+	return printData(cmd.OutOrStdout(), format, runs, head, rows)
 }

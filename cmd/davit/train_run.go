@@ -168,15 +168,13 @@ func (a *app) trainAgain(cmd *cobra.Command, key, why string) error {
 	if err != nil {
 		return err
 	}
-	run, err := t.RunHash(head)
+	starts, err := starting(next, head.Edited(name, text))
 	if err != nil {
 		return err
 	}
-	hash, err := next.RunHash(head.Edited(name, text))
-	if err != nil {
+	if err := a.tellBeforeAll(cmd, t, head); err != nil {
 		return err
 	}
-	a.tellBefore(cmd, t, run)
 	local, err := a.clone(ctx, "")
 	if err != nil {
 		return err
@@ -186,7 +184,7 @@ func (a *app) trainAgain(cmd *cobra.Command, key, why string) error {
 		return err
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "committed %s as %s, attempt %d; now: git push, and merge it where it is not on %s: that starts %s\n",
-		name, short(commit), next.Spec.Attempt, local.branch, next.RunName(hash))
+		name, short(commit), next.Spec.Attempt, local.branch, starts)
 	return err
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/davit-dev/davit/render"
 )
 
-// training renders the run that a training's spec makes.
+// training renders the run that a training's spec makes, of a sweep one after the other.
 func (p rendering) training(key string) error {
 	t, err := trainingOf(p.models, key)
 	if err != nil {
@@ -27,7 +27,20 @@ func (p rendering) training(key string) error {
 			return err
 		}
 	}
-	fsys := p.models.FS()
+	for i, trial := range t.Trials() {
+		if i > 0 && p.overlays == "" {
+			fmt.Fprintln(p.cmd.OutOrStdout(), "---")
+		}
+		if err := p.run(trial, ref); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run renders one run: a training's only one, or a trial of its sweep.
+func (p rendering) run(t *registry.Training, ref string) error {
+	fsys, key := p.models.FS(), t.Key()
 	hash, err := t.RunHash(fsys)
 	if err != nil {
 		return err
@@ -65,15 +78,22 @@ func trainingOf(models *registry.Registry, key string) (*registry.Training, erro
 	return nil, fmt.Errorf("no training %q (have %s)", key, strings.Join(have, ", "))
 }
 
-// renders says why a training's run can't be rendered.
+// renders says why a training's run can't be rendered. Of a sweep the first and the last are: trials differ in the values of
+// arguments alone, and a thousand of them take seconds.
 func renders(fsys fs.FS, t *registry.Training) error {
 	ref := ""
 	if t.BaseVersion != nil {
 		ref = image.Placeholder(t.BaseRepository())
 	}
-	hash, err := t.RunHash(fsys)
-	if err == nil {
-		_, err = render.Training(fsys, t, hash, ref)
+	trials := t.Trials()
+	for _, trial := range slices.Compact([]*registry.Training{trials[0], trials[len(trials)-1]}) {
+		hash, err := trial.RunHash(fsys)
+		if err == nil {
+			_, err = render.Training(fsys, trial, hash, ref)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }

@@ -143,5 +143,8 @@ func (t Training) event() string {
 	case t.Run == "":
 		return "changes in what makes no other run: nothing starts"
 	}
+	if t.Runs > 0 {
+		return "starts " + t.sweeps()
+	}
 	return "starts " + t.takes() + ", run " + t.Run
 }

@@ -159,9 +159,13 @@ type Training struct {
 	Training    string `json:"training"` // MODEL/NAME
 	Change      Change `json:"change"`
 	Environment string `json:"environment,omitempty"`
-	// Run is the name of the run that starts; "" when none does.
+	// Run is the name of the run that starts, of a sweep the first one's; "" when none does.
 	Run string `json:"run,omitempty"`
-	// Accelerators is how many of Accelerator it takes, and Deadline for how long at most.
+	// Runs is how many start of a sweep, those that its matrix did not have before, and AtOnce how many of them may be
+	// under way together; 0 without a sweep.
+	Runs   int `json:"runs,omitempty"`
+	AtOnce int `json:"atOnce,omitempty"`
+	// Accelerators is how many of Accelerator a run takes, and Deadline for how long at most.
 	Accelerators int    `json:"accelerators,omitempty"`
 	Accelerator  string `json:"accelerator,omitempty"`
 	Nodes        int    `json:"nodes,omitempty"`

@@ -63,15 +63,20 @@ func (c *comparison) training(name string) (*Training, error) {
 		}
 		return out, nil
 	}
-	hash, err := is.RunHash(c.after.FS())
+	runs, err := runsOf(is, c.after.FS())
 	if err != nil {
 		return nil, fmt.Errorf("hashing the training %s: %w", name, err)
 	}
+	all := runs
 	if was == nil {
 		out.Change = Add
-	} else if before, err := was.RunHash(c.before.FS()); err == nil && before == hash {
+	} else if before, err := runsOf(was, c.before.FS()); err == nil {
+		runs = slices.DeleteFunc(slices.Clone(runs), before.has)
+	}
+	if len(runs) == 0 {
 		switch {
 		case is.Environment.Publishes() && !was.Environment.Publishes(): // it could not start before
+			runs = all
 		case reflect.DeepEqual(was.Spec, is.Spec):
 			return nil, nil
 		default:
@@ -82,7 +87,8 @@ func (c *comparison) training(name string) (*Training, error) {
 	if is.BaseVersion != nil {
 		reference = image.Placeholder(is.BaseRepository())
 	}
-	if _, err := render.Training(c.after.FS(), is, hash, reference); err != nil {
+	first := runs[0]
+	if _, err := render.Training(c.after.FS(), first.training, first.hash, reference); err != nil {
 		out.Change, out.Note = Broken, err.Error()
 		return out, nil
 	}
@@ -90,7 +96,10 @@ func (c *comparison) training(name string) (*Training, error) {
 		out.Note = fmt.Sprintf("environment %s names no publisher.image", is.Environment.Name)
 		return out, nil
 	}
-	out.Run, out.Nodes = is.RunName(hash), is.Nodes()
+	out.Run, out.Nodes = is.RunName(first.hash), is.Nodes()
+	if s := is.Spec.Sweep; s != nil {
+		out.Runs, out.AtOnce = len(runs), atOnce(s, len(runs))
+	}
 	out.Accelerators, out.Accelerator = is.Nodes()*is.Spec.GPUs, is.Spec.Accelerator
 	out.Deadline = length(is.Spec.Deadline.Or(registry.DefaultDeadline))
 	return out, nil
