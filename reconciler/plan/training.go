@@ -67,21 +67,21 @@ func (c *comparison) training(name string) (*Training, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hashing the training %s: %w", name, err)
 	}
-	all := runs
-	if was == nil {
+	switch {
+	case was == nil:
 		out.Change = Add
-	} else if before, err := runsOf(was, c.before.FS()); err == nil {
-		runs = slices.DeleteFunc(slices.Clone(runs), before.has)
-	}
-	if len(runs) == 0 {
-		switch {
-		case is.Environment.Publishes() && !was.Environment.Publishes(): // it could not start before
-			runs = all
-		case reflect.DeepEqual(was.Spec, is.Spec):
-			return nil, nil
-		default:
-			return out, nil // only where, when or for how long: no run starts
+	case is.Environment.Publishes() && !was.Environment.Publishes(): // none could start before
+	default:
+		if before, err := runsOf(was, c.before.FS()); err == nil {
+			runs = slices.DeleteFunc(runs, before.has)
 		}
+	}
+	switch {
+	case len(runs) > 0:
+	case reflect.DeepEqual(was.Spec, is.Spec):
+		return nil, nil
+	default:
+		return out, nil // only where, when or for how long: no run starts
 	}
 	reference := ""
 	if is.BaseVersion != nil {
