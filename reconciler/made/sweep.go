@@ -42,11 +42,8 @@ const maxVaried = 8
 
 // table tells what the trials came to, which of them is this one, and how many more there were.
 func (s *Sweep) table(b *strings.Builder, hash string) {
-	least := "most"
-	if s.Spec.Goal == "min" {
-		least = "least"
-	}
-	fmt.Fprintf(b, "\n**Trials**\n\nOf %s this one has the %s %s:\n\n", counted(len(s.Runs), "trial"), least, plan.Code(word(s.Spec.Metric)))
+	runs := s.ranked()
+	fmt.Fprintf(b, "\n**Trials**\n\n%s %s:\n\n", s.why(runs), plan.Code(word(s.Spec.Metric)))
 	names := s.Spec.Varied()
 	more := len(names) - maxVaried
 	names = names[:min(len(names), maxVaried)]
@@ -56,7 +53,6 @@ func (s *Sweep) table(b *strings.Builder, hash string) {
 	}
 	row(b, append(head, inCell(word(s.Spec.Metric)), "state"))
 	b.WriteString(strings.Repeat("|---", len(head)+2) + "|\n")
-	runs := s.ranked()
 	for _, run := range runs[:min(len(runs), maxRows)] {
 		row(b, s.cells(run, names, run.Hash == hash))
 	}
@@ -66,6 +62,18 @@ func (s *Sweep) table(b *strings.Builder, hash string) {
 	if more > 0 {
 		fmt.Fprintf(b, "\n%s more differ between them\n", counted(more, "hyperparameter"))
 	}
+}
+
+// why says how the best was found, up to the metric's name.
+func (s *Sweep) why(ranked []gitops.Run) string {
+	what := "the most"
+	if s.Spec.Goal == "min" {
+		what = "the least"
+	}
+	if _, told := s.Spec.Value(ranked[0].Metrics); !told {
+		return fmt.Sprintf("Of %s this one is the first that succeeded, and none of those told", counted(len(ranked), "trial"))
+	}
+	return fmt.Sprintf("Of %s this one has %s", counted(len(ranked), "trial"), what)
 }
 
 // cells are a trial's, its values in the order of names.
