@@ -79,9 +79,10 @@ func runsUnderWay(ledger map[string]gitops.Run, t *registry.Training) (n int) {
 }
 
 // claimTrial is claimRun for what is no trial, and for a trial once its sweep has room for it. Between the look at the
-// ledger and the claim no other of this process claims a trial. Of several controllers of an environment, which a lease
-// keeps from being at work at once, each could claim one more than there is room for at the same moment, and no second:
-// the next look of each has the others' claims in the ledger.
+// ledger and the claim no other of this process claims one. Among several controllers of an environment the limit holds
+// too, however old what they read is by the time they claim: a trial begins where there is room for it and for all before
+// it that nobody had claimed, so that of those under way the last one counted all others. It does not for as long as they
+// follow commits with other sweeps.
 func (r *Reconciler) claimTrial(ctx context.Context, key runKey, want *desired, t *registry.Training) (run gitops.Run, again time.Duration, err error) {
 	if t.TrialOf == nil || t.TrialOf.Spec.Sweep.Parallel == 0 {
 		run, err = r.claimRun(ctx, key, want, t)
