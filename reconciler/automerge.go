@@ -206,55 +206,80 @@ func (s *state) restless() string {
 	return ""
 }
 
-// mergePromotion merges it: by the forge, which holds it against what protects the branch; or else by a commit on the
-// followed branch, where nobody has that checked out.
+// mergePromotion merges it, and has it tried again where that is refused.
 func (r *Reconciler) mergePromotion(ctx context.Context, e errand, want *desired, release *registry.Release, open *promoting, m merging) (waits string, err error) {
-	title := fmt.Sprintf("Promote %s to %s", e.key, open.version)
-	body := fmt.Sprintf("Merged by the rule of %s: its gates have passed.\n\n%s%sauto\n", e.key, promotionTrailers(release, open.version), mergedTrailer)
-	if open.number > 0 {
-		body += "Pull-Request: " + open.where + "\n"
-	}
+	waits, refused, err := r.merge(ctx, proposed{
+		number: open.number, where: open.where, tip: open.tip, onto: want.snapshot.Hash(), merging: m,
+		title: fmt.Sprintf("Promote %s to %s", e.key, open.version),
+		body:  fmt.Sprintf("Merged by the rule of %s: its gates have passed.\n\n%s", e.key, promotionTrailers(release, open.version)),
+	})
 	switch {
-	case r.cfg.Forge != nil && open.number == 0:
-		return "its branch has no pull request; open one", nil // past the forge nobody merges
-	case r.cfg.Forge != nil:
-		err = r.cfg.Forge.Merge(ctx, open.number, forge.Merge{Head: open.tip.String(), Title: title, Message: body})
-	default:
-		_, err = r.cfg.Source.Advance(ctx, gitops.Proposal{
-			Base: want.snapshot.Hash(), Files: m.files, Message: title + "\n\n" + body, Author: *r.cfg.Committer,
-		}, m.branch)
-	}
-	var refused *forge.Error
-	switch {
-	case err == nil:
-		open.refused = 0
-		r.cfg.Log.Info("a promotion was merged by its rule", "release", e.key.String(), "version", open.version, "where", open.where)
-		r.cfg.Source.Notify()
-		return "", nil
 	case errors.Is(err, gitops.ErrMoved):
 		r.errands.later(e, company)
 		return "", nil
-	case errors.Is(err, gitops.ErrReadOnly):
-		return line(err.Error()), nil
-	case !errors.As(err, &refused) || refused.RetryAfter > 0:
-		return "", err
+	case err != nil || waits != "":
+		return waits, err
+	case refused != nil:
+		open.refused++
+		waits, again, err := r.refusedMerge(ctx, open.number, open.refused, refused)
+		r.errands.later(e, again)
+		return waits, err
 	}
-	return r.refusedMerge(ctx, e, open, refused)
+	open.refused = 0
+	r.cfg.Log.Info("a promotion was merged by its rule", "release", e.key.String(), "version", open.version, "where", open.where)
+	return "", nil
+}
+
+// proposed is a branch of davit's that is to be merged.
+type proposed struct {
+	number    int // of the pull request; 0 when there is none
+	where     string
+	tip, onto gitops.Hash // the branch, and the followed one as it was looked at
+	merging
+	title, body string // of the commit; the body's last paragraph is trailers
+}
+
+// merge merges a proposal: by the forge, which holds it against what protects the branch; or else by a commit on the
+// followed branch, where nobody has that checked out. It waits for a person, or was refused by the forge for what may pass.
+func (r *Reconciler) merge(ctx context.Context, p proposed) (waits string, refused *forge.Error, err error) {
+	body := p.body + mergedTrailer + "auto\n"
+	if p.number > 0 {
+		body += "Pull-Request: " + p.where + "\n"
+	}
+	switch {
+	case r.cfg.Forge != nil && p.number == 0:
+		return "its branch has no pull request; open one", nil, nil // past the forge nobody merges
+	case r.cfg.Forge != nil:
+		err = r.cfg.Forge.Merge(ctx, p.number, forge.Merge{Head: p.tip.String(), Title: p.title, Message: body})
+	default:
+		_, err = r.cfg.Source.Advance(ctx, gitops.Proposal{
+			Base: p.onto, Files: p.files, Message: p.title + "\n\n" + body, Author: *r.cfg.Committer,
+		}, p.branch)
+	}
+	switch {
+	case err == nil:
+		r.cfg.Source.Notify()
+		return "", nil, nil
+	case errors.Is(err, gitops.ErrReadOnly):
+		return line(err.Error()), nil, nil
+	case errors.As(err, &refused) && refused.RetryAfter == 0:
+		return "", refused, nil
+	}
+	return "", nil, err
 }
 
 // What a forge refuses it may let pass soon: a pull request that was just opened or pushed is not yet known to be without
 // conflicts. It is told after that many tries.
 const patience = 4
 
-// refusedMerge tells people on the pull request, once, that the forge does not let it be merged, and tries again later
-// each time.
-func (r *Reconciler) refusedMerge(ctx context.Context, e errand, open *promoting, refused *forge.Error) (waits string, err error) {
-	open.refused++
-	r.errands.later(e, min(time.Second<<min(open.refused, 10), 10*time.Minute))
-	if open.refused < patience {
-		return "", nil
+// refusedMerge tells people on the pull request, once, that the forge does not let it be merged, and says when to try again:
+// later each time.
+func (r *Reconciler) refusedMerge(ctx context.Context, number, times int, refused *forge.Error) (waits string, again time.Duration, err error) {
+	again = min(time.Second<<min(times, 10), 10*time.Minute)
+	if times < patience {
+		return "", again, nil
 	}
 	why := line(refused.Error())
 	text := fmt.Sprintf("The rule would merge this now, and the forge refuses: %s. It is tried again, and merged when the forge lets it.", plain(why))
-	return "the forge refuses: " + why, r.cfg.Forge.Comment(ctx, open.number, "merge", text)
+	return "the forge refuses: " + why, again, r.cfg.Forge.Comment(ctx, number, "merge", text)
 }
