@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -128,7 +129,8 @@ func (r *Reconciler) trained(ctx context.Context, want *desired, model *registry
 		return "", nil
 	}
 	id := model.Path + " " + training
-	if last, ok := r.newest[id]; ok && last.among == len(files) {
+	among := strings.Join(slices.Sorted(maps.Keys(files)), " ")
+	if last, ok := r.newest[id]; ok && last.among == among {
 		return last.version, nil
 	}
 	newest := ""
@@ -146,15 +148,13 @@ func (r *Reconciler) trained(ctx context.Context, want *desired, model *registry
 	if r.newest == nil {
 		r.newest = map[string]newestVersion{}
 	}
-	r.newest[id] = newestVersion{newest, len(files)}
+	r.newest[id] = newestVersion{newest, among}
 	return newest, nil
 }
 
-// newestVersion is what a walk through the history found, among so many versions: they are never changed, only added.
-type newestVersion struct {
-	version string
-	among   int
-}
+// newestVersion is what a walk through the history found, among these versions' files: they are never changed, only added
+// and removed.
+type newestVersion struct{ version, among string }
 
 // madeBy says whether a version's lineage names a run of a training: "<training>-<hash>", or the training itself.
 func madeBy(trainedBy, training string) bool {
