@@ -83,14 +83,13 @@ func (r *Reconciler) versionName(ctx context.Context, x *running, want *desired,
 
 // publishVersion pushes the branch and opens the pull request.
 func (r *Reconciler) publishVersion(ctx context.Context, x *running, want *desired, version string, result image.RunResult) error {
-	m := made.Made{Training: x.training, Run: x.Run, Result: result, Version: version, Sweep: x.sweep}
-	file, text, err := m.File()
+	m, files, err := r.madeOf(ctx, x, want, version, result)
 	if err != nil {
 		return err
 	}
 	branch := m.Branch()
 	_, err = r.cfg.Source.Propose(ctx, gitops.Proposal{
-		Branch: branch, Base: want.snapshot.Hash(), Files: []gitops.FileChange{{Path: file, Content: text}},
+		Branch: branch, Base: want.snapshot.Hash(), Files: files,
 		Message: m.Message(), Author: *r.cfg.Committer, When: x.Ended,
 	})
 	switch {
@@ -100,7 +99,7 @@ func (r *Reconciler) publishVersion(ctx context.Context, x *running, want *desir
 		r.cfg.Log.Warn("a version is not proposed again", "branch", branch, "run", x.Name, "why", err)
 		return nil
 	case err != nil:
-		return fmt.Errorf("proposing %s: %w", path.Base(file), err)
+		return fmt.Errorf("proposing %s: %w", m, err)
 	}
 	where := branch
 	if r.cfg.Forge != nil {

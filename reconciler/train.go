@@ -53,17 +53,21 @@ func (r *Reconciler) train(ctx context.Context, key runKey) (time.Duration, erro
 		return 0, nil
 	}
 	if done(run) {
-		r.overRun(key)
-		return 0, r.doneTrial(ctx, key, run, t)
+		again, err := r.mergeVersion(ctx, key, run)
+		return again, errors.Join(err, r.doneTrial(ctx, key, run, t))
 	}
 	x := &running{Run: run, key: key, asked: t != nil}
 	if x.spec, err = r.reopen(ctx, x); err != nil {
 		return 0, err
 	}
-	return r.advanceRun(ctx, x)
+	again, err := r.advanceRun(ctx, x)
+	if err != nil || !done(x.Run) {
+		return again, err
+	}
+	return r.mergeVersion(ctx, key, x.Run)
 }
 
-// done says that nothing is left to be done for a run. The objects of a canceled one may not be gone yet.
+// done says that nothing is left to be done for a run itself; what it made may be to be merged. The objects of a canceled one may not be gone yet.
 func done(run gitops.Run) bool {
 	return run.State.Ended() && run.State != gitops.RunCanceled && (run.State != gitops.RunSucceeded || run.Version != "")
 }

@@ -23,6 +23,7 @@ type trainings struct {
 	runs   map[string]runKey             // by namespace/name, as the cluster tells of them
 	told   map[runKey]string             // why one does not start, told once
 	over   map[runKey]bool               // what ended for good: no commit has it looked at again
+	refuse map[runKey]int                // how often in a row the forge did not merge what one made
 	specs  map[runKey]spec               // of the runs under way: to read a commit's registry again costs seconds
 	sweeps map[string]*sweep             // of the commit followed last, by training
 	parked map[runKey]bool               // the trials that wait for others of their sweep, which have them looked at
@@ -41,7 +42,10 @@ type runKey struct{ environment, hash string }
 
 func newTrainings() *trainings {
 	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[runKey](time.Second, time.Minute)
-	return &trainings{parked: map[runKey]bool{}, trials: map[trialsKey][]trial{}, queue: workqueue.NewTypedRateLimitingQueue(limiter), runs: map[string]runKey{}, told: map[runKey]string{}, specs: map[runKey]spec{}, over: map[runKey]bool{}}
+	return &trainings{
+		queue: workqueue.NewTypedRateLimitingQueue(limiter), runs: map[string]runKey{}, told: map[runKey]string{}, specs: map[runKey]spec{}, over: map[runKey]bool{},
+		refuse: map[runKey]int{}, parked: map[runKey]bool{}, trials: map[trialsKey][]trial{},
+	}
 }
 
 // lookAtOther is how often a run is looked for that another cluster's controller looks after.
@@ -145,6 +149,9 @@ func (r *Reconciler) resumeRuns(ctx context.Context) {
 					r.trainings.queue.Add(runKey{run.Environment, hash})
 				}
 			}
+			err = r.resumeMerges(ctx, ledger)
+		}
+		if err == nil {
 			return
 		}
 		if ctx.Err() != nil {
@@ -195,6 +202,7 @@ func (r *Reconciler) trainable(next *desired) {
 	r.trainings.mu.Lock()
 	r.trainings.unpark(hashes, sweeps)
 	r.trainings.hashes, r.trainings.sweeps = hashes, sweeps
+	r.autoFromNow(before, hashes)
 	r.trainings.mu.Unlock()
 	for t, hash := range before {
 		asked[runKey{t.Environment.Name, hash}] = true // it may have to be canceled

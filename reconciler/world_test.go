@@ -34,6 +34,7 @@ type world struct {
 	t       *testing.T
 	id      string // of this run of the test: the owner, and the beginning of its namespaces
 	dir     string
+	branch  string // that is followed; HEAD's when empty
 	cluster *cluster.Cluster
 	reports chan reconciler.Report
 }
@@ -162,7 +163,7 @@ func newWorld(t *testing.T) *world {
 // reconciler makes one as davit sync does.
 func (w *world) reconciler(edits ...func(*reconciler.Config)) *reconciler.Reconciler {
 	w.t.Helper()
-	source, err := gitops.Open(w.t.Context(), gitops.Config{URL: w.dir})
+	source, err := gitops.Open(w.t.Context(), gitops.Config{URL: w.dir, Branch: w.branch})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func (c *trainingCheck) spec(t *Training) {
 	for _, field := range []struct {
 		name  string
 		value int
-	}{{"gpus", s.GPUs}, {"nodes", s.Nodes}, {"retries", s.Retries}, {"attempt", s.Attempt}} {
+	}{{"gpus", s.GPUs}, {"nodes", s.Nodes}, {"retries", s.Retries}, {"attempt", s.Attempt}, {"keep", s.Keep}} {
 		if field.value < 0 {
 			c.add([]string{field.name}, "%s: %d is less than 0", field.name, field.value)
 		}
@@ -50,6 +50,10 @@ func (c *trainingCheck) spec(t *Training) {
 	fates := []string{"keep", "cancel"}
 	if f := s.OnRemove; f != "" && !slices.Contains(fates, f) {
 		c.add([]string{"onRemove"}, "onRemove: %q is not known%s", f, nearest(f, fates))
+	}
+	merges := []string{"review", "auto"}
+	if m := s.Merge; m != "" && !slices.Contains(merges, m) {
+		c.add([]string{"merge"}, "merge: %q is not known%s", m, nearest(m, merges))
 	}
 	c.durations(s)
 	c.container(s)

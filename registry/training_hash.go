@@ -26,7 +26,7 @@ const runHashLength = 8
 //
 // Not in it is what decides only where, when and how long it runs: the environment and its Component, the
 // accelerator's, resources, queue, priority, topology, checkpoints, retries, fatalExitCodes, deadline, ttl, output; nor what
-// comes after it: version, onRemove.
+// comes after it: version, merge, keep, onRemove.
 // A sweep has no run of its own: those are its Trials'.
 // fsys is the tree the training was loaded from; it is read for the Component alone.
 func (t *Training) RunHash(fsys fs.FS) (string, error) {

@@ -22,7 +22,7 @@ const (
 	VersionTrailer  = "Davit-Version"  // model@version
 )
 
-// Made is a version that a run made, before the registry has it. All fields but Sweep are needed; methods change nothing and may be
+// Made is a version that a run made, before the registry has it. All fields but the last three are needed; methods change nothing and may be
 // called concurrently.
 type Made struct {
 	// Training is what the run was made of: that of the run's commit.
@@ -34,6 +34,9 @@ type Made struct {
 	Version string
 	// Sweep is what the run is the best of; nil for a run that is no trial.
 	Sweep *Sweep
+	// Removed are the versions that go with it, for Keep of those that the training made stay; none when empty.
+	Removed []Removed
+	Keep    int
 }
 
 // String is "model@version".
@@ -105,6 +108,7 @@ func (m Made) Message() string {
 	} else {
 		b.WriteString("The run told no metrics.\n")
 	}
+	m.removedText(&b)
 	fmt.Fprintf(&b, "\n%s: %s\n%s: %s\n%s: %s\n", RunTrailer, word(m.Run.Name), TrainingTrailer, m.Training.Key(), VersionTrailer, m)
 	return b.String()
 }

@@ -56,6 +56,7 @@ func (m Made) PullRequest(serving []Serving) (title, body string) {
 		m.Sweep.table(&b, m.Run.Hash)
 	}
 	m.metrics(&b, serving)
+	m.removedList(&b)
 	return m.Title(), b.String()
 }
 
