@@ -31,7 +31,7 @@ devcluster: ## build a real Kubernetes' binaries, once
 
 e2e: deps ## the tests that need root and a real node
 	$(DEVCLUSTER) build all
-	DAVIT_E2E=1 go test -count=1 -p 1 -timeout 30m -run RealNode ./deploy/devcluster ./examples/finetune/demo
+	DAVIT_E2E=1 go test -count=1 -p 1 -timeout 30m -run RealNode ./deploy/devcluster ./examples/finetune/demo ./examples/iris/demo
 
 deps: ## what tests and a real node need of Debian: signing tools, git-lfs, headers for runc, ip and iptables
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

@@ -114,9 +114,10 @@ func (s *Stage) Output(ctx context.Context, name string, args ...string) (string
 }
 
 // StartSync runs davit sync in the background, as a user would in another terminal.
-func (s *Stage) StartSync(ctx context.Context) error {
-	fmt.Println("   $ davit sync &")
-	s.sync = s.Command(ctx, s.Davit(), "sync")
+func (s *Stage) StartSync(ctx context.Context, flags ...string) error {
+	args := append([]string{"sync"}, flags...)
+	fmt.Printf("   $ davit %s &\n", strings.Join(args, " "))
+	s.sync = s.Command(ctx, s.Davit(), args...)
 	s.sync.Cancel = func() error { return s.sync.Process.Signal(os.Interrupt) }
 	s.sync.WaitDelay = 10 * time.Second
 	s.more, s.ended = make(chan struct{}, 1), make(chan struct{})

@@ -58,7 +58,7 @@ func tell(ctx context.Context, steps func(*Stage) []Step) (err error) {
 		fmt.Printf("\n== %s\n", step.Title)
 		at := time.Now()
 		if err := step.Do(ctx); err != nil {
-			s.diagnose()
+			s.Diagnose()
 			return fmt.Errorf("%s: %w", step.Title, err)
 		}
 		fmt.Printf("   took %s\n", time.Since(at).Round(10*time.Millisecond))
@@ -67,8 +67,8 @@ func tell(ctx context.Context, steps func(*Stage) []Step) (err error) {
 	return s.play(ctx)
 }
 
-// diagnose shows what a story that failed left behind: it goes with its cluster.
-func (s *Stage) diagnose() {
+// Diagnose shows what a story that failed left behind: it goes with its cluster.
+func (s *Stage) Diagnose() {
 	if s.Cluster == nil {
 		return
 	}
