@@ -54,6 +54,8 @@ type Run struct {
 	Trial map[string]string `json:"trial,omitempty"`
 	// Cluster tells the cluster that it was claimed for from others: the UID of its namespace kube-system.
 	Cluster string `json:"cluster,omitempty"`
+	// GPUs is how many it takes, on all its nodes.
+	GPUs int `json:"gpus,omitempty"`
 	// Controller is who claimed it, as outcomes in Git call it.
 	Controller string `json:"controller,omitempty"`
 	// Nonce tells one claim from another, of the same controller too: who claims knows by it that the record is his,

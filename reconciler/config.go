@@ -163,6 +163,7 @@ func New(cfg Config) (*Reconciler, error) {
 	r := &Reconciler{
 		cfg: cfg, states: map[registry.Key]*state{}, open: map[registry.Key]int{}, leaving: map[registry.Key]registry.Key{},
 		idle: make(chan struct{}), errands: newErrands(), trainings: newTrainings(), schedules: newSchedules(),
+		quotas: quotas{runs: map[runKey]runGPUs{}, waits: map[runKey]bool{}},
 	}
 	var author gitops.Author
 	if cfg.Committer != nil {

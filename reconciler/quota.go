@@ -16,9 +16,13 @@ import (
 type quotas struct {
 	mu sync.Mutex // guards what counts while it is decided who may have more
 	of map[string]*ledger
+	// runs are those under way, by the ledger once that was read, and those about to start; waits those that have to wait.
+	runs  map[runKey]runGPUs
+	waits map[runKey]bool
+	read  bool
 }
 
-// ledger is how an environment's GPUs are given out, as one commit has its releases.
+// ledger is how an environment's GPUs are given out, as one commit has its releases, and to runs.
 type ledger struct {
 	want  *desired
 	all   int
@@ -46,6 +50,9 @@ func unbounded(q registry.Quota) bool { return q.GPUs == 0 && q.PerTeam == 0 && 
 // overQuota lets a target have its GPUs, or says why there are too few of them for it. What asks for no more than it has
 // passes, and so do ways back and what people chose; they count all the same.
 func (r *Reconciler) overQuota(ctx context.Context, want *desired, s *state, t *target) (*back, error) {
+	if t.release.GPUs() > int(s.gpus.Load()) && !unbounded(r.quotaOf(t.release.Environment)) {
+		r.knowRuns(ctx, t.release.Environment.Name)
+	}
 	b := r.take(want, s, t, s.exempt(t))
 	if b == nil {
 		return nil, nil
@@ -130,6 +137,7 @@ func (r *Reconciler) ledger(want *desired, environment string) *ledger {
 			l.mosts[release.Team] += max(release.GPUs(), has)
 		}
 	}
+	r.countRuns(l, environment)
 	if r.quotas.of == nil {
 		r.quotas.of = map[string]*ledger{}
 	}
@@ -155,7 +163,7 @@ func teamOf(name string) string {
 // first by name have it, whichever worker asks first.
 func (r *Reconciler) refuses(l *ledger, quota registry.Quota, release *registry.Release, more int) string {
 	bound, bounded := quota.Of(release.Team)
-	if why := l.over(quota, release, more); why != "" {
+	if why := l.over(quota, wishFor(release, more)); why != "" {
 		return why
 	}
 	if (quota.GPUs == 0 || l.most <= quota.GPUs) && (!bounded || l.mosts[release.Team] <= bound) {
@@ -169,11 +177,11 @@ func (r *Reconciler) refuses(l *ledger, quota registry.Quota, release *registry.
 		if other.Environment.Name != release.Environment.Name {
 			continue
 		}
-		if n := r.contends(l.want, other); n > 0 && planned.over(quota, other, n) == "" {
+		if n := r.contends(l.want, other); n > 0 && planned.over(quota, wishFor(other, n)) == "" {
 			planned.add(other.Team, n)
 		}
 	}
-	return planned.over(quota, release, more)
+	return planned.over(quota, wishFor(release, more))
 }
 
 // contends is how many GPUs a release is about to ask for, unless something else than the quota keeps it.
@@ -192,19 +200,29 @@ func (r *Reconciler) contends(want *desired, release *registry.Release) int {
 	return more
 }
 
-// over says which bound a release's wish for more goes beyond.
-func (l *ledger) over(quota registry.Quota, release *registry.Release, more int) string {
-	asks := fmt.Sprintf("%s asks for %d", release.Name, more)
-	if more != release.GPUs() {
+// wish is who wants more GPUs: all of what it asks for where it has none yet.
+type wish struct {
+	name, team, environment string
+	more, all               int
+}
+
+func wishFor(release *registry.Release, more int) wish {
+	return wish{name: release.Name, team: release.Team, environment: release.Environment.Name, more: more, all: release.GPUs()}
+}
+
+// over says which bound a wish for more goes beyond.
+func (l *ledger) over(quota registry.Quota, w wish) string {
+	asks := fmt.Sprintf("%s asks for %d", w.name, w.more)
+	if w.more != w.all {
 		asks += " more"
 	}
-	if quota.GPUs > 0 && l.all+more > quota.GPUs {
+	if quota.GPUs > 0 && l.all+w.more > quota.GPUs {
 		return fmt.Sprintf("environment %s may have %s: %d are in use or promised, and %s; take some back, or raise quota.gpus",
-			release.Environment.Name, gpus(quota.GPUs), l.all, asks)
+			w.environment, gpus(quota.GPUs), l.all, asks)
 	}
-	if bound, bounded := quota.Of(release.Team); bounded && l.teams[release.Team]+more > bound {
+	if bound, bounded := quota.Of(w.team); bounded && l.teams[w.team]+w.more > bound {
 		return fmt.Sprintf("%s may have %s in %s: %d are in use or promised, and %s; take some back, or raise quota.%s",
-			named(release.Team), gpus(bound), release.Environment.Name, l.teams[release.Team], asks, field(quota, release.Team))
+			named(w.team), gpus(bound), w.environment, l.teams[w.team], asks, field(quota, w.team))
 	}
 	return ""
 }
@@ -260,6 +278,7 @@ func (r *Reconciler) has(want *desired, s *state, now int32) {
 	}
 	if now < was {
 		r.wakeQuota(l)
+		r.wakeRuns()
 	}
 }
 
@@ -270,6 +289,7 @@ func (r *Reconciler) passed(s *state) {
 	l := r.quotas.of[s.key.Environment]
 	if b := s.back.Load(); l != nil && (b == nil || b.reason != ReasonQuotaExceeded) {
 		r.wakeQuota(l)
+		r.wakeRuns()
 	}
 }
 

@@ -26,5 +26,5 @@ func (r *Reconciler) makesRoom(want *desired, next registry.Key) bool {
 			left.add("", -int(old.gpus.Load())) // as the ledger counts what is in no team any more
 		}
 	}
-	return left.over(r.quotaOf(release.Environment), release, release.GPUs()-int(s.gpus.Load())) == ""
+	return left.over(r.quotaOf(release.Environment), wishFor(release, release.GPUs()-int(s.gpus.Load()))) == ""
 }

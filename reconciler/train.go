@@ -32,7 +32,7 @@ func (r *Reconciler) train(ctx context.Context, key runKey) (time.Duration, erro
 	if r.site(key.environment).watcher.Load() == nil {
 		return time.Second, nil // the cluster was not reached yet
 	}
-	ledger, err := r.runs.Runs(ctx)
+	ledger, err := r.readRuns(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -61,6 +61,9 @@ func (r *Reconciler) train(ctx context.Context, key runKey) (time.Duration, erro
 		return 0, err
 	}
 	again, err := r.advanceRun(ctx, x)
+	if x.State.Ended() {
+		r.endedRun(key)
+	}
 	if err != nil || !done(x.Run) {
 		return again, err
 	}
@@ -96,13 +99,30 @@ func (r *Reconciler) claimRun(ctx context.Context, key runKey, want *desired, t 
 	if err != nil {
 		return run, err
 	}
+	// Nobody counts what another is about to claim, and nobody claims by an older count.
+	r.trainings.counting.Lock()
+	defer r.trainings.counting.Unlock()
+	claimed, err := r.runs.Runs(ctx)
+	if err != nil {
+		return run, err
+	}
+	if why, err := r.takeForRun(ctx, key, want, t, claimed); err != nil || why != "" {
+		if why != "" {
+			r.untrained(key, t, why)
+		}
+		return run, err
+	}
 	run, mine, err := r.runs.ClaimRun(ctx, gitops.Run{
 		Hash: key.hash, Name: t.RunName(key.hash), Training: t.Key(), Trial: t.Values(), Environment: key.environment, Commit: want.snapshot.Hash().String(),
-		Cluster: uid, Controller: r.cfg.Name, State: gitops.RunClaimed, Claimed: time.Now().UTC().Truncate(time.Second),
+		Cluster: uid, Controller: r.cfg.Name, State: gitops.RunClaimed, GPUs: t.GPUs(), Claimed: time.Now().UTC().Truncate(time.Second),
 	})
 	if errors.Is(err, gitops.ErrReadOnly) {
+		r.endedRun(key)
 		r.untrained(key, t, "the repository can't be written to, and without its ledger nobody knows what was trained: "+err.Error())
 		return gitops.Run{}, nil
+	}
+	if err == nil && run.Environment != key.environment {
+		r.endedRun(key)
 	}
 	if err == nil && mine {
 		r.cfg.Log.Info("a run is claimed", "training", t.Key(), "run", run.Name, "environment", run.Environment, "commit", run.Commit)

@@ -17,6 +17,7 @@ type trainings struct {
 	queue     workqueue.TypedRateLimitingInterface[runKey]
 	proposing sync.Mutex
 	claiming  sync.Mutex // the next trial of a sweep
+	counting  sync.Mutex // from reading the ledger until its GPUs are counted, or a claim by it is made
 
 	mu     sync.Mutex
 	hashes map[*registry.Training]string // of the commit followed last
@@ -141,7 +142,7 @@ func (s *site) reached(ctx context.Context) bool {
 // not proposed.
 func (r *Reconciler) resumeRuns(ctx context.Context) {
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
-		ledger, err := r.runs.Runs(ctx)
+		ledger, err := r.readRuns(ctx)
 		if err == nil {
 			for hash, run := range ledger {
 				canceled := run.State == gitops.RunCanceled && time.Since(run.Ended) < canceledFor
