@@ -3,6 +3,7 @@ package reconciler
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -109,7 +110,7 @@ func (r *Reconciler) versionsInUse(want *desired, model *registry.Model) (map[st
 	for _, name := range shown {
 		used[path.Base(name)] = true
 	}
-	if err = cmp.Or(err, also); err != nil {
+	if err = errors.Join(err, also); err != nil {
 		return nil, fmt.Errorf("looking for what refers to versions of %s: %w", model.Name, err)
 	}
 	return used, nil

@@ -15,9 +15,9 @@ type Policy struct {
 	Roles map[string][]string `yaml:"roles"`
 	// Freeze are the times in which nothing new is applied.
 	Freeze []Freeze `yaml:"freeze"`
-	// Quota bounds the GPUs that releases ask for.
+	// Quota bounds the GPUs that releases and trainings' runs ask for.
 	Quota Quota `yaml:"quota"`
-	// AutoMerge lets promotion rules that say so merge by themselves.
+	// AutoMerge lets promotion rules merge by themselves that say so, and trainings that run here what they make.
 	AutoMerge bool `yaml:"autoMerge"`
 }
 
@@ -69,7 +69,8 @@ func (p PromoteRule) FromEnvironment() string {
 }
 
 // Freeze is a time in which nothing new is applied, but for rollbacks and what the signers of [Urgent] call so. It recurs
-// by Schedule and Duration, or is once from From to Until.
+// by Schedule and Duration, or is once from From to Until. It is about what serves: trainings start in it, and the versions
+// that they make are merged.
 type Freeze struct {
 	// Name is what errors call it.
 	Name string `yaml:"name"`
@@ -85,7 +86,7 @@ type Freeze struct {
 
 // Quota bounds GPUs; zero is no bound.
 type Quota struct {
-	// GPUs is for all releases of the environment together.
+	// GPUs is for all releases of the environment and all runs under way in it together.
 	GPUs int `yaml:"gpus"`
 	// PerTeam is for each team that Teams does not name; what is at the root is the team "".
 	PerTeam int `yaml:"perTeam"`

@@ -67,10 +67,12 @@ type TrainingSpec struct {
 	// Sweep has it trained once for each combination of hyperparameters, of which the best makes a version.
 	Sweep *Sweep `yaml:"sweep"`
 	// Merge is what becomes of a version's pull request: "review", also when empty, or "auto", which the environment's
-	// autoMerge must allow.
+	// autoMerge must allow. No gate is asked: a version that is in the registry serves nothing, and gates are asked when it
+	// is promoted.
 	Merge string `yaml:"merge"`
 	// Keep is how many of the versions that it made stay in the registry, the newest, beside those that something
-	// refers to; all of them when zero.
+	// refers to: a release or its open promotion, a training's baseVersion, an approval, evidence, a mark as bad. The
+	// others go with the pull request of the next version, and their images stay. All of them stay when zero.
 	Keep int `yaml:"keep"`
 	// Output bounds the folder /output, which the trainer leaves the model's files in, as a quantity of bytes. It is
 	// the node's disk that bounds it when empty. The environment's publisher makes the model image of it.

@@ -109,7 +109,7 @@ func TestRunHash(t *testing.T) {
 		"baseVersion: v1 → baseVersion: iris@v1": false, "cpu: 16 → cpu: 8": false, "queue: team-a → queue: team-b": false, "priority: high → priority: low": false,
 		"required: → preferred:": false, "claim: ckpt-pvc → claim: other": false, "retries: 3 → retries: 0": false, "[2] → []": false,
 		"deadline: 48h → deadline: 1h": false, "ttl: 1h → ttl: 2h": false, "output: 50 → output: 60Gi": false, "onRemove: cancel → onRemove: keep": false,
-		"output: 50 → version: v{n}": false, "output: 50 → attempt: 0": false, "output: 50 → attempt: 1": true, "environment: production → environment: test": false,
+		"output: 50 → version: v{n}": false, "output: 50 → merge: auto": false, "output: 50 → keep: 3": false, "output: 50 → attempt: 0": false, "output: 50 → attempt: 1": true, "environment: production → environment: test": false,
 		"{epochs: 3, lr: 2e-5, → {lr: 2e-5, epochs: 3,": false, "accelerator: gpu → accelerator: gpu # a comment": false,
 	} {
 		from, to, _ := strings.Cut(change, " → ")

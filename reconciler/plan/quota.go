@@ -45,6 +45,13 @@ func (c *comparison) starting(to map[string]*asked) (runs map[string]bool) {
 // quotas holds the GPUs of the changed environments against their bounds. A release with a fault keeps what it has.
 func (c *comparison) quotas() error {
 	names, of := c.environments(func(Release) bool { return true })
+	for _, t := range c.plan.Trainings {
+		if t.Run != "" && t.Accelerators > 0 {
+			names = append(names, t.Environment)
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
 	var from, to = map[string]*asked{}, map[string]*asked{}
 	for _, name := range names {
 		from[name], to[name] = &asked{}, &asked{}
