@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -282,6 +283,32 @@ func TestDatasetAzure(t *testing.T) {
 	}
 	if len(seen) != 3 {
 		t.Errorf("listings %v", seen)
+	}
+
+	before, after := strings.Repeat("before ", 30_000), strings.Repeat("after_ ", 30_000)
+	write("moving", before)
+	var once sync.Once
+	moving := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: at}) },
+		ModifyResponse: func(resp *http.Response) (err error) { // the first reading breaks off, and then the content is another
+			if resp.Request.Method == http.MethodGet {
+				once.Do(func() {
+					var data []byte
+					data, err = io.ReadAll(resp.Body)
+					resp.Body = io.NopCloser(bytes.NewReader(data[:len(data)/2]))
+					write("moving", after)
+				})
+			}
+			return err
+		},
+		ErrorLog: log.New(io.Discard, "", 0),
+	})
+	moving.Config.ErrorLog = log.New(io.Discard, "", 0)
+	t.Cleanup(moving.Close)
+	near := maps.Clone(secret)
+	near["AZURE_STORAGE_DOMAIN"] = strings.TrimPrefix(moving.URL, "http://")
+	if got := resolve(t, b, "azblob://data/moving", secretOf("azblob://data/", near)); got.SHA256 != sha(after) {
+		t.Errorf("%+v is neither before (%s) nor after (%s)", got, sha(before), sha(after))
 	}
 
 	var asked sync.Map
