@@ -75,7 +75,7 @@ func TestDatasetHub(t *testing.T) {
 		c1: {"data/train.parquet": "one", "data/ü 1.csv": "a,b"}, c2: {"data/train.parquet": "two"},
 	}}
 	at, answer := webServer(t)
-	*answer = hub.handler()
+	answer(hub.handler())
 	b := newBuilder(t, Config{HuggingFace: HuggingFace{Endpoint: at, Token: "hf_s3cret"}})
 	for uri, want := range map[string]registry.Dataset{
 		"hf://datasets/org/cats":                                         {URI: "hf://datasets/org/cats@" + c1},
@@ -109,7 +109,7 @@ func TestDatasetHub(t *testing.T) {
 	if got := resolve(t, stranger, "hf://datasets/org/cats", secretOf("hf://datasets/org/cats", Secret{"token": "hf_s3cret"})); got.URI != "hf://datasets/org/cats@"+c2 {
 		t.Errorf("%+v", got)
 	}
-	*answer = func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, `{"sha": "main"}`) }
+	answer(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, `{"sha": "main"}`) })
 	unresolved(t, b, "hf://datasets/org/cats", nil, false, "names no commit")
 }
 
@@ -140,17 +140,17 @@ func TestDatasetOCI(t *testing.T) {
 func TestDatasetOCICredentials(t *testing.T) {
 	inner := ociregistry.New(ociregistry.Logger(log.New(io.Discard, "", 0)))
 	at, answer := webServer(t)
-	*answer = inner.ServeHTTP
+	answer(inner.ServeHTTP)
 	host := strings.TrimPrefix(at, "http://")
 	digest := pushTar(t, host+"/cats:v1", "application/vnd.oci.image.layer.v1.tar", "train.csv=one")
-	*answer = func(w http.ResponseWriter, r *http.Request) {
+	answer(func(w http.ResponseWriter, r *http.Request) {
 		if user, password, _ := r.BasicAuth(); user+":"+password != "ada:s3cret" {
 			w.Header().Set("WWW-Authenticate", `Basic realm="cats"`)
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
 		inner.ServeHTTP(w, r)
-	}
+	})
 	b := newBuilder(t, Config{})
 	unresolved(t, b, "oci://"+host+"/cats:v1", nil, false, "401 Unauthorized; it takes credentials")
 	if got := resolve(t, b, "oci://"+host+"/cats:v1", secretOf("oci://"+host+"/cats", Secret{"username": "ada", "password": "s3cret"})); got.URI != "oci://"+host+"/cats@"+digest.String() {

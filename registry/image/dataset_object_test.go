@@ -340,9 +340,7 @@ func TestDatasetAzure(t *testing.T) {
 // TestDatasetHostileStore: a store that never ends, or never answers, has an end.
 func TestDatasetHostileStore(t *testing.T) {
 	var pages atomic.Int64
-	answer := func(w http.ResponseWriter, r *http.Request) {}
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(w, r) }))
-	t.Cleanup(s.Close)
+	at, answer := webServer(t)
 	list := func(token func() string, key string) func(http.ResponseWriter, *http.Request) {
 		return func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/xml")
@@ -352,25 +350,25 @@ func TestDatasetHostileStore(t *testing.T) {
 	}
 	oldPages, oldAnswer, oldLimit := maxPages, answerLimit, datasetLimit
 	t.Cleanup(func() { maxPages, answerLimit, datasetLimit = oldPages, oldAnswer, oldLimit })
-	secret := Secret{"AWS_ACCESS_KEY_ID": "davit", "AWS_SECRET_ACCESS_KEY": "davits3cret", "AWS_ENDPOINT_URL": s.URL}
+	secret := Secret{"AWS_ACCESS_KEY_ID": "davit", "AWS_SECRET_ACCESS_KEY": "davits3cret", "AWS_ENDPOINT_URL": at}
 	b := newBuilder(t, Config{})
 	access := secretOf("s3://data/", secret)
 
-	answer = list(func() string { return "same" }, "train/x")
+	answer(list(func() string { return "same" }, "train/x"))
 	unresolved(t, b, "s3://data/train/", access, false, "the same page again and again")
 	maxPages = 50
-	answer = list(func() string { return fmt.Sprint(pages.Add(1)) }, "train/x")
+	answer(list(func() string { return fmt.Sprint(pages.Add(1)) }, "train/x"))
 	unresolved(t, b, "s3://data/train/", access, false, "more than 50 pages")
-	answer = list(func() string { return "" }, "train/x")
+	answer(list(func() string { return "" }, "train/x"))
 	unresolved(t, b, "s3://data/train/", access, false, "not how to ask for them")
-	answer = list(func() string { return "1" }, "other/x")
+	answer(list(func() string { return "1" }, "other/x"))
 	unresolved(t, b, "s3://data/train/", access, false, "not below it")
 
 	answerLimit = 50 * time.Millisecond
-	answer = func(w http.ResponseWriter, r *http.Request) {
+	answer(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		<-r.Context().Done()
-	}
+	})
 	unresolved(t, b, "s3://data/train", access, false, "reading s3://data/train: no answer in 50ms")
 	datasetLimit, answerLimit = 50*time.Millisecond, oldAnswer
 	unresolved(t, b, "s3://data/train", access, false, "could not be resolved in 50ms", "write its sha256")
@@ -378,7 +376,7 @@ func TestDatasetHostileStore(t *testing.T) {
 	datasetLimit = oldLimit
 	body := bytes.Repeat([]byte("x"), 1<<20)
 	var heads atomic.Int64
-	answer = func(w http.ResponseWriter, r *http.Request) { // another content at each look, and every reading breaks off
+	answer(func(w http.ResponseWriter, r *http.Request) { // another content at each look, and every reading breaks off
 		if r.Method == http.MethodHead {
 			heads.Add(1)
 		}
@@ -392,12 +390,12 @@ func TestDatasetHostileStore(t *testing.T) {
 			w.Write(body[:len(body)/2])
 			panic(http.ErrAbortHandler)
 		}
-	}
+	})
 	unresolved(t, b, "s3://data/train", access, false, "changed while it was read, 3 times")
 
 	before, after := strings.Repeat("before ", 100_000), strings.Repeat("after_ ", 100_000)
 	var gets atomic.Int64
-	answer = func(w http.ResponseWriter, r *http.Request) { // changes when its first reading has broken off
+	answer(func(w http.ResponseWriter, r *http.Request) { // changes when its first reading has broken off
 		text, etag := before, `"1"`
 		if gets.Load() > 0 {
 			text, etag = after, `"2"`
@@ -409,32 +407,32 @@ func TestDatasetHostileStore(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		}
 		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(text)) // keeps to If-Match
-	}
+	})
 	if got := resolve(t, b, "s3://data/train", access); got.SHA256 != sha(after) {
 		t.Errorf("%+v is neither before (%s) nor after (%s)", got, sha(before), sha(after))
 	}
 
-	answer = func(w http.ResponseWriter, r *http.Request) { // whichever version it is asked for
+	answer(func(w http.ResponseWriter, r *http.Request) { // whichever version it is asked for
 		w.Header().Set("X-Amz-Version-Id", "newest")
 		w.Header().Set("Content-Length", "5")
-	}
+	})
 	unresolved(t, b, "s3://data/train?versionId=oldest", access, false, `answers with the version "newest"`)
-	answer = func(w http.ResponseWriter, r *http.Request) {
+	answer(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Amz-Version-Id", "null") // of a bucket whose versions are suspended
 		io.WriteString(w, "12345")
-	}
+	})
 	if got := resolve(t, b, "s3://data/train", access); got.URI != "s3://data/train" || got.SHA256 != sha("12345") {
 		t.Errorf("%+v", got)
 	}
-	answer = func(w http.ResponseWriter, r *http.Request) {
+	answer(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Amz-Version-Id", strings.Repeat("v", 10_000))
 		w.Header().Set("Content-Length", "5")
-	}
+	})
 	unresolved(t, b, "s3://data/train", access, false, "by 10000 characters")
-	answer = func(w http.ResponseWriter, r *http.Request) {
+	answer(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Amz-Version-Id", `a b&sig=x?#\n`)
 		w.Header().Set("Content-Length", "5")
-	}
+	})
 	if got := resolve(t, b, "s3://data/train", access); got.URI != "s3://data/train?versionId=a%20b%26sig=x%3F%23%5Cn" {
 		t.Errorf("%+v", got)
 	}

@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// webServer answers as the function says, which may be replaced between requests.
-func webServer(t *testing.T) (address string, answer *http.HandlerFunc) {
-	answer = new(http.HandlerFunc)
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*answer)(w, r) }))
+// webServer answers as the function says that answer was given last.
+func webServer(t *testing.T) (address string, answer func(http.HandlerFunc)) {
+	var now atomic.Pointer[http.HandlerFunc]
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*now.Load())(w, r) }))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	t.Cleanup(s.Close)
-	return s.URL, answer
+	return s.URL, func(h http.HandlerFunc) { now.Store(&h) }
 }
 
 // TestDatasetWeb hashes what addresses answer with, and nothing that is not the data.
@@ -29,10 +29,10 @@ func TestDatasetWeb(t *testing.T) {
 	b := newBuilder(t, Config{})
 	text := strings.Repeat("0123456789abcdef", 100_000)
 	for _, content := range []string{"one", text} { // an ETag that stays the same says nothing
-		*answer = func(w http.ResponseWriter, r *http.Request) {
+		answer(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("ETag", `"1"`)
 			io.WriteString(w, content)
-		}
+		})
 		got := resolve(t, b, at+"/a%20b.csv?of=today", nil)
 		if got.URI != at+"/a%20b.csv?of=today" || got.SHA256 != sha(content) || contentAt(t, b, got.URI, nil) != content {
 			t.Errorf("%+v", got)
@@ -64,14 +64,14 @@ func TestDatasetWeb(t *testing.T) {
 			http.Redirect(w, r, "file:///etc/passwd", http.StatusFound)
 		}, false, "unsupported protocol scheme"},
 	} {
-		*answer = c.answer
+		answer(c.answer)
 		t.Log(what)
 		unresolved(t, b, at+"/data?q=1", nil, c.content, c.want, at+"/data")
 	}
-	*answer = func(w http.ResponseWriter, r *http.Request) {
+	answer(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		io.WriteString(w, "<p>a corpus</p>")
-	}
+	})
 	if got := resolve(t, b, at+"/corpus.html", nil); got.SHA256 != sha("<p>a corpus</p>") {
 		t.Errorf("%+v", got)
 	}
@@ -81,19 +81,19 @@ func TestDatasetWeb(t *testing.T) {
 func TestDatasetWebCredentials(t *testing.T) {
 	at, answer := webServer(t)
 	other, elsewhere := webServer(t)
-	*answer = func(w http.ResponseWriter, r *http.Request) {
+	answer(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer s3cret" {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
 		http.Redirect(w, r, other+"/storage?sig=s3cret", http.StatusFound)
-	}
-	*elsewhere = func(w http.ResponseWriter, r *http.Request) {
+	})
+	elsewhere(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "" {
 			t.Error("credentials went along")
 		}
 		io.WriteString(w, "data")
-	}
+	})
 	b := newBuilder(t, Config{})
 	access := secretOf(at+"/", Secret{"token": "s3cret"})
 	if got := resolve(t, b, at+"/data", access); got.URI != at+"/data" || got.SHA256 != sha("data") {
@@ -101,7 +101,7 @@ func TestDatasetWebCredentials(t *testing.T) {
 	}
 	unresolved(t, b, at+"/data", nil, false, "401 Unauthorized")
 	unresolved(t, b, "http://127.0.0.1:1/data", access, false, "is not below")
-	*elsewhere = func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }
+	elsewhere(func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) })
 	unresolved(t, b, at+"/data", access, false, "after 2 retries")
 }
 
@@ -115,7 +115,7 @@ func TestDatasetWebBreaks(t *testing.T) {
 	serve := func(etag string, content func(n int64) string, breaks int64) {
 		requests.Store(0)
 		ranges.Store(0)
-		*answer = func(w http.ResponseWriter, r *http.Request) {
+		answer(func(w http.ResponseWriter, r *http.Request) {
 			n := requests.Add(1)
 			if r.Header.Get("Range") != "" {
 				ranges.Add(1)
@@ -130,7 +130,7 @@ func TestDatasetWebBreaks(t *testing.T) {
 				panic(http.ErrAbortHandler)
 			}
 			http.ServeContent(w, r, "", time.Time{}, strings.NewReader(text))
-		}
+		})
 	}
 	moves := func(n int64) string {
 		if n == 1 {
@@ -164,16 +164,16 @@ func TestDatasetWebBreaks(t *testing.T) {
 func TestDatasetEnds(t *testing.T) {
 	at, answer := webServer(t)
 	b := newBuilder(t, Config{})
-	*answer = func(w http.ResponseWriter, r *http.Request) {
+	answer(func(w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
 			w.Write(make([]byte, 64<<10))
 		}
-	}
+	})
 	oldLimit := datasetLimit
 	t.Cleanup(func() { datasetLimit = oldLimit })
 	datasetLimit = 100 * time.Millisecond
 	unresolved(t, b, at+"/data?x=1", nil, false, at+"/data?… could not be resolved in 100ms; write its sha256")
-	*answer = func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	answer(func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	unresolved(t, b, at+"/data", nil, false, "could not be resolved in 100ms")
 	datasetLimit = oldLimit
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
