@@ -210,6 +210,9 @@ func (r *Reconciler) trainable(next *desired) {
 	}
 	r.trainings.mu.Lock()
 	defer r.trainings.mu.Unlock()
+	for key := range r.trainings.specs {
+		asked[key] = true // as may one of an earlier commit that is under way
+	}
 	for key := range asked {
 		if !r.trainings.over[key] && !r.trainings.parked[key] {
 			r.trainings.queue.Add(key)

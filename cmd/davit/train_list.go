@@ -71,7 +71,8 @@ type trainingRun struct {
 	Environment string `json:"environment"`
 	// Trial are the values that a sweep gave it; nil for what is no trial.
 	Trial map[string]string `json:"trial,omitempty"`
-	// State is the ledger's once the run ended, before that the cluster's where it is known, and "NotStarted" without a run.
+	// State is the ledger's once the run ended, before that the cluster's where it is known, and without a run "NotStarted", or "Waiting" for
+	// the schedule.
 	State    string             `json:"state"`
 	Reason   string             `json:"reason,omitempty"`
 	Message  string             `json:"message,omitempty"`
@@ -87,6 +88,8 @@ type trainingRun struct {
 	Claimed  time.Time          `json:"claimed,omitzero"`
 	Started  time.Time          `json:"started,omitzero"`
 	Ended    time.Time          `json:"ended,omitzero"`
+	// Next is when the schedule has its data looked at, of a training that waits for that.
+	Next time.Time `json:"next,omitzero"`
 }
 
 const notStarted = "NotStarted"
@@ -154,6 +157,10 @@ func (l *runList) rows() ([]trainingRun, error) {
 		}
 	}
 	for _, t := range l.models.Trainings {
+		if t.Waits() {
+			rows = append(rows, scheduledRow(t, l.now))
+			continue
+		}
 		trials, err := l.trials(t)
 		if err != nil {
 			return nil, err
@@ -219,6 +226,8 @@ func (r trainingRun) elapsed(now time.Time) string {
 // state is the state with what matters most about it.
 func (r trainingRun) state() string {
 	switch {
+	case !r.Next.IsZero():
+		return r.State + " until " + r.Next.Format(time.RFC3339)
 	case r.State == string(gitops.RunSucceeded) && r.Version != "":
 		return r.State + " → " + r.Version
 	case r.State == string(cluster.RunQueued), r.State == waitsForRoom:
@@ -239,7 +248,7 @@ func printRuns(cmd *cobra.Command, format string, runs []trainingRun) error {
 	now := time.Now()
 	var rows [][]any
 	for _, r := range runs {
-		rows = append(rows, []any{r.Run, r.Training, r.Environment, r.state(), r.elapsed(now), r.GPUs, orDash(strings.Join(r.Where, ",")), orDash(r.Version), orDash(short(r.Commit))})
+		rows = append(rows, []any{orDash(r.Run), r.Training, r.Environment, r.state(), r.elapsed(now), r.GPUs, orDash(strings.Join(r.Where, ",")), orDash(r.Version), orDash(short(r.Commit))})
 	}
 	head := []any{"RUN", "TRAINING", "ENVIRONMENT", "STATE", "ELAPSED", "GPUS", "WHERE", "VERSION", "COMMIT"}
 	head, rows = withTrials(head, rows, runs)

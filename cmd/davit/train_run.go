@@ -172,7 +172,10 @@ func (a *app) trainAgain(cmd *cobra.Command, key, why string) error {
 	if err != nil {
 		return err
 	}
-	if err := a.tellBeforeAll(cmd, t, head); err != nil {
+	starts = "that starts " + starts
+	if next.Waits() {
+		starts = "it starts at its schedule's next time, " + next.Spec.Schedule.Next(time.Now()).Format(time.RFC3339)
+	} else if err := a.tellBeforeAll(cmd, t, head); err != nil {
 		return err
 	}
 	local, err := a.clone(ctx, "")
@@ -183,7 +186,7 @@ func (a *app) trainAgain(cmd *cobra.Command, key, why string) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "committed %s as %s, attempt %d; now: git push, and merge it where it is not on %s: that starts %s\n",
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "committed %s as %s, attempt %d; now: git push, and merge it where it is not on %s: %s\n",
 		name, short(commit), next.Spec.Attempt, local.branch, starts)
 	return err
 }

@@ -18,6 +18,7 @@ func (p rendering) training(key string) error {
 	if err != nil {
 		return err
 	}
+	tellUnlocked(p.cmd.ErrOrStderr(), t)
 	if err := p.folder(); err != nil {
 		return err
 	}

@@ -138,6 +138,8 @@ func (t Training) event() string {
 		return "does not start: " + t.Note
 	case t.Change == Remove:
 		return "is removed; a run under way ends"
+	case t.Schedule != "":
+		return "waits for its schedule's next time (" + t.Schedule + "): it has no lock that fits its datasets"
 	case t.Run == "" && t.Note != "":
 		return "starts no run: " + t.Note
 	case t.Run == "":
@@ -145,6 +147,9 @@ func (t Training) event() string {
 	}
 	if t.Runs > 0 {
 		return "starts " + t.sweeps()
+	}
+	if t.Relocked {
+		return "trains again on new data, as scheduled: starts " + t.takes() + ", run " + t.Run
 	}
 	return "starts " + t.takes() + ", run " + t.Run
 }

@@ -170,6 +170,10 @@ type Training struct {
 	Accelerator  string `json:"accelerator,omitempty"`
 	Nodes        int    `json:"nodes,omitempty"`
 	Deadline     string `json:"deadline,omitempty"`
+	// Relocked says that no spec changes: davit, or whoever removed the lock, has it trained on other data.
+	Relocked bool `json:"relocked,omitempty"`
+	// Schedule is the schedule whose next time it waits for, without a lock that fits.
+	Schedule string `json:"schedule,omitempty"`
 	// Note says why a training is broken, or starts no run though it is another.
 	Note string `json:"note,omitempty"`
 }

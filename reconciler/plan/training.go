@@ -83,6 +83,7 @@ func (c *comparison) training(name string) (*Training, error) {
 	default:
 		return out, nil // only where, when or for how long: no run starts
 	}
+	out.scheduled(was, is)
 	reference := ""
 	if is.BaseVersion != nil {
 		reference = image.Placeholder(is.BaseRepository())
@@ -90,6 +91,9 @@ func (c *comparison) training(name string) (*Training, error) {
 	first := runs[0]
 	if _, err := render.Training(c.after.FS(), first.training, first.hash, reference); err != nil {
 		out.Change, out.Note = Broken, err.Error()
+		return out, nil
+	}
+	if out.Schedule != "" {
 		return out, nil
 	}
 	if !is.Environment.Publishes() {
