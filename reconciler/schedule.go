@@ -186,7 +186,7 @@ func (r *Reconciler) schedule(ctx context.Context, want *desired, t *registry.Tr
 		r.unscheduled(t, e, why)
 		return next, nil
 	}
-	lock, err := r.resolve(ctx, t, e, tick)
+	lock, err := r.resolve(ctx, want, t, e, tick)
 	if err != nil {
 		return next, err
 	}
@@ -254,14 +254,14 @@ func (r *Reconciler) lockedSince(ctx context.Context, want *desired, t *registry
 
 // resolve finds out what the datasets are. It is asked once for each of the schedule's times, however often the commit of it
 // is tried: to hash a large file takes an hour.
-func (r *Reconciler) resolve(ctx context.Context, t *registry.Training, e *scheduled, tick time.Time) (*registry.Lock, error) {
+func (r *Reconciler) resolve(ctx context.Context, want *desired, t *registry.Training, e *scheduled, tick time.Time) (*registry.Lock, error) {
 	asked := t.DatasetsAt(tick)
 	if e.lock != nil && e.lock.Tick.Equal(tick) && slices.Equal(e.asked, asked) {
 		return e.lock, nil
 	}
 	lock := &registry.Lock{Tick: tick}
 	for i, d := range asked {
-		now, err := r.cfg.Images.ResolveDataset(ctx, d, r.access(t.Environment.Name))
+		now, err := r.cfg.Images.ResolveDatasetIn(ctx, want.snapshot, d, r.access(t.Environment.Name))
 		if err != nil {
 			return nil, fmt.Errorf("finding out what dataset %q is now: %w", d.Name, err)
 		}
