@@ -385,3 +385,41 @@ func TestSweepFails(t *testing.T) {
 		t.Errorf("proposed are %q", p)
 	}
 }
+
+// Of a sweep whose commit is gone nothing is proposed until a commit asks for its trials again.
+func TestSweepOfRewrittenHistory(t *testing.T) {
+	w := newTrainingWorld(t)
+	text := swept("{lr: [1, 2]}", "")
+	w.spec("13", text, waiting)
+	all := w.trials()
+	w.commit("sweep iris")
+	stop := w.train()
+	w.comes(all[0], gitops.RunStarted)
+	w.comes(all[1], gitops.RunStarted)
+	stop()
+	w.git("reset", "-q", "--hard", "HEAD~1")
+	w.git("reflog", "expire", "--expire=now", "--all")
+	w.git("gc", "-q", "--prune=now")
+	w.edit("releases/iris/staging.yaml", "kind: Release", "kind: Release # again")
+	w.commit("without the sweep")
+	for i, hash := range all {
+		w.accurate(hash, 0.5+float64(i)/10)
+		w.end(hash)
+	}
+	stop = w.follow(func(c *reconciler.Config) {
+		c.Committer, c.AcceptRewrite = &gitops.Author{Name: "davit", Email: "davit@example.com"}, true
+	})
+	w.comes(all[0], gitops.RunSucceeded)
+	w.comes(all[1], gitops.RunSucceeded)
+	w.until(staging, "v1", "Healthy")
+	w.spec("13", text)
+	w.commit("the sweep again")
+	if run := w.ended(all[1], gitops.RunSucceeded); run.Version != run.Name { // the pattern is gone with the commit
+		t.Errorf("ledger says %+v", run)
+	}
+	stop()
+	w.noVersion(all[0])
+	if p := w.proposals(); len(p) != 1 {
+		t.Errorf("proposed are %q", p)
+	}
+}
