@@ -27,7 +27,7 @@ generate: ## CRDs and deep copies from the API types
 	go generate ./...
 
 devcluster: ## build a real Kubernetes' binaries, once
-	$(DEVCLUSTER) build control-plane kwok jobset lws gateway registry forge
+	$(DEVCLUSTER) build control-plane kwok jobset lws kueue gateway registry forge
 
 e2e: deps ## the tests that need root and a real node
 	$(DEVCLUSTER) build all

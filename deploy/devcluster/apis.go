@@ -31,10 +31,10 @@ var thirdParties = []thirdParty{
 		"config/crd/standard/gateway.networking.k8s.io_gateway*.yaml", "config/crd/standard/gateway.networking.k8s.io_*routes.yaml",
 		"config/crd/standard/gateway.networking.k8s.io_referencegrants.yaml", "config/crd/standard/gateway.networking.k8s.io_backendtlspolicies.yaml"}},
 	{name: "jobset", controller: "jobset", pinned: "jobset", module: "sigs.k8s.io/jobset", crds: []string{"config/components/crd/bases/*.yaml"},
-		manager: &manager{PartJobSet, "jobset-manager", "config.jobset.x-k8s.io/v1alpha1", "config/components/webhook"}},
+		manager: &manager{part: PartJobSet, binary: "jobset-manager", config: "config.jobset.x-k8s.io/v1alpha1", webhooks: "config/components/webhook"}},
 	{name: "leaderWorkerSet", controller: "leaderWorkerSet", pinned: "lws", module: "sigs.k8s.io/lws", crds: []string{"config/crd/bases/*.yaml"},
-		manager: &manager{PartLWS, "lws-manager", "config.lws.x-k8s.io/v1alpha1", "config/webhook"}},
-	{name: "kueue", pinned: "apis", module: "sigs.k8s.io/kueue", crds: []string{"config/components/crd/bases/*.yaml"}},
+		manager: &manager{part: PartLWS, binary: "lws-manager", config: "config.lws.x-k8s.io/v1alpha1", webhooks: "config/webhook"}},
+	{name: "kueue", controller: "kueue", pinned: "kueue", module: "sigs.k8s.io/kueue", crds: []string{"config/components/crd/bases/*.yaml"}, manager: kueueManager},
 	{name: "kserve", pinned: "apis", module: "github.com/kserve/kserve", crds: []string{
 		"config/crd/full/serving.kserve.io_inferenceservices.yaml", "config/crd/full/serving.kserve.io_*servingruntimes.yaml"}},
 	{name: "prometheusOperator", pinned: "apis", module: "github.com/prometheus-operator/prometheus-operator", crds: []string{

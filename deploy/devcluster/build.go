@@ -26,6 +26,7 @@ const (
 	PartKwok         Part = "kwok"          // simulated nodes
 	PartJobSet       Part = "jobset"        // JobSet's controller
 	PartLWS          Part = "lws"           // LeaderWorkerSet's controller
+	PartKueue        Part = "kueue"         // Kueue's controller
 	PartGateway      Part = "gateway"       // a gateway, which shares out requests by HTTPRoutes
 	PartForge        Part = "forge"         // a forge; needs a C compiler for its database
 	PartNode         Part = "node"          // kubelet, containerd, runc, CNI plugins, CoreDNS; Linux only
@@ -54,6 +55,7 @@ var targets = []target{
 	{PartKwok, "kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok", "", false},
 	{PartJobSet, "jobset-manager", "jobset", "sigs.k8s.io/jobset", "", false},
 	{PartLWS, "lws-manager", "lws", "sigs.k8s.io/lws/cmd", "", false},
+	{PartKueue, "kueue", "kueue", "sigs.k8s.io/kueue/cmd/kueue", "", false},
 	{PartGateway, "traefik", "gateway", "github.com/traefik/traefik/v3/cmd/traefik", "", false},
 	{PartForge, "gitea", "gitea", "code.gitea.io/gitea", "sqlite sqlite_unlock_notify", true},
 	{PartNode, "containerd", "containerd", "github.com/containerd/containerd/v2/cmd/containerd", containerdTags, false},

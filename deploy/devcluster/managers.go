@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,6 +22,12 @@ type manager struct {
 	binary   string
 	config   string // apiVersion of its configuration file
 	webhooks string // folder, in its module, whose Kustomization is its webhooks
+	// settings are added to its configuration, and replace what all managers have.
+	settings map[string]any
+	// groups are the API groups whose objects its webhooks are asked about; nil for all.
+	groups []string
+	// secret is "namespace/name" of an empty Secret that it must find.
+	secret string
 }
 
 // Controllers are the names that Config.Controllers may hold.
@@ -47,6 +54,9 @@ func (s *supervisor) startManagers(ctx context.Context, c *controlPlane) error {
 		if err != nil {
 			return err
 		}
+		if err := c.api.emptySecret(ctx, t.manager.secret); err != nil {
+			return fmt.Errorf("starting %s: %w", t.manager.binary, err)
+		}
 		p, err := s.startManager(c, t.manager, ports[0])
 		if err != nil {
 			return err
@@ -71,14 +81,16 @@ func (s *supervisor) startManager(c *controlPlane, m *manager, port int) (*proce
 		return nil, err
 	}
 	const off = "0"
-	config, err := json.MarshalIndent(map[string]any{
+	settings := map[string]any{
 		"apiVersion": m.config, "kind": "Configuration",
 		"webhook":                map[string]any{"host": "127.0.0.1", "port": port, "certDir": dir},
 		"internalCertManagement": map[string]any{"enable": false},
 		"leaderElection":         map[string]any{"leaderElect": false},
 		"metrics":                map[string]any{"bindAddress": off},
 		"health":                 map[string]any{"healthProbeBindAddress": off},
-	}, "", "  ")
+	}
+	maps.Copy(settings, m.settings)
+	config, err := json.MarshalIndent(settings, "", "  ")
 	if err != nil {
 		return nil, err
 	}
@@ -140,6 +152,7 @@ func (s *supervisor) webhooks(ctx context.Context, c *controlPlane, t thirdParty
 		} else if err != nil {
 			return nil, err
 		}
+		w.Webhooks = slices.DeleteFunc(w.Webhooks, t.manager.leavesOut)
 		if len(w.Webhooks) == 0 {
 			continue // the Service
 		}
@@ -150,6 +163,30 @@ func (s *supervisor) webhooks(ctx context.Context, c *controlPlane, t thirdParty
 		}
 		found = append(found, w)
 	}
+}
+
+// leavesOut says that a webhook is for objects that no cluster here has, or that the manager would let pass.
+func (m *manager) leavesOut(webhook map[string]any) bool {
+	if m.groups == nil {
+		return false
+	}
+	rules, _ := webhook["rules"].([]any)
+	return !slices.ContainsFunc(rules, func(rule any) bool {
+		groups, _ := rule.(map[string]any)["apiGroups"].([]any)
+		return slices.ContainsFunc(groups, func(group any) bool { return slices.Contains(m.groups, fmt.Sprint(group)) })
+	})
+}
+
+// emptySecret makes it, and its namespace; "" is none.
+func (a *api) emptySecret(ctx context.Context, secret string) error {
+	namespace, name, some := strings.Cut(secret, "/")
+	if !some {
+		return nil
+	}
+	if err := a.call(ctx, http.MethodPost, "/api/v1/namespaces", map[string]any{"metadata": map[string]any{"name": namespace}}, nil); err != nil {
+		return err
+	}
+	return a.call(ctx, http.MethodPost, "/api/v1/namespaces/"+namespace+"/secrets", map[string]any{"metadata": map[string]any{"name": name}}, nil)
 }
 
 // webhookAnswers asks for nothing: a manager that has this webhook says that it can't read the request.

@@ -27,12 +27,15 @@ func TestControllers(t *testing.T) {
 		t.Errorf("the worker's LWS_LEADER_ADDRESS: got %q, want serve-0.serve.default", got)
 	}
 
+	queues(t, c)
+
 	// The CRDs alone would take these; the webhooks do not.
 	for _, wrong := range []struct{ object, want string }{
 		{`{apiVersion: jobset.x-k8s.io/v1alpha2, kind: JobSet, metadata: {name: wrong},
 			spec: {successPolicy: {operator: All, targetReplicatedJobs: [none]}}}`, "invalid replicatedJob name 'none'"},
 		{`{apiVersion: leaderworkerset.x-k8s.io/v1, kind: LeaderWorkerSet, metadata: {name: wrong},
 			spec: {replicas: -1, leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: serve, image: example.com/serve}]}}}}}`, "should be a non-negative integer"},
+		{`{apiVersion: kueue.x-k8s.io/v1beta1, kind: ClusterQueue, metadata: {name: wrong}, spec: {cohort: "a b"}}`, "spec.cohort"},
 	} {
 		cmd := exec.CommandContext(t.Context(), c.Bin("kubectl"), "--kubeconfig="+c.Kubeconfig, "apply", "-f", "-")
 		cmd.Stdin = strings.NewReader(strings.ReplaceAll(wrong.object, "\t", " "))
@@ -44,4 +47,24 @@ func TestControllers(t *testing.T) {
 		t.Fatal(err)
 	}
 	expectGone(t, c)
+}
+
+// queues has Kueue let one Job start and hold a JobSet back until there is room for both of its pods.
+func queues(t *testing.T, c *Cluster) {
+	t.Helper()
+	kubectl(t, c, "apply", "-f", "testdata/kueue.yaml")
+	kubectl(t, c, "wait", "job/fits", "--for=jsonpath={.status.active}=1", "--timeout=60s")
+	kubectl(t, c, "apply", "-f", "testdata/kueue-jobset.yaml")
+	const held = `jsonpath={.items[*].status.conditions[?(@.type=="QuotaReserved")].message}`
+	deadline := time.Now().Add(time.Minute)
+	for said := ""; !strings.Contains(said, "insufficient unused quota for nvidia.com/gpu"); _ = pause(t.Context()) {
+		if said = kubectl(t, c, "get", "workloads", "-o", held); time.Now().After(deadline) {
+			t.Fatalf("what is said of the queue's workloads: %q", said)
+		}
+	}
+	if got := kubectl(t, c, "get", "jobset/waits", "-o", "jsonpath={.spec.suspend}"); got != "true" {
+		t.Errorf("the JobSet without room is suspended: %q, want true", got)
+	}
+	kubectl(t, c, "delete", "job/fits")
+	kubectl(t, c, "wait", "jobset/waits", "--for=condition=Completed", "--timeout=60s")
 }

@@ -177,7 +177,7 @@ func (s *supervisor) down() error {
 // etcd's is read again; the node's parts and the registry have files to finish.
 func (p *process) grace() time.Duration {
 	switch p.name {
-	case "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "jobset-manager", "lws-manager", "traefik":
+	case "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "jobset-manager", "lws-manager", "kueue", "traefik":
 		return 0
 	}
 	return 5 * time.Second

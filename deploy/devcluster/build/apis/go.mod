@@ -6,5 +6,4 @@ require (
 	github.com/kserve/kserve v0.16.0
 	github.com/prometheus-operator/prometheus-operator v0.85.0
 	sigs.k8s.io/gateway-api v1.6.3
-	sigs.k8s.io/kueue v0.14.0
 )
