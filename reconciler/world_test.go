@@ -113,7 +113,7 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 func run(m *testing.M) (code int) {
 	var err error
 	dev, err = devcluster.Start(context.Background(), devcluster.Config{
-		Nodes: 1, Registry: true, Stages: []string{"testdata/crash-v3.yaml"}, APIs: []string{"gatewayAPI"}, Log: os.Stderr,
+		Nodes: 1, Registry: true, Stages: []string{"testdata/crash-v3.yaml"}, APIs: []string{"gatewayAPI"}, Controllers: []string{"jobset", "kueue"}, Log: os.Stderr,
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
