@@ -36,6 +36,14 @@ spec:
           spec:
             containers:
             - args:
+              - publish-run
+              image:
+              name: publisher
+              volumeMounts:
+              - mountPath: /output
+                name: output
+            initContainers:
+            - args:
               - --learning_rate=
               - --max_steps=
               - --save_steps=
@@ -65,6 +73,8 @@ spec:
               - mountPath: /checkpoints
                 name: checkpoints
                 subPath:
+              - mountPath: /output
+                name: output
             nodeSelector:
               nvidia.com/gpu.product:
             volumes:

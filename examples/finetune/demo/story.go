@@ -15,9 +15,10 @@ import (
 
 type demo struct {
 	*stage.Stage
-	run     string // its name
-	applied time.Time
-	died    time.Time
+	run   string // its name
+	logs  *said  // is what its trainers say
+	began time.Time
+	died  time.Time
 }
 
 func (d *demo) build(ctx context.Context) error {
@@ -42,33 +43,44 @@ func (d *demo) kubectl(ctx context.Context, args ...string) (string, error) {
 	return d.Output(ctx, d.Cluster.Bin("kubectl"), args...)
 }
 
-const training = "models/chat/training/tune.yaml"
+const (
+	training    = "models/chat/training/tune.yaml"
+	environment = "environments/training/environment.yaml"
+)
 
-// init makes the repository, with the stand-in's digest, with fewer steps, and with a node that dies.
+// init makes the repository, with the images' digests, with fewer steps, and with a node that dies.
 func (d *demo) init(ctx context.Context) error {
-	ref, err := d.Push(ctx, "trainer", "trainer", "/trainer")
+	trainer, err := d.Push(ctx, "trainer", "trainer", "/trainer")
+	if err != nil {
+		return err
+	}
+	publisher, err := d.PushDavit(ctx, "davit")
 	if err != nil {
 		return err
 	}
 	if err := d.Copy("finetune"); err != nil {
 		return err
 	}
-	for _, e := range [][2]string{
-		{"127.0.0.1:5000/trainer@sha256:0000000000000000000000000000000000000000000000000000000000000000", ref},
-		{"max_steps: 2000, save_steps: 200", "max_steps: 40, save_steps: 10"},
-		{"  seed: 42\n", "  seed: 42\n  env: {STANDIN_STEP: 200ms, STANDIN_DIE: 25}\n"},
-	} {
-		if err := d.Edit(training, e[0], e[1]); err != nil {
+	for _, queued := range []string{"models/chat/training/tune-queued.yaml", "environments/queued"} { // this cluster has no Kueue
+		if err := os.RemoveAll(filepath.Join(d.Models(), queued)); err != nil {
 			return err
 		}
 	}
-	return d.All(ctx,
-		[]string{"git", "init", "-q", "-b", "main"},
-		[]string{"git", "add", "."},
-		[]string{"git", "commit", "-qm", "chat v1, and how it is tuned"},
-		[]string{d.Davit(), "validate"},
-		[]string{"cat", training},
-	)
+	const nothing = "@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+	for _, e := range [][3]string{
+		{environment, "127.0.0.1:5000/davit" + nothing, publisher},
+		{training, "127.0.0.1:5000/trainer" + nothing, trainer},
+		{training, "max_steps: 2000, save_steps: 200", "max_steps: 40, save_steps: 10"},
+		{training, "  seed: 42\n", "  seed: 42\n  env: {STANDIN_STEP: 200ms, STANDIN_DIE: 25}\n"},
+	} {
+		if err := d.Edit(e[0], e[1], e[2]); err != nil {
+			return err
+		}
+	}
+	if err := d.Init(ctx, "chat v1, and how it is tuned"); err != nil {
+		return err
+	}
+	return d.Show(ctx, "cat", training)
 }
 
 // look renders the run that the training's spec makes, and shows it in part.
@@ -95,9 +107,9 @@ func (d *demo) look(ctx context.Context) error {
 	return nil
 }
 
-// render keeps the run's objects in run.yaml, beside the registry, and its name.
+// render keeps the run's name.
 func (d *demo) render(ctx context.Context) (string, error) {
-	fmt.Println("   $ davit render --training chat/tune > ../run.yaml")
+	fmt.Println("   $ davit render --training chat/tune")
 	rendered, err := d.Output(ctx, d.Davit(), "render", "--training", "chat/tune")
 	if err != nil {
 		return "", err
@@ -106,12 +118,12 @@ func (d *demo) render(ctx context.Context) (string, error) {
 	if name == nil {
 		return "", fmt.Errorf("no run in\n%s", rendered)
 	}
-	d.run, rendered = name[1], rendered+"\n"
-	return rendered, os.WriteFile(filepath.Join(d.Dir, "run.yaml"), []byte(rendered), 0o644)
+	d.run = name[1]
+	return rendered + "\n", nil
 }
 
-// apply starts the run by hand: its environment names no publisher, so davit leaves it alone.
-func (d *demo) apply(ctx context.Context) error {
+// begin has davit follow the repository, whose training starts by that.
+func (d *demo) begin(ctx context.Context) error {
 	claim, err := os.ReadFile(filepath.Join("examples", "finetune", "claim.yaml"))
 	if err != nil {
 		return err
@@ -124,99 +136,96 @@ func (d *demo) apply(ctx context.Context) error {
 	if err := os.WriteFile(filepath.Join(d.Dir, "claim.yaml"), claim, 0o644); err != nil {
 		return err
 	}
-	kubectl := d.Cluster.Bin("kubectl")
-	if err := d.Show(ctx, kubectl, "apply", "-f", "../claim.yaml"); err != nil {
+	if err := d.Show(ctx, d.Cluster.Bin("kubectl"), "apply", "-f", "../claim.yaml"); err != nil {
 		return err
 	}
-	d.applied = time.Now()
-	if err := d.Show(ctx, kubectl, "apply", "--server-side", "-f", "../run.yaml"); err != nil {
+	d.began = time.Now()
+	if err := d.StartSync(ctx); err != nil {
 		return err
 	}
-	if err := d.started(ctx, 0); err != nil {
-		return err
-	}
-	d.Note("kubectl apply to two pods that run", time.Since(d.applied))
-	return d.Show(ctx, kubectl, "get", "pods", "-n", "training", "-l", "davit.dev/run="+d.run, "-o",
-		`custom-columns=POD:.metadata.name,HOSTNAME:.spec.hostname,NODE_RANK:.metadata.annotations.batch\.kubernetes\.io/job-completion-index,GPUS:.spec.containers[0].resources.limits.nvidia\.com/gpu,PHASE:.status.phase`)
-}
-
-// pods selects an attempt's: JobSet numbers them.
-func (d *demo) pods(attempt int) string {
-	return fmt.Sprintf("davit.dev/run=%s,jobset.sigs.k8s.io/restart-attempt=%d", d.run, attempt)
-}
-
-// started waits until both pods of an attempt run, or have run.
-func (d *demo) started(ctx context.Context, attempt int) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
-	for {
-		phases, err := d.kubectl(ctx, "get", "pods", "-n", "training", "-l", d.pods(attempt), "-o", "jsonpath={.items[*].status.phase}")
-		if err == nil && len(strings.Fields(phases)) == 2 && !strings.Contains(phases, "Pending") {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			said, _ := d.kubectl(context.WithoutCancel(ctx), "describe", "pods", "-n", "training")
-			return fmt.Errorf("attempt %d of %s did not start: pods are %q: %w\n%s", attempt, d.run, phases, err, said)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-}
-
-func (d *demo) die(ctx context.Context) error {
-	said, err := d.follow(ctx, 0)
+	took, err := d.Until(ctx, "a run started.*run="+d.run, d.began)
 	if err != nil {
 		return err
 	}
-	if _, err := said.find("node 1: joined " + d.run + "-node-0-0." + d.run + ":29500 at step 0"); err != nil {
+	d.Note("davit sync to a run that is there", took)
+	if d.Real { // from before its pods run
+		d.logs, err = d.follow(ctx)
+	}
+	return err
+}
+
+func (d *demo) die(ctx context.Context) (err error) {
+	for _, pattern := range []string{
+		`^\[1\] node 1: joined ` + d.run + "-node-0-0." + d.run + ":29500 at step 0",
+		`^\[0\] node 0: all 2 nodes are here; step 1 of 40 is next`,
+		`^\[0\] node 0: step 10 loss`,
+	} {
+		if _, err := d.logs.find(ctx, pattern); err != nil {
+			return err
+		}
+	}
+	if err := d.Expect(ctx, []string{d.run + ` .*Running [12]0/40 loss=`}, d.Davit(), "train", "list"); err != nil {
 		return err
 	}
-	if _, err := said.find("node 0: step 20 loss"); err != nil {
+	if _, err := d.logs.find(ctx, `^\[0\] node 0: .*lost node 1`); err != nil {
 		return err
 	}
-	if _, err = said.find("node 0: .*lost node 1"); err != nil {
-		return err
-	}
-	d.died, err = said.find("node 1: step 25: dies here")
+	d.died, err = d.logs.find(ctx, `^\[1\] node 1: step 25: dies here`)
 	return err
 }
 
 func (d *demo) resume(ctx context.Context) error {
-	if err := d.started(ctx, 1); err != nil {
+	if _, err := d.logs.find(ctx, `^\[0\] node 0: resumes from the checkpoint of step 20`); err != nil {
 		return err
 	}
-	said, err := d.follow(ctx, 1)
-	if err != nil {
-		return err
-	}
-	if _, err := said.find("node 0: resumes from the checkpoint of step 20"); err != nil {
-		return err
-	}
-	again, err := said.find("node 0: all 2 nodes are here; step 21 of 40 is next")
+	again, err := d.logs.find(ctx, `^\[0\] node 0: all 2 nodes are here; step 21 of 40 is next`)
 	if err != nil {
 		return err
 	}
 	d.Note("a node's death to both nodes training again", again.Sub(d.died))
-	_, err = said.find(`node 0: done: .*"steps":40`)
-	return err
+	for _, pattern := range []string{`^\[0\] node 0: done: .*"steps":40`, `^\[0\] \[publisher\] ` + d.run + ` published, sha256:`} {
+		if _, err := d.logs.find(ctx, pattern); err != nil {
+			return err
+		}
+	}
+	if err := d.logs.end(ctx); err != nil {
+		return err
+	}
+	if n := d.logs.count(" published, "); n != 1 {
+		return fmt.Errorf("%d nodes published, want one", n)
+	}
+	return nil
 }
 
 func (d *demo) done(ctx context.Context) error {
-	kubectl := d.Cluster.Bin("kubectl")
-	if _, err := d.kubectl(ctx, "wait", "jobset/"+d.run, "-n", "training", "--for=condition=Completed", "--timeout=60s"); err != nil {
-		return err
-	}
-	d.Note("kubectl apply to a run that is done", time.Since(d.applied))
-	if err := d.Show(ctx, kubectl, "get", "jobset", "-n", "training"); err != nil {
-		return err
-	}
 	if !d.Real {
-		return nil
+		fmt.Println("   the pods are simulated and leave no model, which davit tells from one that was trained:")
+		if _, err := d.Until(ctx, "a run ended.*run="+d.run+".*left no image", d.began); err != nil {
+			return err
+		}
+		return d.Expect(ctx, []string{d.run + ` .*Lost`}, d.Davit(), "train", "list")
+	}
+	if _, err := d.Until(ctx, "a version is proposed.*run="+d.run, d.began); err != nil {
+		return err
+	}
+	d.Note("davit sync to the version that the run made", time.Since(d.began))
+	if err := d.Expect(ctx, []string{d.run + ` .*Succeeded → ` + d.run}, d.Davit(), "train", "list"); err != nil {
+		return err
 	}
 	if err := d.restarts(ctx, 1); err != nil {
 		return err
 	}
-	return d.Show(ctx, "ls", "-l", "../checkpoints/"+d.run)
+	if err := d.Show(ctx, "ls", "-l", "../checkpoints/"+d.run); err != nil {
+		return err
+	}
+	branches, err := d.Output(ctx, "git", "branch", "--list", "davit/train/*", "--format=%(refname:short)")
+	if err == nil && branches != "davit/train/chat/"+d.run {
+		err = fmt.Errorf("the run made the proposals %q", branches)
+	}
+	if err != nil {
+		return err
+	}
+	return d.Expect(ctx, []string{`trainedBy: ` + d.run, `baseVersion: (chat@)?v1`, `steps: 40`}, "git", "show", branches+":models/chat/versions/"+d.run+".yaml")
 }
 
 // restarts wants the set to have begun anew so many times.
@@ -234,42 +243,23 @@ func (d *demo) mistake(ctx context.Context) error {
 	if err := d.Edit(training, "learning_rate", "lerning_rate"); err != nil {
 		return err
 	}
+	since, before := time.Now(), d.run
 	if err := d.Show(ctx, "git", "commit", "-qam", "tune chat with another learning rate"); err != nil {
 		return err
 	}
-	before := d.run
 	if _, err := d.render(ctx); err != nil {
 		return err
 	}
 	if d.run == before {
 		return fmt.Errorf("another hyperparameter makes the same run, %s", d.run)
 	}
-	kubectl, since := d.Cluster.Bin("kubectl"), time.Now()
-	if err := d.Show(ctx, kubectl, "apply", "--server-side", "-f", "../run.yaml"); err != nil {
-		return err
-	}
-	if _, err := d.kubectl(ctx, "wait", "jobset/"+d.run, "-n", "training", "--for=condition=Failed", "--timeout=60s"); err != nil {
-		return err
-	}
-	d.Note("kubectl apply of a mistake to a run that failed", time.Since(since))
-	if err := d.Show(ctx, kubectl, "get", "jobset", "-n", "training"); err != nil {
-		return err
-	}
-	if err := d.restarts(ctx, 0); err != nil {
-		return err
-	}
-	why, err := d.kubectl(ctx, "get", "pods", "-n", "training", "-l", d.pods(0), "-o",
-		`jsonpath={range .items[*].status.containerStatuses[0].state.terminated}exit code {.exitCode}: {.message}{"\n"}{end}`)
+	took, err := d.Until(ctx, "a run ended.*run="+d.run+".*state=Failed.*flag provided but not defined: -lerning_rate", since)
 	if err != nil {
 		return err
 	}
-	for line := range strings.Lines(why) {
-		if line = strings.TrimSpace(line); line != "" { // a message ends a line by itself
-			fmt.Println("     " + line)
-		}
+	d.Note("commit of a mistake to a run that failed", took)
+	if err := d.restarts(ctx, 0); err != nil {
+		return err
 	}
-	if !strings.Contains(why, "exit code 2: trainer stand-in: flag provided but not defined: -lerning_rate") {
-		return fmt.Errorf("the pods do not say why they ended: %q", why)
-	}
-	return nil
+	return d.Expect(ctx, []string{d.run + ` .*Failed`}, d.Davit(), "train", "list")
 }

@@ -102,8 +102,9 @@ type pod struct {
 	}
 	Spec struct {
 		Hostname, Subdomain, NodeName string
-		Containers                    []struct {
-			Env []struct {
+		InitContainers                []struct {
+			Name string
+			Env  []struct {
 				Name, Value string
 				ValueFrom   struct{ FieldRef struct{ FieldPath string } }
 			}
@@ -138,7 +139,7 @@ func TestSimulatedNodes(t *testing.T) {
 			t.Errorf("pod %s has the name %s.%s, want %s.%s", p.Metadata.Name, p.Spec.Hostname, p.Spec.Subdomain, host, run)
 		}
 		env := map[string]string{}
-		for _, v := range p.Spec.Containers[0].Env {
+		for _, v := range p.Spec.InitContainers[0].Env {
 			env[v.Name] = v.Value + v.ValueFrom.FieldRef.FieldPath
 		}
 		index := strings.TrimSuffix(strings.TrimPrefix(env["NODE_RANK"], "metadata.annotations['"), "']")
@@ -164,6 +165,7 @@ func TestRealNodeTellsTheStory(t *testing.T) {
 	t.Chdir("../../..")
 	s := &stage.Stage{Real: true, Dir: t.TempDir()}
 	t.Cleanup(func() {
+		s.StopSync()
 		if s.Cluster != nil {
 			if err := s.Cluster.Stop(); err != nil {
 				t.Error(err)
@@ -179,7 +181,9 @@ func TestRealNodeTellsTheStory(t *testing.T) {
 
 // TestStoryFails: a step that is not as told is an error, and not a matter of reading the output.
 func TestStoryFails(t *testing.T) {
-	if _, err := (said{{text: "node 0: step 10 loss 1"}}).find("node 1: joined"); err == nil {
+	over := make(chan struct{})
+	close(over)
+	if _, err := (&said{lines: []line{{text: "node 0: step 10 loss 1"}}, ended: over}).find(t.Context(), "node 1: joined"); err == nil {
 		t.Error("nobody joined, and nothing was missed")
 	}
 	if _, err := part("kind: Job\n"); err == nil {

@@ -146,5 +146,6 @@ func (n *node) tell(s state) error {
 		written = ", checkpoint written"
 	}
 	n.log.Printf("step %d loss %.4f%s", s.Step, s.Loss, written)
+	fmt.Fprintf(n.log.Writer(), "davit: progress %d/%d loss=%.4f\n", s.Step, n.steps, s.Loss) // for davit train list
 	return nil
 }
