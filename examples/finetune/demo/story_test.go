@@ -159,6 +159,17 @@ func TestSimulatedNodes(t *testing.T) {
 // TestRealNodeTellsTheStory is the demo where its pods run: they meet by DNS, one dies, and the run ends from its
 // checkpoint.
 func TestRealNodeTellsTheStory(t *testing.T) {
+	d := realDemo(t)
+	for _, step := range story(d) {
+		if err := step.Do(t.Context()); err != nil {
+			t.Fatalf("%s: %v", step.Title, err)
+		}
+	}
+}
+
+// realDemo is a story on a real node, which is taken down after the test.
+func realDemo(t *testing.T) *demo {
+	t.Helper()
 	if os.Getenv("DAVIT_E2E") == "" || os.Geteuid() != 0 {
 		t.Skip("a real node needs root on Linux and minutes for its first build; set DAVIT_E2E=1")
 	}
@@ -172,11 +183,7 @@ func TestRealNodeTellsTheStory(t *testing.T) {
 			}
 		}
 	})
-	for _, step := range story(&demo{Stage: s}) {
-		if err := step.Do(t.Context()); err != nil {
-			t.Fatalf("%s: %v", step.Title, err)
-		}
-	}
+	return &demo{Stage: s}
 }
 
 // TestStoryFails: a step that is not as told is an error, and not a matter of reading the output.
