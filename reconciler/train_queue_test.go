@@ -146,3 +146,23 @@ func TestTrainingQueued(t *testing.T) {
 		})
 	}
 }
+
+// What Kueue does not even put into a queue says why, too.
+func TestTrainingOfNoQueue(t *testing.T) {
+	for _, test := range []struct{ name, queue, says string }{
+		{"queue", "  queue: nobody", "LocalQueue nobody doesn't exist"},
+		{"priority", "  queue: research\n  priority: nobody", `the queue research yet: WorkloadPriorityClass "nobody" not found`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newTrainingWorld(t)
+			w.fill()
+			w.edit("environments/staging/environment.yaml", `{kubernetes: "1.37"}`, `{kubernetes: "1.37", features: [kueue]}`)
+			w.spec("1000", test.queue, "  resources: {cpu: 1}")
+			hash := w.hash()
+			w.commit("train iris in no queue")
+			w.train()
+			w.eventually("started", func() bool { return w.run(hash).State == gitops.RunStarted })
+			w.live("softmax-"+hash[:8], cluster.RunQueued, test.says)
+		})
+	}
+}

@@ -151,7 +151,7 @@ func (c *Cluster) runs(ctx context.Context, namespace, selector string) ([]RunSt
 	for _, o := range objects {
 		r := o.status(pods[o.meta.Namespace+"/"+o.meta.Name])
 		if r.Phase == RunQueued && o.suspended {
-			c.held(ctx, &r)
+			c.held(ctx, &r, o.meta.Labels)
 		}
 		all = append(all, r)
 	}
@@ -277,7 +277,7 @@ var kindWorkload = schema.GroupKind{Group: "kueue.x-k8s.io", Kind: "Workload"}
 
 // held adds why Kueue lets a run wait, by the Workload that Kueue made of it. Who may not read that is told no more
 // than that the run waits.
-func (c *Cluster) held(ctx context.Context, r *RunStatus) {
+func (c *Cluster) held(ctx context.Context, r *RunStatus, labels map[string]string) {
 	m, err := c.servedMapping(ctx, kindWorkload)
 	if err != nil || m == nil {
 		return
@@ -285,6 +285,9 @@ func (c *Cluster) held(ctx context.Context, r *RunStatus) {
 	list, err := c.dynamic.Resource(m.Resource).Namespace(r.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "kueue.x-k8s.io/job-uid=" + string(r.UID)})
 	if err != nil {
 		return
+	}
+	if len(list.Items) == 0 {
+		c.unqueued(ctx, r, labels)
 	}
 	for i := range list.Items {
 		var w conditioned
