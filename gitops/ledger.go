@@ -2,7 +2,6 @@ package gitops
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -144,15 +143,11 @@ func (l *Ledger) run(tree Hash, path string) (run Run, there bool, err error) {
 	if err != nil {
 		return Run{}, false, err
 	}
-	// Fields that are not known here may be a newer davit's.
-	if err := json.Unmarshal(data, &run); err != nil {
-		return Run{}, false, fmt.Errorf("decoding the run: %w; restore the file from a commit before", err)
+	if run, err = DecodeRun(data); err == nil && run.Hash != parts[2] {
+		err = fmt.Errorf("the run's hash is %q", run.Hash)
 	}
-	if run.Hash != parts[2] {
-		return Run{}, false, fmt.Errorf("the run's hash is %q; restore the file from a commit before", run.Hash)
-	}
-	if _, ok := run.State.order(); !ok {
-		return Run{}, false, fmt.Errorf("state %q is not known; a newer davit may have written it", run.State)
+	if err != nil {
+		return Run{}, false, restore(err)
 	}
 	return run, true, nil
 }

@@ -25,7 +25,7 @@ func ran10k(b *testing.B) (*repo, *server) {
 	for i := range 10_000 {
 		run := tuned(i)
 		run.State = RunSucceeded
-		data, err := run.encode()
+		data, err := run.Encode()
 		if err != nil {
 			b.Fatal(err)
 		}

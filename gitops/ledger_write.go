@@ -1,18 +1,13 @@
 package gitops
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	mathrand "math/rand/v2"
 	"reflect"
-	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -29,8 +24,6 @@ const (
 	maxUnanswered = 3
 )
 
-var runHash = regexp.MustCompile(`^[0-9a-f]{64}$`)
-
 // ClaimRun writes a run in state Claimed, now if its Claimed is zero, if its hash is not in the ledger. It returns the
 // record, and true only if it wrote that; else the one that is there, and false. Others may claim at once: one of them
 // gets true, whatever the order.
@@ -39,18 +32,11 @@ var runHash = regexp.MustCompile(`^[0-9a-f]{64}$`)
 // server took it. Claim again, with this Ledger: it knows its own record by its nonce, and returns true then, once. A
 // process that ended in between finds the record by its Cluster and Controller, in state Claimed.
 func (l *Ledger) ClaimRun(ctx context.Context, run Run) (Run, bool, error) {
-	if !runHash.MatchString(run.Hash) {
-		return Run{}, false, fmt.Errorf("claiming run %s: hash %q is not 64 lower-case hex digits", run.Name, run.Hash)
-	}
-	run.State = RunClaimed
-	if run.Claimed.IsZero() {
-		run.Claimed = time.Now()
-	}
-	run.Nonce = rand.Text()
-	run, err := run.recorded()
+	claim, err := run.Claim()
 	if err != nil {
 		return Run{}, false, fmt.Errorf("claiming run %s: %w", run.Name, err)
 	}
+	run = claim
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if sent, ok := l.claims[run.Hash]; ok {
@@ -77,24 +63,13 @@ func (l *Ledger) ClaimRun(ctx context.Context, run Run) (Run, bool, error) {
 // there. A record that is so already is left alone. Claimed, Nonce, Name, Training and Trial stay as they were claimed, and so do
 // Cluster, Controller, Environment, Commit and Started where run has none. After any other error, record it again.
 func (l *Ledger) RecordRun(ctx context.Context, run Run, from ...RunState) (Run, error) {
-	run, err := run.recorded()
-	if err != nil {
-		return Run{}, fmt.Errorf("recording run %s: %w", run.Name, err)
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	got, err := l.change(ctx, run.Hash, func(now Run, there bool) (Run, error) {
 		if !there {
 			return Run{}, fmt.Errorf("%w: nobody claimed it", ErrRunState)
 		}
-		next := run.claimedAs(now)
-		if reflect.DeepEqual(now, next) {
-			return now, nil // also after an answer that got lost
-		}
-		if len(from) > 0 && !slices.Contains(from, now.State) {
-			return now, fmt.Errorf("%w: it is %s", ErrRunState, now.State)
-		}
-		return next, now.allows(next)
+		return run.Follows(now, from...)
 	})
 	if err != nil {
 		return got, fmt.Errorf("recording run %s as %s: %w", cmp.Or(run.Name, run.Hash), run.State, err)
@@ -185,7 +160,7 @@ func (l *Ledger) pause(ctx context.Context, race int) error {
 // write publishes a commit with one record replaced, and stands on that then.
 func (l *Ledger) write(ctx context.Context, run Run) error {
 	b := l.source.newBatch()
-	data, err := run.encode()
+	data, err := run.Encode()
 	if err != nil {
 		return err
 	}
@@ -241,27 +216,4 @@ func (r Run) message(before RunState) string {
 	line("Davit-Version", r.Version)
 	line("Davit-Controller", r.Controller)
 	return b.String()
-}
-
-// encode is the run's file. Times are to the second, in UTC, as they are in outcomes.
-func (r Run) encode() ([]byte, error) {
-	for _, t := range []*time.Time{&r.Claimed, &r.Started, &r.Ended} {
-		*t = t.UTC().Truncate(time.Second)
-	}
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out)
-	enc.SetEscapeHTML(false) // people read it
-	enc.SetIndent("", "  ")
-	err := enc.Encode(r)
-	return out.Bytes(), err
-}
-
-// recorded is the run as one reads it from its file; it fails for metrics that JSON has no number for.
-func (r Run) recorded() (Run, error) {
-	data, err := r.encode()
-	if err != nil {
-		return r, err
-	}
-	var read Run
-	return read, json.Unmarshal(data, &read)
 }
