@@ -33,6 +33,8 @@ type Ledger struct {
 	runs map[string]Run // that tree's; replaced and never changed, since callers hold it
 	// claims have been sent, and nobody knows whether they arrived.
 	claims map[string]Run
+	noted  Hash // the tip in the file of those seen, as this Ledger wrote or read it
+	mute   bool // that the file can't be written was told
 }
 
 // NewLedger gives the ledger, which author writes; who only reads it needs none.
@@ -45,8 +47,8 @@ func (s *Source) LedgerAt(ref string, author Author) *Ledger {
 
 // Runs are all runs by their hashes, as they are in the repository now, of the remote itself for a mirror; empty where
 // there is no ledger yet. The map and the metrics in it are not to be changed. A ledger that can't be read is an error,
-// which names the file, and so is one that lost what this Ledger read of it before, ErrLedgerLost: nobody may start
-// anything then, for it may have run already.
+// which names the file, and so is one that lost what this Ledger read of it before, or a process before it in this
+// repository or mirror, ErrLedgerLost: nobody may start anything then, for it may have run already.
 func (l *Ledger) Runs(ctx context.Context) (map[string]Run, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -67,10 +69,10 @@ func (l *Ledger) refresh(ctx context.Context) error {
 		return fmt.Errorf("reading the runs of %s: %w", l.ref, err)
 	}
 	tip := refs[l.ref.String()]
-	if tip == l.tip {
+	if tip == l.tip && !tip.IsZero() {
 		return nil
 	}
-	if err := l.kept(ctx, tip); err != nil {
+	if err := l.kept(ctx, tip); err != nil || tip.IsZero() {
 		return err
 	}
 	_, tree, err := l.source.commit(ctx, tip)
@@ -81,27 +83,49 @@ func (l *Ledger) refresh(ctx context.Context) error {
 		return fmt.Errorf("reading the runs of %s at %.12s: %w; nothing starts until it is mended", l.ref, tip, err)
 	}
 	l.tip = tip
+	l.note()
 	return nil
 }
 
-// kept refuses a ledger that went back, by which runs would happen again.
+// kept refuses a ledger that went back, by which runs would happen again. One that a person let go is read anew.
 func (l *Ledger) kept(ctx context.Context, tip Hash) error {
-	if l.tip.IsZero() {
+	before, err := l.before()
+	switch {
+	case err != nil:
+		return fmt.Errorf("reading the runs of %s: %w", l.ref, err)
+	case before.IsZero():
+		l.tip, l.tree, l.runs, l.noted = Hash{}, Hash{}, map[string]Run{}, Hash{}
 		return nil
+	case before == tip:
+		l.noted = tip
+		return nil
+	case tip.IsZero():
+		return l.lost(before, "is gone")
+	case !l.source.Has(before):
+		return l.lost(before, fmt.Sprintf("is at %.12s, and the commits before are not here any more", tip))
 	}
-	how := "is gone"
-	if !tip.IsZero() {
-		after, err := l.source.IsAncestor(ctx, l.tip, tip)
-		if err != nil {
-			return fmt.Errorf("reading the runs of %s: %w", l.ref, err)
-		}
-		if after {
-			return nil
-		}
-		how = fmt.Sprintf("is at %.12s, which does not have it", tip)
+	after, err := l.source.IsAncestor(ctx, before, tip)
+	if err != nil {
+		return fmt.Errorf("reading the runs of %s: %w", l.ref, err)
 	}
-	return fmt.Errorf("%w: %s was at %.12s and %s; git -C %s push REPOSITORY %s:%s restores it, or start davit anew if that was meant",
-		ErrLedgerLost, l.ref, l.tip, how, l.source.Dir(), l.tip, l.ref)
+	if !after {
+		return l.lost(before, fmt.Sprintf("is at %.12s, which does not have it", tip))
+	}
+	return nil
+}
+
+// lost says how the ledger comes back, and how a person says that it need not. The push is refused, as it should be, where
+// runs were written since that it would take away.
+func (l *Ledger) lost(before Hash, how string) error {
+	meant := "start davit anew"
+	if file := l.seenFile(); file != "" {
+		meant = "remove " + file
+	}
+	restore := fmt.Sprintf("git -C %s push REPOSITORY %s:%s", l.source.Dir(), before, l.ref)
+	if l.source.mirror == nil {
+		restore = fmt.Sprintf("git -C %s update-ref %s %s", l.source.Dir(), l.ref, before)
+	}
+	return fmt.Errorf("%w: %s was at %.12s and %s; %s restores it, or %s if that was meant", ErrLedgerLost, l.ref, before, how, restore, meant)
 }
 
 // read takes over what differs in another tree.

@@ -187,6 +187,7 @@ func (l *Ledger) write(ctx context.Context, run Run) error {
 	runs := maps.Clone(l.runs)
 	runs[run.Hash] = run
 	l.tip, l.tree, l.runs = commit, tree, runs
+	l.note()
 	return nil
 }
 
