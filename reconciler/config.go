@@ -120,7 +120,7 @@ type Reconciler struct {
 	errands   *errands
 	trainings *trainings
 	schedules *schedules
-	runs      *gitops.Ledger
+	runs      *runLedgers
 	inGit     noted
 	quotas    quotas
 	past      *history.History         // nil until a promotion asks for it; of the errands, as is newest
@@ -169,7 +169,7 @@ func New(cfg Config) (*Reconciler, error) {
 	if cfg.Committer != nil {
 		author = *cfg.Committer
 	}
-	r.runs = cfg.Source.NewLedger(author)
+	r.runs = newRunLedgers(r, cfg.Source.NewLedger(author))
 	r.accepts.Store(!cfg.Accept.IsZero() && !cfg.Accepted)
 	if cfg.Cluster != nil {
 		r.sites = []*site{newSite(cfg.Cluster)}

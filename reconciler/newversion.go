@@ -32,6 +32,10 @@ func (r *Reconciler) proposeVersion(ctx context.Context, x *running) error {
 			return r.recordVersion(ctx, x, name)
 		}
 	}
+	if r.cfg.Committer == nil {
+		r.byHand(x, "this controller writes nothing to Git")
+		return nil
+	}
 	result, found, err := r.result(ctx, x)
 	unsound := new(image.ContentError)
 	switch {
@@ -51,7 +55,7 @@ func (r *Reconciler) proposeVersion(ctx context.Context, x *running) error {
 		return err
 	}
 	if err := r.publishVersion(ctx, x, want, version, result); err != nil {
-		return err
+		return r.keptOrRetried(x, err)
 	}
 	return r.recordVersion(ctx, x, version)
 }

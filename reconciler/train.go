@@ -32,12 +32,13 @@ func (r *Reconciler) train(ctx context.Context, key runKey) (time.Duration, erro
 	if r.site(key.environment).watcher.Load() == nil {
 		return time.Second, nil // the cluster was not reached yet
 	}
-	ledger, err := r.readRuns(ctx)
-	if err != nil {
+	if _, err := r.readRuns(ctx); err != nil {
 		return 0, err
 	}
-	run, there := ledger[key.hash]
+	run, there, err := r.runs.find(ctx, key)
 	switch {
+	case err != nil:
+		return 0, err
 	case !there && t == nil:
 		return 0, nil
 	case !there:
@@ -116,9 +117,9 @@ func (r *Reconciler) claimRun(ctx context.Context, key runKey, want *desired, t 
 		Hash: key.hash, Name: t.RunName(key.hash), Training: t.Key(), Trial: t.Values(), Environment: key.environment, Commit: want.snapshot.Hash().String(),
 		Cluster: uid, Controller: r.cfg.Name, State: gitops.RunClaimed, GPUs: t.GPUs(), Claimed: time.Now().UTC().Truncate(time.Second),
 	})
-	if errors.Is(err, gitops.ErrReadOnly) {
+	if errors.As(err, new(*cluster.ErrOtherOwner)) {
 		r.endedRun(key)
-		r.untrained(key, t, "the repository can't be written to, and without its ledger nobody knows what was trained: "+err.Error())
+		r.untrained(key, t, err.Error())
 		return gitops.Run{}, nil
 	}
 	if err == nil && run.Environment != key.environment {
@@ -132,11 +133,8 @@ func (r *Reconciler) claimRun(ctx context.Context, key runKey, want *desired, t 
 
 // trainsNothing says why this controller looks after no run of an environment; "" when it does.
 func (r *Reconciler) trainsNothing(environment string) string {
-	switch {
-	case r.site(environment) == nil:
+	if r.site(environment) == nil {
 		return "no place is granted to environment " + environment
-	case r.cfg.Committer == nil:
-		return "nobody may keep the ledger of runs, and propose the version it makes: this controller writes nothing to Git"
 	}
 	return ""
 }

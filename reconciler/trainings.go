@@ -64,6 +64,7 @@ func (r *Reconciler) runTrainings(ctx context.Context) {
 	defer work.Wait()
 	for _, s := range r.sites {
 		work.Go(func() { r.watchRuns(ctx, s) })
+		work.Go(func() { r.resumeKept(ctx, s) })
 	}
 	work.Go(func() { r.resumeRuns(ctx) })
 	work.Go(func() { r.runSchedules(ctx) })
@@ -142,14 +143,9 @@ func (s *site) reached(ctx context.Context) bool {
 // not proposed.
 func (r *Reconciler) resumeRuns(ctx context.Context) {
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
-		ledger, err := r.readRuns(ctx)
+		ledger, err := r.runs.git.Runs(ctx)
 		if err == nil {
-			for hash, run := range ledger {
-				canceled := run.State == gitops.RunCanceled && time.Since(run.Ended) < canceledFor
-				if r.mine(run.Environment) && (!done(run) && run.State != gitops.RunCanceled || canceled) {
-					r.trainings.queue.Add(runKey{run.Environment, hash})
-				}
-			}
+			r.resume(ledger)
 			err = r.resumeMerges(ctx, ledger)
 		}
 		if err == nil {
@@ -163,6 +159,15 @@ func (r *Reconciler) resumeRuns(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-time.After(wait):
+		}
+	}
+}
+
+func (r *Reconciler) resume(runs map[string]gitops.Run) {
+	for hash, run := range runs {
+		canceled := run.State == gitops.RunCanceled && time.Since(run.Ended) < canceledFor
+		if r.mine(run.Environment) && (!done(run) && run.State != gitops.RunCanceled || canceled) {
+			r.trainings.queue.Add(runKey{run.Environment, hash})
 		}
 	}
 }
