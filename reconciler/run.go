@@ -47,8 +47,9 @@ func (r *Reconciler) insist(ctx context.Context, tip gitops.Hash) {
 	}
 }
 
-// Once takes the source's tip to the end: every release healthy, failed, rolled back or held. What is not
-// settled when ctx ends is named in the error.
+// Once takes the source's tip to the end: every release healthy, failed, rolled back or held, and every run that it asks
+// for claimed and its objects made, or said why not; a run's end is not waited for. What is not settled when ctx ends is
+// named in the error.
 func (r *Reconciler) Once(ctx context.Context) error {
 	return r.with(ctx, func(ctx context.Context) error {
 		tip, err := r.cfg.Source.Fetch(ctx)
@@ -58,12 +59,14 @@ func (r *Reconciler) Once(ctx context.Context) error {
 		if err := r.follow(ctx, tip); err != nil {
 			return err
 		}
-		select {
-		case <-r.settled():
-			return nil
-		case <-ctx.Done():
-			return fmt.Errorf("not settled: %s: %w", strings.Join(r.unsettled(), "; "), ctx.Err())
+		for _, settled := range []<-chan struct{}{r.settled(), r.trainingsBegun()} {
+			select {
+			case <-settled:
+			case <-ctx.Done():
+				return fmt.Errorf("not settled: %s: %w", strings.Join(append(r.unsettled(), r.unbegun()...), "; "), ctx.Err())
+			}
 		}
+		return nil
 	})
 }
 

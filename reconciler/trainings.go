@@ -24,11 +24,12 @@ type trainings struct {
 	runs   map[string]runKey             // by namespace/name, as the cluster tells of them
 	told   map[runKey]string             // why one does not start, told once
 	over   map[runKey]bool               // what ended for good: no commit has it looked at again
-	refuse map[runKey]int                // how often in a row the forge did not merge what one made
-	specs  map[runKey]spec               // of the runs under way: to read a commit's registry again costs seconds
-	sweeps map[string]*sweep             // of the commit followed last, by training
-	parked map[runKey]bool               // the trials that wait for others of their sweep, which have them looked at
-	trials map[trialsKey][]trial         // of commits that runs were claimed for
+	begun  *begun
+	refuse map[runKey]int        // how often in a row the forge did not merge what one made
+	specs  map[runKey]spec       // of the runs under way: to read a commit's registry again costs seconds
+	sweeps map[string]*sweep     // of the commit followed last, by training
+	parked map[runKey]bool       // the trials that wait for others of their sweep, which have them looked at
+	trials map[trialsKey][]trial // of commits that runs were claimed for
 }
 
 // spec is what a run was claimed for: a training, and the tree of that commit. Where the commit is gone, as after a forced
@@ -45,7 +46,7 @@ func newTrainings() *trainings {
 	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[runKey](time.Second, time.Minute)
 	return &trainings{
 		queue: workqueue.NewTypedRateLimitingQueue(limiter), runs: map[string]runKey{}, told: map[runKey]string{}, specs: map[runKey]spec{}, over: map[runKey]bool{},
-		refuse: map[runKey]int{}, parked: map[runKey]bool{}, trials: map[trialsKey][]trial{},
+		begun: newBegun(), refuse: map[runKey]int{}, parked: map[runKey]bool{}, trials: map[trialsKey][]trial{},
 	}
 }
 
@@ -84,6 +85,7 @@ func (r *Reconciler) lookAtRuns(ctx context.Context) {
 			return
 		}
 		again, err := r.train(ctx, key)
+		r.trainings.begun.looked(key, again, err)
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
@@ -220,6 +222,7 @@ func (r *Reconciler) trainable(next *desired) {
 	}
 	for key := range asked {
 		if !r.trainings.over[key] && !r.trainings.parked[key] {
+			r.trainings.begun.wait(key)
 			r.trainings.queue.Add(key)
 		}
 	}

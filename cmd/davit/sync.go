@@ -65,11 +65,12 @@ func syncCommand(a *app) *cobra.Command {
 		Short: "Bring the commits of a branch to the cluster, and keep following",
 		Long: "Follows the commits of a branch, never the worktree: builds missing model images, renders, applies,\n" +
 			"watches health, and takes a failed release back to its last healthy revision. The rights are those of\n" +
-			"the kubeconfig. Ends with Ctrl-C, or with --once when every release is settled.",
+			"the kubeconfig. Ends with Ctrl-C, or with --once when every release is settled and every\n" +
+			"training that the tip asks for has begun, or said why not.",
 	}
 	a.signs(c)
 	f := c.Flags()
-	f.BoolVar(&o.once, "once", false, "take the branch's tip to the end and stop; exits 1 when a release failed")
+	f.BoolVar(&o.once, "once", false, "take the branch's tip to the end and stop; exits 1 when a release failed; trainings are begun, their end is not waited for")
 	f.StringVar(&o.repo, "repo", "", "follow the repository at this URL instead of the local one")
 	f.StringVar(&o.branch, "branch", "", "branch to follow (default: HEAD's)")
 	f.BoolVar(&o.takeOver, "take-over", false, "take releases that another registry or controller owns")
