@@ -23,7 +23,7 @@ func trainCommand(a *app) *cobra.Command {
 		Long: "A training that is merged has its spec run once, in its environment. These commands show the runs, from the\n" +
 			"ledger in Git and from the cluster, and ask for what a merge does not.",
 	}
-	c.AddCommand(trainListCommand(a), trainLogsCommand(a), trainCancelCommand(a), trainAgainCommand(a))
+	c.AddCommand(trainListCommand(a), trainLogsCommand(a), trainCancelCommand(a), trainAgainCommand(a), trainVersionCommand(a))
 	return c
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -90,6 +91,8 @@ type trainingRun struct {
 	Ended    time.Time          `json:"ended,omitzero"`
 	// Next is when the schedule has its data looked at, of a training that waits for that.
 	Next time.Time `json:"next,omitzero"`
+	// Kept says that its record is in the cluster alone.
+	Kept bool `json:"kept,omitempty"`
 }
 
 const notStarted = "NotStarted"
@@ -99,6 +102,7 @@ type runList struct {
 	models *registry.Registry
 	ledger map[string]gitops.Run
 	live   []cluster.RunStatus
+	kept   map[string]keptRun
 	now    time.Time
 }
 
@@ -128,13 +132,18 @@ func (l *runList) look(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	var faults []error
+	if l.kept, err = keptRuns(ctx, target, l.models, func(err error) { faults = append(faults, err) }); err != nil {
+		return err
+	}
+	l.ledger = withKept(l.ledger, l.kept)
 	if l.live, err = liveRuns(ctx, target, l.models); err != nil {
 		return err
 	}
 	for i := range l.live {
 		target.Progress(ctx, &l.live[i])
 	}
-	return nil
+	return errors.Join(faults...)
 }
 
 // rows are newest first; what was not started is newer than all.
@@ -142,6 +151,7 @@ func (l *runList) rows() ([]trainingRun, error) {
 	rows, seen := []trainingRun{}, map[string]bool{}
 	for _, run := range l.ledger {
 		row := fromLedger(run)
+		_, row.Kept = l.kept[run.Hash]
 		for _, live := range l.live {
 			if live.Name == run.Name && live.Training == run.Training {
 				row.add(live)
@@ -223,8 +233,15 @@ func (r trainingRun) elapsed(now time.Time) string {
 	return length(to.Sub(from))
 }
 
-// state is the state with what matters most about it.
+// state is the state with what matters most about it, and a mark on what the cluster keeps alone.
 func (r trainingRun) state() string {
+	if r.Kept {
+		return r.standing() + " (kept in the cluster)"
+	}
+	return r.standing()
+}
+
+func (r trainingRun) standing() string {
 	switch {
 	case !r.Next.IsZero():
 		return r.State + " until " + r.Next.Format(time.RFC3339)

@@ -79,12 +79,19 @@ func (a *app) cancelRun(cmd *cobra.Command, name, reason string) error {
 	if _, _, err := a.fetchRuns(ctx); err != nil {
 		return fmt.Errorf("fetching the ledger of runs: %w", err)
 	}
-	runs, err := ledger(ctx, source)
+	models, err := a.load(cmd)
+	if err != nil {
+		return err
+	}
+	runs, kept, asked, err := a.allRuns(ctx, models)
 	if err != nil {
 		return err
 	}
 	run, err := recorded(runs, name)
 	if err != nil {
+		if asked != nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "davit: what runs the cluster keeps is not known: %s\n", plainLines(asked.Error()))
+		}
 		return err
 	}
 	switch {
@@ -95,7 +102,11 @@ func (a *app) cancelRun(cmd *cobra.Command, name, reason string) error {
 	default:
 		run.State, run.Reason, run.Ended = gitops.RunCanceled, "ByPerson", time.Now().UTC()
 		run.Message = "canceled by " + a.me(ctx) + ": " + strings.TrimSpace(reason)
-		if err := a.recordRun(ctx, source, run, gitops.RunClaimed, gitops.RunStarted); err != nil {
+		record := func() error { return a.recordRun(ctx, source, run, gitops.RunClaimed, gitops.RunStarted) }
+		if k, ok := kept[run.Hash]; ok {
+			record = func() error { return a.recordKept(ctx, k.namespace, run, gitops.RunClaimed, gitops.RunStarted) }
+		}
+		if err := record(); err != nil {
 			return err
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "%s is canceled\n", run.Name)
