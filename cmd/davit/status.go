@@ -26,7 +26,9 @@ func statusCommand(a *app) *cobra.Command {
 		Short: "Show what runs, since which commit, by whom, and what needs a person",
 		Long: "Lists releases, those that need a person first, each with the command that helps. Of one release it shows\n" +
 			"all there is to know: what serves, what the branch asks for, what is on its way, held, pinned, suspended\n" +
-			"or waiting, why, and how to get out of it.",
+			"or waiting, why, and how to get out of it. After the releases come the runs of trainings that are under way, ended\n" +
+			"within a day, or wait for their version to be merged; -o json and yaml have the releases alone: davit train list\n" +
+			"-o json has the runs.",
 		Args: cobra.MaximumNArgs(1),
 	}
 	format := outputFlag(c, "table", "json", "yaml")
@@ -45,7 +47,7 @@ func statusCommand(a *app) *cobra.Command {
 			return printData(cmd.OutOrStdout(), *format, releases, nil, nil)
 		case len(releases) == 0:
 			fmt.Fprintln(cmd.ErrOrStderr(), "davit: no releases in the cluster; davit sync brings them there")
-			return nil
+			return a.statusRuns(cmd, args)
 		}
 		v, err := a.view(cmd.Context())
 		if err != nil {
@@ -69,7 +71,7 @@ func statusCommand(a *app) *cobra.Command {
 				}
 			}
 		}
-		return nil
+		return a.statusRuns(cmd, args)
 	}
 	return c
 }
