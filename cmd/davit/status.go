@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 	"strconv"
@@ -38,7 +39,7 @@ func statusCommand(a *app) *cobra.Command {
 			return err
 		}
 		if len(releases) == 0 && len(args) == 1 {
-			if all, err := a.clusterReleases(cmd.Context(), nil); err != nil || len(all) > 0 || strings.Contains(args[0], "/") {
+			if all, err := a.clusterReleases(cmd.Context(), nil); err != nil || (len(all) > 0 || strings.Contains(args[0], "/")) && !a.hasEnvironment(cmd.Context(), args[0]) {
 				return errors.Join(err, fmt.Errorf("no release %q in the cluster; davit status lists those there are", args[0]))
 			}
 		}
@@ -46,7 +47,7 @@ func statusCommand(a *app) *cobra.Command {
 		case *format != "table":
 			return printData(cmd.OutOrStdout(), *format, releases, nil, nil)
 		case len(releases) == 0:
-			fmt.Fprintln(cmd.ErrOrStderr(), "davit: no releases in the cluster; davit sync brings them there")
+			fmt.Fprintf(cmd.ErrOrStderr(), "davit: no releases%s in the cluster; davit sync brings them there\n", of(args))
 			return a.statusRuns(cmd, args)
 		}
 		v, err := a.view(cmd.Context())
@@ -74,6 +75,24 @@ func statusCommand(a *app) *cobra.Command {
 		return a.statusRuns(cmd, args)
 	}
 	return c
+}
+
+// of names the environment that was asked for.
+func of(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return " of " + args[0]
+}
+
+// hasEnvironment says whether the registry here has an environment, which may only train.
+func (a *app) hasEnvironment(ctx context.Context, name string) bool {
+	fsys, err := a.tree(ctx, io.Discard)
+	if err != nil {
+		return false
+	}
+	models, err := registry.Load(fsys)
+	return err == nil && models.Environments[name] != nil
 }
 
 // view is what status goes by beside the releases.

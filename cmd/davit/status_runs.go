@@ -60,8 +60,12 @@ func (r trainingRun) matters(models *registry.Registry, now time.Time) bool {
 	return r.State == string(gitops.RunSucceeded) && !r.merged(models)
 }
 
-// merged says whether the registry here has what the run made, or its model is gone from it.
+// merged says whether the registry here has what the run made, or never will: of a sweep's trials the best alone makes a
+// version, and a model may be gone.
 func (r trainingRun) merged(models *registry.Registry) bool {
+	if r.Trial != nil && r.Version == "" && !r.Kept {
+		return true
+	}
 	model, _, _ := strings.Cut(r.Training, "/")
 	m := models.Models[model]
 	if m == nil {
