@@ -24,7 +24,7 @@ const aroundMerge = 2 * time.Second
 func (r *Reconciler) mergeVersion(ctx context.Context, key runKey, run gitops.Run) (time.Duration, error) {
 	want := r.wanted(key.environment)
 	t := want.models.Trainings[run.Training]
-	if run.Version == "" || t == nil || t.Spec.Merge != "auto" || t.Environment.Name != run.Environment {
+	if r.cfg.Committer == nil || run.Version == "" || t == nil || t.Spec.Merge != "auto" || t.Environment.Name != run.Environment {
 		r.overRun(key)
 		return 0, nil
 	}

@@ -182,7 +182,11 @@ func (r *Reconciler) schedule(ctx context.Context, want *desired, t *registry.Tr
 	if err != nil || !tick.After(since) || r.schedules.isDone(e, tick) {
 		return next, err
 	}
-	if why := r.mayNotTrain(t); why != "" {
+	why := r.mayNotTrain(t)
+	if r.cfg.Committer == nil {
+		why = "what it is trained on is kept in Git, and this controller writes nothing there"
+	}
+	if why != "" {
 		r.unscheduled(t, e, why)
 		return next, nil
 	}

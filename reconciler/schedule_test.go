@@ -411,3 +411,25 @@ func TestScheduleStoppedAnywhere(t *testing.T) {
 		t.Fatalf("%d locks, %d runs, Jobs %q", n, w.runs(), all)
 	}
 }
+
+// Who writes nothing to Git can keep no lock there, and says so.
+func TestScheduleReadOnly(t *testing.T) {
+	w := newScheduleWorld(t)
+	before := w.git("rev-parse", "main")
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { log.Close() })
+	w.hours(1)
+	w.ticking(func(c *reconciler.Config) {
+		c.Committer, c.Notes, c.Log = nil, nil, slog.New(slog.NewTextHandler(log, nil))
+	})
+	w.eventually("said", func() bool {
+		text, err := os.ReadFile(log.Name())
+		return err == nil && strings.Contains(string(text), "a training's datasets are not locked") && strings.Contains(string(text), "writes nothing there")
+	})
+	if n := w.runs(); n > 0 || w.git("rev-parse", "main") != before {
+		t.Errorf("%d runs, and main is at %s", n, w.git("log", "-1", "main"))
+	}
+}
