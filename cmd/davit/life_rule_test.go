@@ -27,9 +27,10 @@ func TestLifeByRule(t *testing.T) {
 		t.Errorf("%s\n%s", pr.Title, pr.Body)
 	}
 	l.until("people are told that the forge refuses", func() bool { return strings.Contains(l.comments(1), "the forge refuses") })
-	if text := l.run("davit status production/iris"); !strings.Contains(text, "/pulls/1") || !strings.Contains(text, "the forge refuses") {
-		t.Errorf("status:\n%s", text)
-	}
+	l.until("the status tells it too", func() bool {
+		text := l.run("davit status production/iris")
+		return strings.Contains(text, "/pulls/1") && strings.Contains(text, "the forge refuses")
+	})
 	l.api(http.MethodDelete, "/repos"+lifeRepository+"/branch_protections/main", nil, nil)
 	l.until("v2 is merged, and healthy", func() bool { return l.healthy("production", "v2") })
 	l.until("the branch is gone", func() bool { return l.run("git ls-remote origin davit/promote/production/iris") == "" })
