@@ -15,7 +15,7 @@ build: ## build bin/davit
 	$(STATIC) build -trimpath -ldflags "-s -w" -o bin/davit ./cmd/davit
 
 test: deps devcluster ## all tests, against real git, a real OCI registry and a real API server
-	go test -race -timeout 30m ./...
+	go test -race -timeout 45m ./...
 
 lint: ## gofmt, go vet, staticcheck, tidy modules
 	@files=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$files" ] || { echo "gofmt -w: $$files" >&2; exit 1; }
