@@ -60,6 +60,8 @@ func (l *Ledger) Runs(ctx context.Context) (map[string]Run, error) {
 
 // refresh brings tip, tree and runs up to date, or leaves all of them. It needs l.mu.
 func (l *Ledger) refresh(ctx context.Context) error {
+	// First of all: another process writes down a tip after it moved the ref there, so the ref is not behind it.
+	before, unread := l.before()
 	if err := l.source.refetch(ctx); err != nil {
 		return fmt.Errorf("reading the runs of %s: %w", l.ref, err)
 	}
@@ -72,7 +74,10 @@ func (l *Ledger) refresh(ctx context.Context) error {
 	if tip == l.tip && !tip.IsZero() {
 		return nil
 	}
-	if err := l.kept(ctx, tip); err != nil || tip.IsZero() {
+	if unread != nil {
+		return fmt.Errorf("reading the runs of %s: %w", l.ref, unread)
+	}
+	if err := l.kept(ctx, before, tip); err != nil || tip.IsZero() {
 		return err
 	}
 	_, tree, err := l.source.commit(ctx, tip)
@@ -88,11 +93,8 @@ func (l *Ledger) refresh(ctx context.Context) error {
 }
 
 // kept refuses a ledger that went back, by which runs would happen again. One that a person let go is read anew.
-func (l *Ledger) kept(ctx context.Context, tip Hash) error {
-	before, err := l.before()
+func (l *Ledger) kept(ctx context.Context, before, tip Hash) error {
 	switch {
-	case err != nil:
-		return fmt.Errorf("reading the runs of %s: %w", l.ref, err)
 	case before.IsZero():
 		l.tip, l.tree, l.runs, l.noted = Hash{}, Hash{}, map[string]Run{}, Hash{}
 		return nil
