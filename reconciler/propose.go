@@ -245,7 +245,7 @@ func (r *Reconciler) withdrawProposal(ctx context.Context, branch string) error 
 			return err
 		}
 		if own {
-			if err := r.closePullRequest(ctx, branch); err != nil {
+			if err := r.closePullRequest(ctx, branch, "Nothing is held any more: the release's files have changed since."); err != nil {
 				return err
 			}
 			if err := r.cfg.Source.DeleteBranch(ctx, branch, tip); err != nil {
@@ -257,7 +257,8 @@ func (r *Reconciler) withdrawProposal(ctx context.Context, branch string) error 
 	return nil
 }
 
-func (r *Reconciler) closePullRequest(ctx context.Context, branch string) error {
+// closePullRequest closes what is open of a branch, and says why.
+func (r *Reconciler) closePullRequest(ctx context.Context, branch, why string) error {
 	if r.cfg.Forge == nil {
 		return nil
 	}
@@ -269,7 +270,7 @@ func (r *Reconciler) closePullRequest(ctx context.Context, branch string) error 
 		if pr.Branch != branch { // it only begins so
 			continue
 		}
-		if err := r.cfg.Forge.Close(ctx, pr.Number, "Nothing is held any more: the release's files have changed since."); err != nil {
+		if err := r.cfg.Forge.Close(ctx, pr.Number, why); err != nil {
 			return err
 		}
 	}

@@ -146,7 +146,7 @@ func (r *Reconciler) withdrawLock(ctx context.Context, t *registry.Training, e *
 			return err
 		}
 		if own {
-			if err := r.closeLock(ctx, branch); err != nil {
+			if err := r.closePullRequest(ctx, branch, "This does not apply any more: the branch has what the datasets are now."); err != nil {
 				return err
 			}
 			if err := r.cfg.Source.DeleteBranch(ctx, branch, tip); err != nil && !errors.Is(err, gitops.ErrMoved) {
@@ -155,24 +155,5 @@ func (r *Reconciler) withdrawLock(ctx context.Context, t *registry.Training, e *
 		}
 	}
 	e.alone = true
-	return nil
-}
-
-func (r *Reconciler) closeLock(ctx context.Context, branch string) error {
-	if r.cfg.Forge == nil {
-		return nil
-	}
-	open, err := r.cfg.Forge.Open(ctx, branch)
-	if err != nil {
-		return err
-	}
-	for _, pr := range open {
-		if pr.Branch != branch { // it only begins so
-			continue
-		}
-		if err := r.cfg.Forge.Close(ctx, pr.Number, "This does not apply any more: the branch has what the datasets are now."); err != nil {
-			return err
-		}
-	}
 	return nil
 }

@@ -288,11 +288,14 @@ func (r *Reconciler) seenRun(ctx context.Context, x *running, st *cluster.RunSta
 }
 
 // overdue ends a JobSet at its deadline, which each of its attempts has for itself. Its objects go first: a failed one that
-// the ledger calls over would be followed by another attempt.
+// the ledger calls over would be followed by another attempt. What is trained and being published is left to its attempt's.
 func (r *Reconciler) overdue(ctx context.Context, x *running, st *cluster.RunStatus) (time.Duration, error) {
 	deadline := x.training.Spec.Deadline.Or(registry.DefaultDeadline)
 	if left := time.Until(st.Admitted.Add(deadline)); left > 0 {
 		return min(left, lookAtRun), nil
+	}
+	if st.Phase == cluster.RunPublishing {
+		return lookAtRun, nil
 	}
 	if err := r.site(x.Environment).cluster.DeleteRun(ctx, x.namespace(), x.Name); err != nil {
 		return 0, err
