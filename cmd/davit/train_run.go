@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/davit-dev/davit/gitops"
+	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/registry"
 )
 
@@ -25,7 +26,14 @@ func trainLogsCommand(a *app) *cobra.Command {
 	follow := c.Flags().BoolP("follow", "f", false, "go on until the run ended")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx := cmd.Context()
-		target, err := a.cluster(ctx)
+		config, err := a.rest()
+		if err != nil {
+			return err
+		}
+		if *follow {
+			config.Timeout = 0 // it would end each log
+		}
+		target, err := cluster.New(ctx, cluster.Config{REST: config})
 		if err != nil {
 			return err
 		}

@@ -19,6 +19,9 @@ import (
 // logsEvery is how often a followed run's pods are looked at, for those that began or came since.
 const logsEvery = time.Second
 
+// streamTries is how often in a row a log that ended may break without a new line.
+const streamTries = 3
+
 // RunLogs gives the lines that a run's trainers and publishers wrote, of all ranks and of the attempts whose pods are
 // still there. With follow it goes on until the run ended, with each container and each attempt as it begins; without,
 // it ends with what is written so far, pod after pod. write is called by one goroutine at a time. Lines of more than 64
@@ -103,17 +106,23 @@ type containerLog struct {
 	container      string
 }
 
-// read reads until the container ended; a connection that breaks before is made anew, from the last line's time.
+// read reads until the container ended; a connection that breaks is made anew, from the last line's time, also when the
+// container ended meanwhile: what it wrote last is still to come.
 func (l containerLog) read(ctx context.Context) {
 	var last time.Time
-	for {
+	for vain := 0; ; {
+		before := last
 		err := l.stream(ctx, &last)
-		if !l.follow || ctx.Err() != nil || !l.runs(ctx) {
-			if err != nil && ctx.Err() == nil {
-				l.mu.Lock()
-				l.errs = append(l.errs, fmt.Errorf("reading the log of %s in pod %s: %w", l.container, l.pod, err))
-				l.mu.Unlock()
-			}
+		if vain++; last.After(before) {
+			vain = 0
+		}
+		switch {
+		case ctx.Err() != nil || err == nil && (!l.follow || !l.runs(ctx)):
+			return
+		case err != nil && vain >= streamTries && !(l.follow && l.runs(ctx)):
+			l.mu.Lock()
+			l.errs = append(l.errs, fmt.Errorf("reading the log of %s in pod %s: %w", l.container, l.pod, err))
+			l.mu.Unlock()
 			return
 		}
 		select {

@@ -1,9 +1,16 @@
 package cluster
 
 import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 )
 
 // TestLogResumes passes over the lines that were given before the connection broke.
@@ -21,6 +28,51 @@ func TestLogResumes(t *testing.T) {
 	}
 	if text := strings.Join(got, "|"); text != "one|two||four" {
 		t.Errorf("got %q", text)
+	}
+}
+
+// TestLogOfEndedContainerIsReadOut reads what a container wrote last although the connection broke and the container
+// ended meanwhile; a log that never comes is an error.
+func TestLogOfEndedContainerIsReadOut(t *testing.T) {
+	const first, second = "2026-11-27T03:00:00.1Z one\n", "2026-11-27T03:00:00.2Z two\n"
+	for _, test := range []struct {
+		name, want string
+		always     bool
+		err        string
+	}{
+		{"breaks once", "one|two", false, ""},
+		{"breaks always", "one", true, "reading the log of trainer in pod p: "},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			reads := 0
+			api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if !strings.HasSuffix(r.URL.Path, "/log") {
+					w.Header().Set("Content-Type", "application/json")
+					_, _ = io.WriteString(w, `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p"}}`)
+					return
+				}
+				_, _ = io.WriteString(w, first)
+				if reads++; reads == 1 || test.always {
+					_ = http.NewResponseController(w).Flush()
+					panic(http.ErrAbortHandler)
+				}
+				_, _ = io.WriteString(w, second)
+			}))
+			defer api.Close()
+			typed, err := kubernetes.NewForConfig(&rest.Config{Host: api.URL})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			logs := &runLogs{c: &Cluster{clients: clients{typed: typed}, as: clients{typed: typed}}, follow: true, write: func(_ int, _, line string) { got = append(got, line) }}
+			containerLog{runLogs: logs, namespace: "n", pod: "p", container: trainerName}.read(t.Context())
+			if text := strings.Join(got, "|"); text != test.want {
+				t.Errorf("got %q, want %q", text, test.want)
+			}
+			if err := errors.Join(logs.errs...); err == nil && test.err != "" || err != nil && (test.err == "" || !strings.Contains(err.Error(), test.err)) {
+				t.Errorf("got %v, want %q", err, test.err)
+			}
+		})
 	}
 }
 
