@@ -9,8 +9,9 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=mreg,categories=davit
 // +kubebuilder:printcolumn:name="URL",type=string,JSONPath=`.spec.url`
-// +kubebuilder:printcolumn:name="Branch",type=string,JSONPath=`.spec.branch`
+// +kubebuilder:printcolumn:name="Branch",type=string,JSONPath=`.spec.branch`,priority=1
 // +kubebuilder:printcolumn:name="Revision",type=string,JSONPath=`.status.revision`
+// +kubebuilder:printcolumn:name="Author",type=string,JSONPath=`.status.author`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
@@ -34,19 +35,53 @@ type ModelRegistryList struct {
 }
 
 // ModelRegistrySpec is what to follow, and its authority.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.branch), has(self.tag), has(self.semver)].filter(x, x).size() <= 1",message="only one of branch, tag and semver"
 type ModelRegistrySpec struct {
 	// URL of the Git repository, without credentials.
 	// +kubebuilder:validation:MinLength=1
 	URL string `json:"url"`
-	// Branch to follow; the one HEAD names when empty.
+	// Branch to follow; the one HEAD names when empty and neither Tag nor Semver is set.
 	// +optional
 	Branch string `json:"branch,omitempty"`
+	// Tag to follow instead of a branch, wherever it is moved.
+	// +optional
+	Tag string `json:"tag,omitempty"`
+	// Semver is a range: the tag with the greatest semantic version in it is followed instead of a branch (">=1.0.0 <2.0.0").
+	// +optional
+	Semver string `json:"semver,omitempty"`
+	// Path is the folder of the repository that holds the registry; the whole repository when empty.
+	// +optional
+	Path string `json:"path,omitempty"`
+	// Suspend stops following: what runs stays as it is, and nothing is written.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+	// DeletionPolicy says what becomes of the releases when this object is deleted while davit runs: they are left as they
+	// are (Orphan, also when empty), or removed with their objects (Delete). There is no finalizer: without a running davit
+	// they are left.
+	// +optional
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 	// Interval between two looks at the repository; 10s when zero.
 	// +optional
 	Interval metav1.Duration `json:"interval,omitzero"`
-	// Credentials names a Secret beside the ModelRegistry with username and password for the URL.
+	// Credentials names a Secret beside the ModelRegistry. Its keys: for https username and password, or bearerToken, or
+	// githubAppID, githubAppInstallationID and githubAppPrivateKey; ca.crt for a certificate authority of one's own;
+	// tls.crt and tls.key for a client certificate; for ssh identity, known_hosts and, for a key with a passphrase,
+	// password. A Secret that changes is heeded without a restart.
 	// +optional
 	Credentials string `json:"credentials,omitempty"`
+	// Proxy names a Secret beside the ModelRegistry with the address of an HTTP proxy for the Git repository and its forge,
+	// and username and password where it asks for them.
+	// +optional
+	Proxy string `json:"proxy,omitempty"`
+	// Images is how model images are pushed and pulled; davit's own workload identity and anonymous when absent.
+	// +optional
+	Images *ImageAccess `json:"images,omitempty"`
+	// Notifications are sent at changes of releases.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	Notifications []Notification `json:"notifications,omitempty"`
 	// Outcomes says where outcomes are kept: as notes in Git, or, where davit may only read the repository, in the
 	// ModelReleases alone, which keep the last five of each release.
 	// +optional
@@ -69,6 +104,53 @@ type ModelRegistrySpec struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
 	Environments []EnvironmentGrant `json:"environments"`
+}
+
+// DeletionPolicy says what becomes of what an object stands for when it is deleted.
+//
+// +kubebuilder:validation:Enum=Orphan;Delete
+type DeletionPolicy string
+
+// The deletion policies.
+const (
+	// Orphan leaves it as it is.
+	Orphan DeletionPolicy = "Orphan"
+	// Delete removes it.
+	Delete DeletionPolicy = "Delete"
+)
+
+// ImageAccess is how OCI registries are reached.
+type ImageAccess struct {
+	// Secret beside the ModelRegistry: .dockerconfigjson (type kubernetes.io/dockerconfigjson) and, for a certificate
+	// authority of one's own, ca.crt. Registries that it does not name are reached by workload identity (ECR, GAR, ACR), or
+	// anonymously.
+	// +optional
+	Secret string `json:"secret,omitempty"`
+}
+
+// Notification is one receiver of what comes of releases.
+type Notification struct {
+	// +kubebuilder:validation:MinLength=1
+	Name string `json:"name"`
+	// Kind of message: a Slack-compatible webhook (Slack, Mattermost, Rocket.Chat, Discord's /slack), CloudEvents 1.0 in
+	// JSON by HTTP (structured mode), or a comment on the commit or its pull request at the registry's forge.
+	// +kubebuilder:validation:Enum=Slack;CloudEvents;Forge
+	Kind string `json:"kind"`
+	// Secret beside the ModelRegistry with the key url, where it is sent to, and for CloudEvents, where the receiver checks
+	// them, token (sent as a bearer token) or hmacKey (the body's HMAC-SHA256 is sent in X-Davit-Signature-256). Not for
+	// Forge.
+	// +optional
+	Secret string `json:"secret,omitempty"`
+	// Environments it is for; all when empty.
+	// +optional
+	// +listType=set
+	Environments []string `json:"environments,omitempty"`
+	// States it is for: Healthy, Failed, RolledBack, Held, Waiting, Pinned, Proposed, TrainingSucceeded, TrainingFailed;
+	// Failed, RolledBack, Held and TrainingFailed when empty.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:items:Enum=Healthy;Failed;RolledBack;Held;Waiting;Pinned;Proposed;TrainingSucceeded;TrainingFailed
+	States []string `json:"states,omitempty"`
 }
 
 // Committer is who davit commits as.
@@ -147,9 +229,31 @@ type EnvironmentGrant struct {
 	// MinBake is the shortest time a release must stay ready to count as healthy.
 	// +optional
 	MinBake metav1.Duration `json:"minBake,omitzero"`
+	// PullSecrets are Secrets beside the ModelRegistry (type kubernetes.io/dockerconfigjson) that are copied to the
+	// environment's namespaces, kept up to date there, and named by the pods of its releases and runs as imagePullSecrets.
+	// +optional
+	// +listType=set
+	PullSecrets []string `json:"pullSecrets,omitempty"`
+	// Decryption names a Secret beside the ModelRegistry whose keys decrypt what SOPS encrypted in the registry: age
+	// identities under names that end in .agekey, armored OpenPGP private keys under names that end in .asc.
+	// +optional
+	Decryption string `json:"decryption,omitempty"`
+	// Prometheus is asked for the serving metrics of the environment's releases.
+	// +optional
+	Prometheus *Prometheus `json:"prometheus,omitempty"`
 	// Policy is how promotions to the environment are decided, whatever environment.yaml says: that can only be stricter.
 	// +optional
 	Policy *PromotionPolicy `json:"policy,omitempty"`
+}
+
+// Prometheus is a server that answers the query API of Prometheus.
+type Prometheus struct {
+	// URL without credentials: http://prometheus.monitoring:9090.
+	// +kubebuilder:validation:Pattern=`^https?://`
+	URL string `json:"url"`
+	// Secret beside the ModelRegistry: username and password, or bearerToken; ca.crt.
+	// +optional
+	Secret string `json:"secret,omitempty"`
 }
 
 // ImagePolicy is what a model image must have.
@@ -212,7 +316,11 @@ type ModelRegistryStatus struct {
 	// +optional
 	// +listType=atomic
 	Places []EnvironmentPlace `json:"places,omitempty"`
-	// Conditions holds Ready: whether the repository is followed as the spec says.
+	// Author is who wrote the commit of Revision.
+	// +optional
+	Author string `json:"author,omitempty"`
+	// Conditions are Ready, Reconciling and Stalled, as kstatus reads them, of following the repository as the spec says;
+	// and Recorded: whether outcomes reach Git.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -13,13 +13,15 @@ import (
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=mr,categories=davit
 // +kubebuilder:metadata:labels="applyset.kubernetes.io/is-parent-type=true"
-// +kubebuilder:printcolumn:name="Environment",type=string,JSONPath=`.spec.environment`
+// +kubebuilder:printcolumn:name="Model",type=string,JSONPath=`.status.model`
 // +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.applied.version`
-// +kubebuilder:printcolumn:name="Target",type=string,JSONPath=`.spec.claim.version`
+// +kubebuilder:printcolumn:name="Target",type=string,JSONPath=`.spec.claim.version`,priority=1
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
-// +kubebuilder:printcolumn:name="Commit",type=string,JSONPath=`.status.applied.commit`
+// +kubebuilder:printcolumn:name="Revision",type=string,JSONPath=`.status.revision`
+// +kubebuilder:printcolumn:name="Author",type=string,JSONPath=`.status.author`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.reason`
-// +kubebuilder:printcolumn:name="Pinned",type=string,JSONPath=`.status.pinned`
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.message`,priority=1
+// +kubebuilder:printcolumn:name="Pinned",type=string,JSONPath=`.status.pinned`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type ModelRelease struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -55,6 +57,11 @@ type ModelReleaseSpec struct {
 	// Claim is the revision being applied, or last applied. davit writes it before it applies anything.
 	// +optional
 	Claim Claim `json:"claim,omitzero"`
+	// DeletionPolicy says what becomes of the release's objects when a person deletes this ModelRelease while davit runs: by
+	// Orphan (also when empty) they stay and are taken up again by the next look; by Delete they are deleted, and applied
+	// anew as long as the registry asks for the release.
+	// +optional
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 	// Suspend, when set, keeps davit from applying, correcting or rolling back anything of this release.
 	// +optional
 	Suspend *Suspend `json:"suspend,omitempty"`
@@ -146,6 +153,18 @@ type ModelReleaseStatus struct {
 	Promotion *Promotion `json:"promotion,omitempty"`
 	// +optional
 	Phase Phase `json:"phase,omitempty"`
+	// Revision is that of Applied, "branch@sha1:<12 hex>".
+	// +optional
+	Revision string `json:"revision,omitempty"`
+	// Author is who wrote the commit of Applied.
+	// +optional
+	Author string `json:"author,omitempty"`
+	// Model is the name of the model.
+	// +optional
+	Model string `json:"model,omitempty"`
+	// Serving is what the environment's Prometheus said of the release last; absent where there is none.
+	// +optional
+	Serving *ServingMetrics `json:"serving,omitempty"`
 	// Drift lists objects that others changed, when the environment's policy is only to report it.
 	// +optional
 	// +listType=atomic
@@ -175,6 +194,30 @@ type ModelReleaseStatus struct {
 	// ObservedGeneration is the generation of the spec this status answers.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+}
+
+// ServingMetrics summarise what a release's pods served in a window of time. Values are decimal text; one that the
+// runtime does not tell, or that had no sample, is absent.
+type ServingMetrics struct {
+	// At is when it was asked, Window the time before it that counts.
+	At     metav1.Time     `json:"at"`
+	Window metav1.Duration `json:"window"`
+	// Requests per second, and Errors of them as a share from 0 to 1.
+	// +optional
+	Requests string `json:"requests,omitempty"`
+	// +optional
+	Errors string `json:"errors,omitempty"`
+	// Latency is the 95th percentile of a whole answer, TTFT that of the time to its first token; in seconds.
+	// +optional
+	Latency string `json:"latency,omitempty"`
+	// +optional
+	TTFT string `json:"ttft,omitempty"`
+	// Tokens generated per second.
+	// +optional
+	Tokens string `json:"tokens,omitempty"`
+	// Message says why there are none, or which are missing.
+	// +optional
+	Message string `json:"message,omitempty"`
 }
 
 // Phase is where a release stands.
