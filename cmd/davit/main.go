@@ -105,7 +105,7 @@ func newRoot() *cobra.Command {
 		planCommand(a), approveCommand(a), promoteCommand(a), codeownersCommand(a), findCommand(a), buildCommand(a),
 		pullCommand(a), renderCommand(a), tryCommand(a), installCommand(a), syncCommand(a), controllerCommand(a),
 		statusCommand(a), historyCommand(a), driftCommand(a), suspendCommand(a), resumeCommand(a), retryCommand(a),
-		rollbackCommand(a), whyCommand(a), lineageCommand(a), trainCommand(a), publishRunCommand(a),
+		rollbackCommand(a), whyCommand(a), lineageCommand(a), trainCommand(a), publishRunCommand(a), doctorCommand(a),
 	)
 	for _, c := range root.Commands() {
 		asUsage(c)
