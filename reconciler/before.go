@@ -11,8 +11,8 @@ import (
 	"github.com/davit-dev/davit/registry"
 )
 
-// noted are the outcomes in Git, by release. They are read when a gate or freeze is about to keep a release back, and from
-// then on what came since: a way back passes, also in a cluster that is made anew.
+// noted are the outcomes in Git, by release. They are read when a gate or freeze is about to keep a release back, or a
+// cluster knows nothing of a release, and from then on what came since: a way back passes, also in a cluster made anew.
 type noted struct {
 	mu    sync.Mutex
 	read  *gitops.Outcomes // nil before the first time
@@ -27,6 +27,10 @@ type notedOutcome struct {
 	version string
 	model   string // as the image is called
 	at      int64  // Unix seconds
+
+	// Of Pinned: what a person chose, and who it was.
+	serves            gitops.Hash
+	servedVersion, by string
 }
 
 // outcomesInGit tells of a release's, in no order, or says why nobody knows. Where the ModelRegistry sets a floor, which no
@@ -75,7 +79,11 @@ func (n *noted) keep(e gitops.Noted) {
 	if n.of[key] == nil {
 		n.of[key] = map[notedOutcome]bool{}
 	}
-	n.of[key][notedOutcome{e.Commit, v1alpha1.Phase(n.word(e.Outcome)), n.word(e.Version), n.word(modelIn(e.Image)), e.At.Unix()}] = true
+	o := notedOutcome{commit: e.Commit, what: v1alpha1.Phase(n.word(e.Outcome)), version: n.word(e.Version), model: n.word(modelIn(e.Image)), at: e.At.Unix()}
+	if o.what == v1alpha1.Pinned {
+		o.serves, o.servedVersion, o.by = gitops.ParseHash(e.Event.Commit), n.word(e.Serves), n.word(e.By)
+	}
+	n.of[key][o] = true
 }
 
 func (n *noted) word(s string) string {

@@ -26,6 +26,14 @@ func (r *Reconciler) target(ctx context.Context, want *desired, s *state) (*targ
 		return r.asItIs(ctx, want, s)
 	}
 	tip := &target{commit: want.since[s.key], snapshot: want.snapshot, release: release, key: want.keys[s.key], seen: want.seen}
+	if s.unknown() {
+		if regained, err := r.regain(ctx, want, s, tip); regained && err == nil {
+			return r.target(ctx, want, s)
+		} else if err != nil {
+			return nil, err
+		}
+		return tip, nil
+	}
 	if s.release == nil || s.release.Status.Held == nil {
 		return tip, nil
 	}
