@@ -61,7 +61,9 @@ func TestNewClusterFromGit(t *testing.T) {
 	w.edit("environments/production/environment.yaml", "onFailure: rollback", "onFailure: rollback, git: none")
 	w.commit("more releases")
 	follow := func() (stop func()) {
-		return w.follow(noting, func(c *reconciler.Config) { c.Committer, c.Name = &gitops.Author{Name: "davit", Email: "davit@example.com"}, "here" })
+		return w.follow(noting, func(c *reconciler.Config) {
+			c.Committer, c.Name = &gitops.Author{Name: "davit", Email: "davit@example.com"}, "here"
+		})
 	}
 	stop := follow()
 	w.all("iris", "failed", "well")

@@ -40,7 +40,7 @@ func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Dura
 			return 0, err
 		}
 		r.record(s, t)
-		if err := r.observe(ctx, s); err != nil {
+		if err := errors.Join(r.renewKey(ctx, s, t), r.observe(ctx, s)); err != nil {
 			return 0, err
 		}
 		if again, err := r.drift(ctx, s, t); err != nil || again > 0 {

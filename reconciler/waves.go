@@ -36,24 +36,33 @@ type rollout struct {
 	failed  map[registry.Key]bool
 }
 
-// plan makes a rollout for each environment with waves and each commit that moves more than one of its releases.
+// plan makes a rollout for each environment with waves and each commit that moves more than one of its releases, and one
+// for those that this davit renders otherwise than the one before, under the commit that is followed.
 // It begins where an earlier process left it: what is at its new inputs already counts.
 func (r *Reconciler) plan(ctx context.Context, next *desired, shared []registry.Key) error {
 	type change struct {
 		environment string
 		commit      gitops.Hash
+		upgrade     bool
 	}
 	groups := map[change][]registry.Key{}
-	for _, key := range shared {
-		c := change{key.Environment, next.since[key]}
+	upgraded := r.upgraded(next)
+	for _, key := range upgraded {
+		c := change{key.Environment, next.snapshot.Hash(), true}
 		groups[c] = append(groups[c], key)
+	}
+	for _, key := range shared {
+		if !slices.Contains(upgraded, key) {
+			c := change{key.Environment, next.since[key], false}
+			groups[c] = append(groups[c], key)
+		}
 	}
 	for c, keys := range groups {
 		policy := next.models.Environments[c.environment].Spec.Fleet
 		if len(policy.Waves) == 0 {
 			continue
 		}
-		if r.desired.Load() == nil {
+		if r.desired.Load() == nil && !c.upgrade {
 			keys = keys[:0:0]
 			for key, since := range next.since {
 				if key.Environment == c.environment && since == c.commit {
