@@ -85,7 +85,7 @@ func (r *Reconciler) desire(ctx context.Context, snapshot *gitops.Snapshot, mode
 			delete(next.waves, key)
 			continue
 		}
-		input, err := inputKey(release, snapshot)
+		input, err := InputKey(release, snapshot)
 		if err != nil {
 			return nil, fmt.Errorf("hashing the inputs of %s: %w", key, err)
 		}
@@ -125,8 +125,9 @@ func (r *Reconciler) desire(ctx context.Context, snapshot *gitops.Snapshot, mode
 	return next, r.plan(ctx, next, shared)
 }
 
-// inputKey covers the versions of the image layout and of the renderer too.
-func inputKey(release *registry.Release, files fs.FS) (string, error) {
+// InputKey is the hash of everything that a release is rendered from: its files, and the versions of the image layout and of
+// the renderer.
+func InputKey(release *registry.Release, files fs.FS) (string, error) {
 	return release.InputKey(files, "layout "+strconv.Itoa(image.LayoutVersion), "renderer "+strconv.Itoa(render.Version))
 }
 

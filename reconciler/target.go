@@ -137,7 +137,7 @@ func (r *Reconciler) at(ctx context.Context, s *state, rev v1alpha1.Revision, se
 	if err != nil {
 		return nil, fmt.Errorf("commit %.12s: %w", rev.Commit, err)
 	}
-	t.key, err = inputKey(t.release, t.snapshot)
+	t.key, err = InputKey(t.release, t.snapshot)
 	return t, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -44,8 +45,9 @@ func planCommand(a *app) *cobra.Command {
 			"With --server the cluster of the kubeconfig's context is asked: whether it has the devices, nodes and room\n" +
 			"that the releases ask for, which of their pods would wait, and whether it serves what the environments\n" +
 			"declare; exits 1 when it does not. With --live its API server also dry-runs the changed objects, and each field\n" +
-			"is told that would differ from what runs. All selected environments are held against that one cluster, so name\n" +
-			"one where each has its own: davit plan production --server --context production.\n" +
+			"is told that would differ from what runs, also of releases that only this davit renders otherwise than\n" +
+			"the one that applied them: what upgrading the controller to it would roll. All selected environments are held\n" +
+			"against that one cluster, so name one where each has its own: davit plan production --server --context production.\n" +
 			"Places are found for the largest pods first, each on the first node with room. Priorities, quotas, queues,\n" +
 			"volumes, affinity between pods and spread over zones are not looked at.",
 		Args: cobra.MaximumNArgs(1),
@@ -122,7 +124,7 @@ func (a *app) plan(cmd *cobra.Command, args []string, o *planOptions) error {
 		}
 	}
 	if o.live {
-		if v.Live, err = a.live(ctx, renderer, after, p); err != nil {
+		if v.Live, err = a.live(ctx, renderer, after, p, match); err != nil {
 			return err
 		}
 	}
@@ -187,7 +189,7 @@ func (v *planView) exit(stderr io.Writer) error {
 	switch {
 	case lacks:
 		return exit(exitFailed)
-	case v.Changes():
+	case v.Changes(), slices.ContainsFunc(v.Live, func(r liveRelease) bool { return len(r.Objects) > 0 }):
 		return exit(exitChanges)
 	}
 	return nil

@@ -19,6 +19,8 @@ import (
 // liveRelease is what the API server says to a changed release, by a dry run.
 type liveRelease struct {
 	Release string `json:"release"`
+	// Cause is why it is here although no file of it changes.
+	Cause string `json:"cause,omitempty"`
 	// Error is why it would not take the objects.
 	Error   string          `json:"error,omitempty"`
 	Objects []plannedObject `json:"objects"`
@@ -39,7 +41,7 @@ type plannedField struct {
 }
 
 // live dry-runs the objects of the changed releases in the cluster of the kubeconfig's context.
-func (a *app) live(ctx context.Context, renderer *render.Renderer, after *registry.Registry, p *plan.Plan) ([]liveRelease, error) {
+func (a *app) live(ctx context.Context, renderer *render.Renderer, after *registry.Registry, p *plan.Plan, match func(registry.Key) bool) ([]liveRelease, error) {
 	target, err := a.cluster(ctx)
 	if err != nil {
 		return nil, err
@@ -50,7 +52,9 @@ func (a *app) live(ctx context.Context, renderer *render.Renderer, after *regist
 	}
 	known := map[string]*v1alpha1.ModelRelease{}
 	for _, mr := range running {
-		known[mr.Namespace+"/"+mr.Name] = mr
+		if match(registry.Key{Environment: mr.Spec.Environment, Name: mr.Spec.Release}) {
+			known[mr.Namespace+"/"+mr.Name] = mr
+		}
 	}
 	out := []liveRelease{}
 	for _, change := range p.Releases {
@@ -61,7 +65,7 @@ func (a *app) live(ctx context.Context, renderer *render.Renderer, after *regist
 		if is == nil {
 			continue // what goes is told by the plan
 		}
-		mr := known[is.Environment.Spec.Namespace+"/"+v1alpha1.Name(is.Environment.Name, is.Name)]
+		mr := known[placeOf(is)]
 		if mr == nil {
 			mr = &v1alpha1.ModelRelease{}
 			mr.Namespace, mr.Name = is.Environment.Spec.Namespace, v1alpha1.Name(is.Environment.Name, is.Name)
@@ -72,7 +76,8 @@ func (a *app) live(ctx context.Context, renderer *render.Renderer, after *regist
 		}
 		out = append(out, found)
 	}
-	return out, nil
+	otherwise, err := renderedOtherwise(ctx, target, renderer, after, p, known)
+	return append(out, otherwise...), err
 }
 
 func dryRun(ctx context.Context, target *cluster.Cluster, renderer *render.Renderer, models *registry.Registry, r *registry.Release, mr *v1alpha1.ModelRelease, built *plan.Image) (liveRelease, error) {
@@ -115,6 +120,9 @@ const maxLiveFields = 30
 func printLive(w io.Writer, all []liveRelease) error {
 	for _, r := range all {
 		fmt.Fprintf(w, "\n%s, by a dry run against what runs\n", plainLines(r.Release))
+		if r.Cause != "" {
+			fmt.Fprintf(w, "    %s\n", r.Cause)
+		}
 		if r.Error != "" {
 			fmt.Fprintf(w, "    refused: %s\n", plain(r.Error))
 		}
