@@ -14,7 +14,7 @@ import (
 
 // arrows says what each package may import of davit's own; what is not listed may import nothing of it.
 var arrows = map[string][]string{
-	"cmd/davit":                        {"reconciler", "reconciler/history", "reconciler/lineage", "reconciler/made", "reconciler/plan", "reconciler/why", "reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/gate", "registry/image", "render", "render/catalog", "gitops", "gitops/forge", "reconciler/cluster/capacity"},
+	"cmd/davit":                        {"reconciler", "reconciler/history", "reconciler/lineage", "reconciler/made", "reconciler/install", "reconciler/plan", "reconciler/why", "reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/gate", "registry/image", "render", "render/catalog", "gitops", "gitops/forge", "reconciler/cluster/capacity"},
 	"reconciler":                       {"reconciler/cluster", "reconciler/history", "reconciler/made", "reconciler/plan", "reconciler/v1alpha1", "registry", "registry/gate", "registry/image", "render", "gitops", "gitops/forge"},
 	"reconciler/history":               {"reconciler/v1alpha1", "registry", "gitops"},
 	"reconciler/lineage":               {"gitops", "reconciler/history", "registry"},
@@ -22,6 +22,7 @@ var arrows = map[string][]string{
 	"reconciler/plan":                  {"registry", "registry/gate", "registry/image", "render"},
 	"reconciler/why":                   {"gitops", "registry", "render"},
 	"reconciler/cluster":               {"reconciler/cluster/capacity", "reconciler/v1alpha1", "deploy/crds"},
+	"reconciler/install":               {"deploy"},
 	"registry/gate":                    {"registry"},
 	"registry/image":                   {"registry"},
 	"render":                           {"registry"},
@@ -44,7 +45,7 @@ var outside = map[string][]string{
 	"k8s.io/client-go/dynamic":                {"reconciler/cluster"},
 	"k8s.io/client-go/kubernetes":             {"reconciler/cluster"},
 	"github.com/go-git/":                      {"gitops"},
-	"sigs.k8s.io/kustomize/":                  {"render"},
+	"sigs.k8s.io/kustomize/":                  {"reconciler/install", "render"},
 	"github.com/google/go-containerregistry/": {"registry/image"},
 	"github.com/fsnotify/":                    {"gitops"},
 	"github.com/drone/go-scm/":                {"gitops/forge"},

@@ -1,0 +1,175 @@
+// Package install says what an installation of davit consists of: the objects of the controller, and those of each
+// environment's namespace, built by Kustomize from what deploy holds. It knows no cluster: reconciler/cluster applies
+// and deletes what it lists.
+package install
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/yaml"
+
+	"github.com/davit-dev/davit/deploy"
+)
+
+// Namespace is the one that deploy's trees name.
+const Namespace = "davit-system"
+
+// Writer is the service account of an environment's namespace that writes its releases, in multi-tenant installations.
+const Writer = "davit-releases"
+
+// Overlay is a way to run the controller, the name of a folder in deploy.
+type Overlay string
+
+// The overlays.
+const (
+	SingleTenant    Overlay = "single-tenant"
+	MultiTenant     Overlay = "multi-tenant"
+	HighlyAvailable Overlay = "highly-available"
+)
+
+// Overlays lists them all.
+func Overlays() []Overlay { return []Overlay{SingleTenant, MultiTenant, HighlyAvailable} }
+
+// Impersonates says whether environments have service accounts of their own.
+func (o Overlay) Impersonates() bool { return o != SingleTenant }
+
+// Config is one installation.
+type Config struct {
+	// Overlay is required.
+	Overlay Overlay
+	// Namespace of the controller and its ModelRegistries; Namespace, the constant, when empty.
+	Namespace string
+	// Image of the controller; the name deploy has, which no registry serves, when empty.
+	Image string
+}
+
+func (cfg Config) namespace() string { return cmp.Or(cfg.Namespace, Namespace) }
+
+// Controller builds the objects of the controller, in the order to apply them in: what kubectl kustomize makes of the
+// overlay, with namespace and image set.
+func Controller(cfg Config) ([]*unstructured.Unstructured, error) {
+	if !slices.Contains(Overlays(), cfg.Overlay) {
+		return nil, fmt.Errorf("overlay %q does not exist (have %s, %s, %s)", cfg.Overlay, SingleTenant, MultiTenant, HighlyAvailable)
+	}
+	top := types.Kustomization{Namespace: cfg.namespace(), Resources: []string{"../" + string(cfg.Overlay)}}
+	if cfg.Image != "" {
+		image, err := parseImage(cfg.Image)
+		if err != nil {
+			return nil, err
+		}
+		top.Images = []types.Image{image}
+	}
+	return build(top)
+}
+
+// Environment builds what a namespace has to have for an environment to be in it, the Namespace itself aside.
+func Environment(cfg Config, namespace string) ([]*unstructured.Unstructured, error) {
+	kind := MultiTenant
+	if !cfg.Overlay.Impersonates() {
+		kind = SingleTenant
+	}
+	top := types.Kustomization{Namespace: namespace, Resources: []string{"../environment/" + string(kind)}}
+	objects, err := build(top)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range objects {
+		subjects, _, _ := unstructured.NestedSlice(o.Object, "subjects")
+		for _, s := range subjects {
+			if s, ok := s.(map[string]any); ok && s["name"] == "davit" && s["namespace"] == Namespace {
+				s["namespace"] = cfg.namespace()
+			}
+		}
+		if len(subjects) > 0 {
+			o.Object["subjects"] = subjects
+		}
+	}
+	return objects, nil
+}
+
+// reference is <name>[:tag][@digest]; a colon before a slash is a port.
+var reference = regexp.MustCompile(`^([a-z0-9][a-zA-Z0-9._-]*(?::[0-9]+)?(?:/[a-z0-9][a-z0-9._-]*)*?)(?::([\w][\w.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?$`)
+
+func parseImage(text string) (types.Image, error) {
+	m := reference.FindStringSubmatch(text)
+	if m == nil {
+		return types.Image{}, fmt.Errorf("image %q is no reference; write registry.example.com/davit:v1 or …/davit@sha256:<digest>", text)
+	}
+	image := types.Image{Name: "davit", NewName: m[1], NewTag: m[2], Digest: m[3]}
+	if image.NewTag == "" && image.Digest == "" {
+		return types.Image{}, fmt.Errorf("image %q has neither a tag nor a digest; the same command would install another davit tomorrow", text)
+	}
+	if image.Digest != "" {
+		image.NewTag = ""
+	}
+	return image, nil
+}
+
+// build runs Kustomize in memory on a kustomization above deploy's tree. The tree is davit's own, so it needs none of
+// the checks that a registry's has.
+func build(top types.Kustomization) ([]*unstructured.Unstructured, error) {
+	memory := filesys.MakeFsInMemory()
+	err := fs.WalkDir(deploy.Tree, ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		data, err := deploy.Tree.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		return memory.WriteFile("/"+name, data)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading deploy: %w", err)
+	}
+	text, err := yaml.Marshal(top)
+	if err != nil {
+		return nil, fmt.Errorf("writing a kustomization: %w", err)
+	}
+	if err := memory.WriteFile("/install/kustomization.yaml", text); err != nil {
+		return nil, fmt.Errorf("writing a kustomization: %w", err)
+	}
+	options := krusty.MakeDefaultOptions()
+	options.Reorder = krusty.ReorderOptionLegacy // as kubectl does: namespaces, CRDs and roles before what needs them
+	options.LoadRestrictions = types.LoadRestrictionsRootOnly
+	options.PluginConfig = types.DisabledPluginConfig()
+	built, err := krusty.MakeKustomizer(options).Run(memory, "/install")
+	if err != nil {
+		return nil, fmt.Errorf("building deploy/%s: %w", strings.TrimPrefix(top.Resources[0], "../"), err)
+	}
+	var objects []*unstructured.Unstructured
+	for _, r := range built.Resources() {
+		text, err := r.AsYAML()
+		if err != nil {
+			return nil, fmt.Errorf("reading %s: %w", r.CurId(), err)
+		}
+		o := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal(text, &o.Object); err != nil {
+			return nil, fmt.Errorf("reading %s: %w", r.CurId(), err)
+		}
+		objects = append(objects, o)
+	}
+	return objects, nil
+}
+
+// YAML writes objects as kubectl kustomize does.
+func YAML(objects []*unstructured.Unstructured) ([]byte, error) {
+	var parts [][]byte
+	var errs []error
+	for _, o := range objects {
+		text, err := yaml.Marshal(o.Object)
+		parts, errs = append(parts, text), append(errs, err)
+	}
+	return bytes.Join(parts, []byte("---\n")), errors.Join(errs...)
+}
