@@ -46,6 +46,9 @@ type Config struct {
 	Committer *gitops.Author
 	// Forge has pull requests for proposals, a status for each commit and environment, and comments; none when nil.
 	Forge *forge.Forge
+	// Connected is told of each try to reach the cluster of some environments; of none when nil. It may be called
+	// concurrently.
+	Connected func(environments []string, err error)
 	// AcceptRewrite lets whatever commit be followed, after a forced push or a reset; Accept this one, and what comes
 	// after it, and of an environment's commits that must be signed those before it be not.
 	AcceptRewrite bool

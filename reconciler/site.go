@@ -80,6 +80,9 @@ func (r *Reconciler) start(ctx context.Context, s *site) (stop func(), err error
 
 // connect recalls what the site's cluster holds and starts its watches.
 func (r *Reconciler) connect(ctx context.Context, s *site) error {
+	if err := r.entitled(ctx, s); err != nil {
+		return err
+	}
 	if err := r.recall(ctx, s); err != nil {
 		return err
 	}
@@ -142,6 +145,9 @@ func (r *Reconciler) missed() {
 func (r *Reconciler) reach(ctx context.Context, s *site) {
 	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
 		err := r.connect(ctx, s)
+		if ctx.Err() == nil {
+			r.connected(s, err)
+		}
 		if err == nil {
 			break
 		}

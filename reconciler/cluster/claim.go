@@ -175,7 +175,11 @@ func (c *Cluster) recover(ctx context.Context, mr *v1alpha1.ModelRelease, kinds 
 		if err != nil {
 			continue // the kind is gone, and its objects with it
 		}
-		list, err := c.metadata.Resource(m.Resource).Namespace(mr.Namespace).
+		reader := c.metadata
+		if kind == kindSecret {
+			reader = c.as.metadata // davit itself reads no Secrets outside of its own namespace
+		}
+		list, err := reader.Resource(m.Resource).Namespace(mr.Namespace).
 			List(ctx, metav1.ListOptions{LabelSelector: applySetPartOf + "=" + setID(mr)})
 		if err != nil {
 			return fmt.Errorf("looking for objects of kind %s: %w", kind, err)

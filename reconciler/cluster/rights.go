@@ -1,0 +1,149 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Right is one thing to be allowed.
+type Right struct {
+	Verb, Group, Resource, Subresource, Namespace string
+	// Name of the one object it is about; all when empty.
+	Name string
+}
+
+// String is "list pods in namespace ml".
+func (r Right) String() string {
+	text := r.Verb + " " + r.Resource
+	if r.Group != "" {
+		text += "." + r.Group
+	}
+	if r.Subresource != "" {
+		text += "/" + r.Subresource
+	}
+	if r.Name != "" {
+		text += " " + r.Name
+	}
+	if r.Namespace == "" {
+		return text + " in all namespaces"
+	}
+	return text + " in namespace " + r.Namespace
+}
+
+// MissingRightsError says what the API server does not allow davit.
+type MissingRightsError struct {
+	// User is whom, as the API server knows them.
+	User string
+	// Rights are in the order that they were asked for.
+	Rights []Right
+	// Remedy says what to do.
+	Remedy string
+}
+
+func (e *MissingRightsError) Error() string {
+	var all []string
+	for _, r := range e.Rights {
+		all = append(all, r.String())
+	}
+	text := fmt.Sprintf("%s may not %s", e.User, strings.Join(all, ", nor "))
+	if e.Remedy != "" {
+		text += "; " + e.Remedy
+	}
+	return text
+}
+
+// Rights of davit itself, without which nothing goes on.
+var (
+	ownRights = []Right{
+		{Verb: "get", Group: "coordination.k8s.io", Resource: "leases"},
+		{Verb: "create", Group: "coordination.k8s.io", Resource: "leases"},
+		{Verb: "update", Group: "coordination.k8s.io", Resource: "leases"},
+		{Verb: "list", Group: "davit.dev", Resource: "modelregistries"},
+		{Verb: "watch", Group: "davit.dev", Resource: "modelregistries"},
+		{Verb: "update", Group: "davit.dev", Resource: "modelregistries", Subresource: "status"},
+		{Verb: "get", Resource: "secrets"},
+	}
+	environmentRights = []Right{
+		{Verb: "get", Resource: "namespaces"},
+		{Verb: "list", Group: "davit.dev", Resource: "modelreleases"},
+		{Verb: "watch", Group: "davit.dev", Resource: "modelreleases"},
+		{Verb: "create", Group: "davit.dev", Resource: "modelreleases"},
+		{Verb: "update", Group: "davit.dev", Resource: "modelreleases"},
+		{Verb: "delete", Group: "davit.dev", Resource: "modelreleases"},
+		{Verb: "update", Group: "davit.dev", Resource: "modelreleases", Subresource: "status"},
+		{Verb: "list", Resource: "pods"},
+		{Verb: "watch", Resource: "pods"},
+	}
+)
+
+// CheckOwn asks whether davit may do in its own namespace what it can't go on without: a *MissingRightsError otherwise.
+func (c *Cluster) CheckOwn(ctx context.Context, namespace string) error {
+	return c.check(ctx, ownRights, namespace, "install davit anew: davit install, or kubectl apply -k of the overlay")
+}
+
+// CheckEnvironment asks the same for each of the Config's namespaces, where environments are. What writing takes is not
+// asked: it depends on what releases hold, and the API server names it then.
+func (c *Cluster) CheckEnvironment(ctx context.Context) error {
+	for _, namespace := range c.namespaces {
+		err := c.check(ctx, environmentRights, namespace, "bind them there: davit install --environment NAME="+namespace+", or kubectl apply -k of deploy/environment")
+		if err != nil {
+			return err
+		}
+	}
+	return c.impersonates(ctx)
+}
+
+func (c *Cluster) check(ctx context.Context, rights []Right, namespace, remedy string) error {
+	var missing []Right
+	for _, r := range rights {
+		r.Namespace = namespace
+		review := &authv1.SelfSubjectAccessReview{Spec: authv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authv1.ResourceAttributes{
+			Namespace: r.Namespace, Verb: r.Verb, Group: r.Group, Resource: r.Resource, Subresource: r.Subresource,
+		}}}
+		answer, err := c.typed.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+		if err != nil {
+			return fmt.Errorf("asking whether davit may %s: %w", r, err)
+		}
+		if !answer.Status.Allowed {
+			missing = append(missing, r)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return &MissingRightsError{User: c.whoami(ctx), Rights: missing, Remedy: remedy}
+}
+
+// whoami is the user's name as the API server knows it.
+func (c *Cluster) whoami(ctx context.Context) string {
+	review, err := c.typed.AuthenticationV1().SelfSubjectReviews().Create(ctx, newReview(), metav1.CreateOptions{})
+	if err != nil {
+		return "davit"
+	}
+	return review.Status.UserInfo.Username
+}
+
+func newReview() *authenticationv1.SelfSubjectReview { return &authenticationv1.SelfSubjectReview{} }
+
+// impersonates says whether davit may act as the user that writes.
+func (c *Cluster) impersonates(ctx context.Context) error {
+	user := c.cfg.Impersonate.UserName
+	if user == "" {
+		return nil
+	}
+	_, err := c.as.typed.AuthenticationV1().SelfSubjectReviews().Create(ctx, newReview(), metav1.CreateOptions{})
+	if !apierrors.IsForbidden(err) {
+		return err
+	}
+	namespace, name, _ := strings.Cut(strings.TrimPrefix(user, "system:serviceaccount:"), ":")
+	return &MissingRightsError{
+		User: c.whoami(ctx), Rights: []Right{{Verb: "impersonate", Resource: "serviceaccounts", Name: name, Namespace: namespace}},
+		Remedy: "grant it: davit install --environment NAME=" + namespace + ", or kubectl apply -k of deploy/environment/multi-tenant",
+	}
+}
