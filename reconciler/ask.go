@@ -25,6 +25,9 @@ func (r *Reconciler) heed(ctx context.Context, site *site, s *state) (suspended 
 	}
 	stop := s.release.Spec.Suspend
 	s.mark()
+	if err := r.tellSuspended(ctx, site, s); err != nil {
+		return false, err
+	}
 	if stop != nil {
 		if stop.Until == nil {
 			return true, r.observe(ctx, s)

@@ -43,6 +43,9 @@ func (r *Reconciler) claim(ctx context.Context, s *state, t *target, kinds []sch
 		return err
 	}
 	s.adopt(claimed)
+	if st := &s.release.Status; st.Applied.Commit == "" {
+		st.Model = t.release.Model.Name
+	}
 	return nil
 }
 

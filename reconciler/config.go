@@ -129,6 +129,7 @@ type Reconciler struct {
 	past      *history.History         // nil until a promotion asks for it; of the errands, as is newest
 	newest    map[string]newestVersion // by model and training
 	aside     sync.WaitGroup           // what reads while the sites work
+	credited  atomic.Pointer[gitops.Commit]
 }
 
 // ahead is a registry that was read before it was asked for.

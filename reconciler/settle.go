@@ -246,6 +246,7 @@ func (r *Reconciler) record(s *state, t *target) {
 // write sends the status; when the ModelRelease changed meanwhile and the claim on it is still this one, once
 // more on top of that. After a failure nobody knows what the cluster holds: it is read before the next step.
 func (r *Reconciler) write(ctx context.Context, s *state) error {
+	r.credit(ctx, &s.release.Status)
 	written, err := r.site(s.key.Environment).cluster.WriteStatus(ctx, s.release)
 	if errors.Is(err, cluster.ErrConflict) {
 		var fresh *v1alpha1.ModelRelease

@@ -221,7 +221,7 @@ func (s *state) progress(t *target, changes cluster.ChangeSet, err error) {
 	if !t.rollback {
 		st.Held = nil
 	}
-	st.Applied = t.revision()
+	st.Applied, st.Model = t.revision(), t.release.Model.Name
 	s.phase(v1alpha1.Progressing, "Applied", "")
 	s.steady.Store(0)
 	s.retry, s.applied, s.ready, s.tested, s.passing = false, time.Now(), time.Time{}, false, ""
@@ -275,6 +275,7 @@ func (s *state) phase(phase v1alpha1.Phase, reason, message string) {
 	condition(v1alpha1.ConditionReady, serves || phase == v1alpha1.Healthy || phase == v1alpha1.RolledBack || phase == v1alpha1.Held)
 	condition(v1alpha1.ConditionReconciling, phase == v1alpha1.Progressing || phase == v1alpha1.Waiting)
 	condition(v1alpha1.ConditionStalled, phase == v1alpha1.Failed)
+	s.showSuspended()
 }
 
 // atomicString is a string that is read while it may be written.

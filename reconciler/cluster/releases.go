@@ -72,7 +72,7 @@ func (w *Watcher) Generation(mr *v1alpha1.ModelRelease) int64 {
 func received(mr *v1alpha1.ModelRelease) *v1alpha1.ModelRelease {
 	mr.ManagedFields = nil
 	spec, st := &mr.Spec, &mr.Status
-	share(&mr.APIVersion, &mr.Kind, &mr.Namespace, &spec.Environment, &spec.Owner, &spec.Claim.Commit, &spec.Claim.Version, &spec.Claim.Holder, &st.Reason)
+	share(&mr.APIVersion, &mr.Kind, &mr.Namespace, &spec.Environment, &spec.Owner, &spec.Claim.Commit, &spec.Claim.Version, &spec.Claim.Holder, &st.Reason, &st.Revision, &st.Author, &st.Model)
 	st.Phase = shared(st.Phase)
 	for _, r := range []*v1alpha1.Revision{&st.Applied, &st.Healthy} {
 		share(&r.Commit, &r.Version, &r.Image)

@@ -22,6 +22,7 @@ type ModelRegistry struct {
 	// +required
 	Spec ModelRegistrySpec `json:"spec"`
 	// +optional
+	// +kubebuilder:default:={"observedGeneration":-1}
 	Status ModelRegistryStatus `json:"status,omitzero"`
 }
 

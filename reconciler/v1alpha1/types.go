@@ -30,6 +30,7 @@ type ModelRelease struct {
 	// +required
 	Spec ModelReleaseSpec `json:"spec"`
 	// +optional
+	// +kubebuilder:default:={"observedGeneration":-1}
 	Status ModelReleaseStatus `json:"status,omitzero"`
 }
 
@@ -186,7 +187,7 @@ type ModelReleaseStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=5
 	Outcomes []Outcome `json:"outcomes,omitempty"`
-	// Conditions are Ready, Reconciling and Stalled, as kstatus reads them.
+	// Conditions are Ready, Reconciling and Stalled, as kstatus reads them; and Suspended, once it was.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -248,6 +249,8 @@ const (
 	ConditionReady       = "Ready"
 	ConditionReconciling = "Reconciling"
 	ConditionStalled     = "Stalled"
+	// ConditionSuspended is there where a release, or the following of a registry, is or was suspended.
+	ConditionSuspended = "Suspended"
 )
 
 // ConditionRecorded is of a ModelRegistry: whether outcomes reach Git.
