@@ -28,6 +28,8 @@ type Config struct {
 	Interval time.Duration
 	// Log gets trouble that is retried; slog's default if nil.
 	Log *slog.Logger
+	// Reached is called by Watch after each look at a remote: with nil, or why that failed. May be nil.
+	Reached func(error)
 }
 
 // Source is a repository and the branch followed in it. All methods are safe for concurrent use.
@@ -40,6 +42,7 @@ type Source struct {
 	mirror *mirror // nil for a local repository
 	// address is the remote's, with credentials; "" for a local repository.
 	address string
+	reached func(error)
 }
 
 // Open opens a local repository, or fetches a remote into its mirror. A remote that can't be reached at
@@ -60,7 +63,11 @@ func Open(ctx context.Context, cfg Config) (*Source, error) {
 }
 
 func newSource(cfg Config, st *store) *Source {
-	return &Source{store: st, trees: newTrees(st), log: cfg.Log, branch: cfg.Branch}
+	reached := cfg.Reached
+	if reached == nil {
+		reached = func(error) {}
+	}
+	return &Source{store: st, trees: newTrees(st), log: cfg.Log, branch: cfg.Branch, reached: reached}
 }
 
 // errDetached is for who wants to follow what is only there to read.

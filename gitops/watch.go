@@ -143,11 +143,13 @@ func (s *Source) watchRemote(ctx context.Context, t *teller) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
+			s.reached(err)
 			wait = min(2*wait, max(maxBackoff, s.mirror.interval))
 			s.log.Warn("checking the remote failed, retrying", "url", s.mirror.shown, "retryIn", wait, "err", err)
 			continue
 		}
 		wait = s.mirror.interval
+		s.reached(nil)
 		t.tell(h)
 	}
 }

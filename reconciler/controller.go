@@ -13,7 +13,6 @@ import (
 	"sync"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/davit-dev/davit/gitops"
@@ -91,6 +90,11 @@ func (cfg ControllerConfig) keep(ctx context.Context, specs <-chan *v1alpha1.Mod
 // follow follows a ModelRegistry until ctx ends, and tries again what can't be begun.
 func (cfg ControllerConfig) follow(ctx context.Context, mr *v1alpha1.ModelRegistry) {
 	log := cfg.Log.With("registry", mr.Name)
+	if mr.Spec.Suspend {
+		cfg.stays(ctx, mr, log)
+		return
+	}
+	cfg.begins(ctx, mr, log)
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
 		err := cfg.run(ctx, mr, log)
 		if ctx.Err() != nil {
@@ -111,8 +115,15 @@ func (cfg ControllerConfig) run(ctx context.Context, mr *v1alpha1.ModelRegistry,
 	if err != nil {
 		return err
 	}
+	var last lastTold
+	line := &contact{tell: func(err error) {
+		if t := last.or(err); t.err != nil || t.revision != "" {
+			cfg.tell(ctx, mr, log, t)
+		}
+	}}
 	source, err := gitops.Open(ctx, gitops.Config{
 		URL: address, Branch: mr.Spec.Branch, Mirror: filepath.Join(cfg.Mirrors, mr.Name), Interval: mr.Spec.Interval.Duration, Log: log,
+		Reached: line.reached,
 	})
 	if err != nil {
 		return err
@@ -136,7 +147,9 @@ func (cfg ControllerConfig) run(ctx context.Context, mr *v1alpha1.ModelRegistry,
 	config := Config{
 		Source: source, Accept: gitops.ParseHash(mr.Spec.AcceptRewrite), Accepted: before.accepted, Last: before.following, Images: cfg.Images, Grants: grants, Former: cfg.former(ctx, mr, log, left), Only: cfg.Only, Owner: owner(mr), Workers: cfg.Workers, Log: log, Report: cfg.Report,
 		Followed: func(commit gitops.Hash, err error) {
-			cfg.tell(ctx, mr, log, told{gitops.Commit{Hash: commit}.Revision(source.Branch()), r.Following(), r.Accepted(), err})
+			went := told{gitops.Commit{Hash: commit}.Revision(source.Branch()), r.author(ctx, commit), r.Following(), r.Accepted(), err}
+			last.set(went)
+			cfg.tell(ctx, mr, log, went)
 		},
 		Rollouts: func(rollouts []v1alpha1.Rollout) {
 			cfg.status(ctx, mr, log, func(st *v1alpha1.ModelRegistryStatus) { st.Rollouts = rollouts })
@@ -231,6 +244,7 @@ func (cfg ControllerConfig) secret(namespace string) func(context.Context, strin
 // told is how following goes, and went.
 type told struct {
 	revision  string
+	author    string
 	following map[string]gitops.Hash
 	accepted  bool // spec.acceptRewrite was made use of
 	err       error
@@ -238,21 +252,14 @@ type told struct {
 
 // tell writes it into the ModelRegistry's status, from where the next process takes what was followed.
 func (cfg ControllerConfig) tell(ctx context.Context, mr *v1alpha1.ModelRegistry, log *slog.Logger, t told) {
-	ready := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: "Followed", ObservedGeneration: mr.Generation}
-	taken := t.err == nil
-	if t.err != nil {
-		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, "NotFollowed", t.err.Error()
-		switch {
-		case errors.As(t.err, new(*RewrittenError)):
-			ready.Reason = "HistoryRewritten"
-		case errors.As(t.err, new(*UnverifiedError)):
-			log.Warn("commit not signed", "revision", t.revision, "error", t.err)
-			ready.Reason, taken = "NotSigned", true // it is followed where it need not be signed
-		}
+	taken, news := t.err == nil, false
+	if errors.As(t.err, new(*UnverifiedError)) {
+		log.Warn("commit not signed", "revision", t.revision, "error", t.err)
+		taken = true // it is followed where it need not be signed
 	}
 	cfg.status(ctx, mr, log, func(st *v1alpha1.ModelRegistryStatus) {
 		if taken {
-			st.Revision = t.revision
+			st.Revision, st.Author = t.revision, t.author
 			recordFollowed(st, mr.Spec.Environments, t.following)
 			if t.accepted {
 				st.Accepted = mr.Spec.AcceptRewrite
@@ -260,9 +267,11 @@ func (cfg ControllerConfig) tell(ctx context.Context, mr *v1alpha1.ModelRegistry
 				st.Accepted = ""
 			}
 		}
-		st.ObservedGeneration = mr.Generation
-		setCondition(&st.Conditions, ready)
+		news = followingOf(t.err).set(st, mr.Generation)
 	})
+	if news {
+		cfg.announce(ctx, mr, t)
+	}
 }
 
 // before reads what the process before wrote there.

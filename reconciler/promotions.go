@@ -151,8 +151,11 @@ func (r *Reconciler) showPromotion(ctx context.Context, key registry.Key, p *v1a
 	before := s.release.Status.Promotion
 	s.release.Status.Promotion = p
 	err := r.write(ctx, s)
-	if err != nil {
+	switch {
+	case err != nil:
 		s.release.Status.Promotion = before // or the next try would take it for written
+	case p != nil && p.Where != "" && !p.Declined && (before == nil || before.Version != p.Version || before.Where != p.Where):
+		r.proposed(s, "to promote it to "+p.Version, p.Where)
 	}
 	return err
 }

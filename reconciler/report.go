@@ -2,7 +2,6 @@ package reconciler
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,12 +28,7 @@ type Report struct {
 
 // report tells of the phase the release is in now, in the cluster's Events too, once per change.
 func (r *Reconciler) report(s *state, t *target) {
-	st := s.release.Status
-	kind := "Normal"
-	if st.Held != nil || st.Phase == v1alpha1.Failed {
-		kind = "Warning"
-	}
-	r.site(s.key.Environment).event(s.release, kind, st.Reason, strings.TrimSpace(string(st.Phase)+" at "+t.release.ModelVersion.String()+" "+st.Message))
+	r.announce(s, t)
 	r.tell(s, t)
 }
 

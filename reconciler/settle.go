@@ -80,7 +80,7 @@ func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Dura
 		return r.bake(ctx, s, t)
 	case cluster.Failed:
 		if !s.armed(t) {
-			return look, r.wait(ctx, s, t, health.Reason, health.Sentence())
+			return look, r.wait(ctx, s, t, health.Reason, s.hear(health))
 		}
 		return r.failed(ctx, s, t, health)
 	case cluster.Waiting:
@@ -93,7 +93,7 @@ func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Dura
 		case why != "":
 			return 0, r.fail(ctx, s, t, cause{reason: health.Reason, message: why})
 		}
-		return look, r.wait(ctx, s, t, health.Reason, health.Sentence())
+		return look, r.wait(ctx, s, t, health.Reason, s.hear(health))
 	}
 	// The claim in the spec says already that the release is under way; only a long rollout is worth a write, and
 	// what it waited for having come.
@@ -136,7 +136,7 @@ func (r *Reconciler) degraded(ctx context.Context, s *state, t *target) (time.Du
 		return left, nil
 	}
 	s.unready = time.Time{}
-	return look, r.wait(ctx, s, t, health.Reason, health.Sentence())
+	return look, r.wait(ctx, s, t, health.Reason, s.hear(health))
 }
 
 // bake tests a ready release once, turns the traffic to it, and counts it as healthy when it has stayed ready.

@@ -37,6 +37,8 @@ type state struct {
 	noted   mark        // the newest outcome that was handed on
 	passing string      // the input key that was found to give the same objects
 	pin     pin
+	heard   string               // what of the status' message a container wrote
+	recent  map[string]time.Time // the Events of late while it is under way
 
 	// Read without work:
 	trouble   atomicString // why the last try came to nothing
