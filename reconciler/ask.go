@@ -15,6 +15,9 @@ func (r *Reconciler) heed(ctx context.Context, site *site, s *state) (suspended 
 	if s.release == nil {
 		return false, nil
 	}
+	if err := r.noticeDeleted(ctx, site, s); err != nil || s.release == nil {
+		return false, err
+	}
 	if site.watcher.Load().Generation(s.release) > s.release.Generation {
 		if err := r.refresh(ctx, s); err != nil || s.release == nil {
 			return false, err

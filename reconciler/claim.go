@@ -23,7 +23,8 @@ func (r *Reconciler) claim(ctx context.Context, s *state, t *target, kinds []sch
 	}
 	order := cluster.Target{
 		Namespace: namespace, Environment: t.release.Environment.Name, Release: t.release.Name,
-		Commit: t.commit.String(), Version: t.release.ModelVersion.Name, Kinds: kinds,
+		Commit: t.commit.String(), Version: t.release.ModelVersion.Name,
+		Kinds: append(s.leftKinds(), kinds...),
 	}
 	if t.shown {
 		order.Version = "" // it is not under way
@@ -34,7 +35,11 @@ func (r *Reconciler) claim(ctx context.Context, s *state, t *target, kinds []sch
 	claimed, err := site.cluster.Claim(ctx, order)
 	if errors.Is(err, cluster.ErrConflict) && order.Observed != nil {
 		fresh, readErr := site.cluster.Release(ctx, namespace, s.key.Environment, s.key.Name)
-		if readErr == nil {
+		switch {
+		case readErr != nil:
+		case fresh == nil:
+			s.deleted()
+		default:
 			s.release = fresh
 		}
 		return errors.Join(err, readErr)
@@ -46,7 +51,7 @@ func (r *Reconciler) claim(ctx context.Context, s *state, t *target, kinds []sch
 	if st := &s.release.Status; st.Applied.Commit == "" {
 		st.Model = t.release.Model.Name
 	}
-	return nil
+	return r.inherit(ctx, s)
 }
 
 // notOlder refuses to apply anything of a history that does not have the recorded commit: the branch may be rewritten,

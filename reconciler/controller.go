@@ -82,6 +82,8 @@ func (cfg ControllerConfig) keep(ctx context.Context, specs <-chan *v1alpha1.Mod
 			run, stop = context.WithCancel(ctx)
 			if mr.DeletionTimestamp == nil {
 				following.Go(func() { cfg.follow(run, mr) })
+			} else {
+				following.Go(func() { cfg.leave(run, mr, cfg.Log.With("registry", mr.Name)) })
 			}
 		}
 	}

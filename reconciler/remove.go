@@ -13,6 +13,7 @@ import (
 // removeIfGone deletes a release the registry no longer has, unless a guard stops it. One that was renamed goes when
 // its successor is healthy.
 func (r *Reconciler) removeIfGone(ctx context.Context, want *desired, s *state) error {
+	s.leftOver()
 	if s.release == nil && len(s.moved) == 0 {
 		r.forget(s)
 		return nil

@@ -282,6 +282,10 @@ func (r *Reconciler) reread(ctx context.Context, s *state) error {
 	if err != nil {
 		return fmt.Errorf("reading %s again: %w", s.key, err)
 	}
+	if fresh == nil {
+		s.deleted()
+		return nil
+	}
 	s.release, s.unsure, s.ready, s.tested, s.passing, s.looked = fresh, false, time.Time{}, false, "", gitops.Hash{}
 	return nil
 }

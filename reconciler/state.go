@@ -23,6 +23,8 @@ type state struct {
 	work sync.Mutex // held while the release is worked on; guards the fields below
 
 	release *v1alpha1.ModelRelease // nil before the first claim
+	left    *v1alpha1.ModelRelease // one that a person deleted, until another takes up what it left
+	listed  bool                   // the watch has shown release
 	moved   []elsewhere            // the same release in other places: deleted once this one is healthy
 	applied time.Time              // when its objects were applied; zero when another process did
 	ready   time.Time              // since when it is ready; zero when it is not

@@ -1,0 +1,130 @@
+package reconciler_test
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+)
+
+// dynamic is a client for davit's own kinds.
+func (w *world) dynamic() dynamic.Interface {
+	w.t.Helper()
+	client, err := dynamic.NewForConfig(restConfig(w.t))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return client
+}
+
+// modelReleases are those of production.
+func (w *world) modelReleases() dynamic.ResourceInterface {
+	return w.dynamic().Resource(v1alpha1.GroupVersion.WithResource(v1alpha1.Resource)).Namespace(w.namespace("production"))
+}
+
+func (w *world) deleteRelease() types.UID {
+	w.t.Helper()
+	uid := w.release("production").UID
+	if err := w.modelReleases().Delete(w.t.Context(), "production.iris", deleteNow); err != nil {
+		w.t.Fatal(err)
+	}
+	return uid
+}
+
+// again waits for the ModelRelease that takes the place of a deleted one to be healthy.
+func (w *world) again(before types.UID) *v1alpha1.ModelRelease {
+	w.t.Helper()
+	var mr *v1alpha1.ModelRelease
+	w.eventually("healthy again", func() bool {
+		var err error
+		mr, err = w.cluster.Release(w.t.Context(), w.namespace("production"), "production", "iris")
+		return err == nil && mr != nil && mr.UID != before && mr.Status.Phase == v1alpha1.Healthy
+	})
+	return mr
+}
+
+// TestDeletedRelease: a ModelRelease that a person deletes comes back; its objects are taken up without a rollout, or, by
+// the policy Delete, made anew.
+func TestDeletedRelease(t *testing.T) {
+	w := newWorld(t)
+	w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	before := w.deployment("iris")
+	mr := w.again(w.deleteRelease())
+	if now := w.deployment("iris"); now.UID != before.UID || now.Generation != before.Generation {
+		t.Errorf("Deployment %s at generation %d, was %s at %d", now.UID, now.Generation, before.UID, before.Generation)
+	}
+	if len(mr.Status.Inventory) < 2 || mr.Status.Model != "iris" {
+		t.Errorf("taken up with %+v", mr.Status)
+	}
+
+	policy := []byte(`{"spec":{"deletionPolicy":"Delete"}}`)
+	if _, err := w.modelReleases().Patch(t.Context(), "production.iris", types.MergePatchType, policy, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("answered", func() bool {
+		live := w.release("production")
+		return live.Status.ObservedGeneration == live.Generation
+	})
+	mr = w.again(w.deleteRelease())
+	if now := w.deployment("iris"); now.UID == before.UID {
+		t.Error("the Deployment is the one of before")
+	}
+	if mr.Spec.DeletionPolicy != "" {
+		t.Errorf("the new one has the policy %q", mr.Spec.DeletionPolicy)
+	}
+
+	// What was rendered before goes although the ModelRelease that knew it is gone.
+	w.edit("runtimes/iris-server/0.1.0/kustomization.yaml", "  - service.yaml", "  - service.yaml\n  - config.yaml")
+	w.write("runtimes/iris-server/0.1.0/config.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: more}\n")
+	w.commit("a ConfigMap")
+	w.until(production, "v1", v1alpha1.Healthy)
+	configs := w.kubectl().CoreV1().ConfigMaps(w.namespace("production"))
+	if _, err := configs.Get(t.Context(), "iris-more", get); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.modelReleases().Delete(t.Context(), "production.iris", deleteNow); err != nil {
+		t.Fatal(err)
+	}
+	w.git("revert", "--no-edit", "HEAD")
+	w.eventually("pruned", func() bool {
+		_, err := configs.Get(t.Context(), "iris-more", get)
+		return apierrors.IsNotFound(err)
+	})
+}
+
+// TestDeletedNamespace: a namespace that is deleted with davit running, or without, hangs on nothing of davit's, and comes
+// back as long as a commit asks for what is in it.
+func TestDeletedNamespace(t *testing.T) {
+	w := newWorld(t)
+	stop := w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	namespaces := w.kubectl().CoreV1().Namespaces()
+	remove := func() *corev1.Namespace {
+		t.Helper()
+		ns, err := namespaces.Get(t.Context(), w.namespace("production"), get)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := namespaces.Delete(t.Context(), ns.Name, deleteNow); err != nil {
+			t.Fatal(err)
+		}
+		return ns
+	}
+	gone := func(ns *corev1.Namespace) func() bool {
+		return func() bool {
+			live, err := namespaces.Get(t.Context(), ns.Name, get)
+			return apierrors.IsNotFound(err) || err == nil && live.UID != ns.UID
+		}
+	}
+	uid := w.release("production").UID
+	w.eventually("gone under a running davit", gone(remove()))
+	w.again(uid)
+	stop()
+	w.eventually("gone without davit", gone(remove()))
+}

@@ -1,0 +1,99 @@
+package reconciler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+)
+
+// leave is what becomes of the releases of a ModelRegistry that was deleted: nothing, or by its deletionPolicy Delete they
+// are deleted with their objects, wherever the registry had any. It goes on, however often it takes, until ctx ends; there
+// is no finalizer, and so the next process does not know of it. Runs of trainings are left to end, as is what they made;
+// namespaces and CRDs always stay.
+func (cfg ControllerConfig) leave(ctx context.Context, mr *v1alpha1.ModelRegistry, log *slog.Logger) {
+	if mr.Spec.DeletionPolicy != v1alpha1.Delete {
+		log.Info("ModelRegistry was deleted; its releases stay as they are")
+		return
+	}
+	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
+		err := cfg.deleteAll(ctx, mr, log)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if errors.As(err, new(*cluster.UninstalledError)) {
+			log.Warn("releases of a deleted ModelRegistry stay as they are", "why", err)
+			return
+		}
+		log.Error("releases of a deleted ModelRegistry not deleted; it is tried again", "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// deleteAll deletes the releases in every place of the registry, former ones included, once each place can be reached.
+func (cfg ControllerConfig) deleteAll(ctx context.Context, mr *v1alpha1.ModelRegistry, log *slog.Logger) error {
+	if err := cfg.Cluster.Installed(ctx, mr.Namespace); err != nil {
+		return err
+	}
+	var errs []error
+	for _, place := range mr.Status.Places {
+		if !cfg.mine(place.Environment) {
+			continue
+		}
+		grant, err := cfg.grant(ctx, mr, v1alpha1.EnvironmentGrant{
+			Name: place.Environment, Cluster: place.Cluster, Namespaces: place.Namespaces, ServiceAccount: place.ServiceAccount,
+		}, owner(mr))
+		if err == nil {
+			var n int
+			n, err = deleteReleases(ctx, grant.Cluster, place.Environment, owner(mr))
+			log.Info("releases of a deleted ModelRegistry deleted", "environment", place.Environment, "releases", n)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("environment %q: %w", place.Environment, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// deleteReleases deletes an owner's releases of an environment, some at once; the cluster bounds how many writes that are.
+func deleteReleases(ctx context.Context, in *cluster.Cluster, environment, owner string) (n int, err error) {
+	all, err := in.Releases(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var (
+		work    sync.WaitGroup
+		deleted atomic.Int64
+		mu      sync.Mutex
+		errs    []error
+	)
+	turns := make(chan struct{}, 16)
+	for _, mr := range all {
+		if mr.Spec.Environment != environment || mr.Spec.Owner != owner {
+			continue
+		}
+		turns <- struct{}{}
+		work.Go(func() {
+			defer func() { <-turns }()
+			if err := in.Delete(ctx, mr); err != nil {
+				mu.Lock()
+				errs = append(errs, err)
+				mu.Unlock()
+				return
+			}
+			deleted.Add(1)
+		})
+	}
+	work.Wait()
+	return int(deleted.Load()), errors.Join(errs...)
+}
