@@ -203,7 +203,7 @@ func (cfg ControllerConfig) grant(ctx context.Context, mr *v1alpha1.ModelRegistr
 		}
 	}
 	target, err := cfg.Cluster.With(ctx, kubeconfig, func(c *cluster.Config) {
-		c.Owner, c.Namespaces = owner, g.Namespaces
+		c.Owner, c.Namespaces, c.TakeOverFrom = owner, g.Namespaces, mr.Spec.TakeOver
 		for _, kind := range g.Kinds {
 			c.Kinds = append(c.Kinds, schema.ParseGroupKind(kind))
 		}

@@ -33,7 +33,7 @@ type ErrOtherOwner struct {
 }
 
 func (e *ErrOtherOwner) Error() string {
-	return fmt.Sprintf("owned by %s; use --take-over to replace it", e.Owner)
+	return fmt.Sprintf("owned by %[1]s; use --take-over to replace it, or takeOver: [%[1]s] in the ModelRegistry", e.Owner)
 }
 
 // Target is what a controller sets out to apply.
@@ -76,7 +76,7 @@ func (c *Cluster) Claim(ctx context.Context, t Target) (*v1alpha1.ModelRelease, 
 			return nil, fmt.Errorf("%s: %w", subject, ErrConflict)
 		}
 	}
-	if o := mr.Spec.Owner; o != "" && o != c.owner && !c.takeOver {
+	if o := mr.Spec.Owner; !c.mayTake(o) {
 		return nil, fmt.Errorf("%s: %w", subject, &ErrOtherOwner{Owner: o})
 	}
 	claimed := mr.DeepCopy()
@@ -96,6 +96,11 @@ func (c *Cluster) Claim(ctx context.Context, t Target) (*v1alpha1.ModelRelease, 
 		return nil, fmt.Errorf("%s: %w", subject, err)
 	}
 	return claimed, nil
+}
+
+// mayTake says whether the releases of an owner may be written.
+func (c *Cluster) mayTake(owner string) bool {
+	return owner == "" || owner == c.owner || c.takeOver || slices.Contains(c.cfg.TakeOverFrom, owner)
 }
 
 // create claims a release that is thought to be new, without looking first.

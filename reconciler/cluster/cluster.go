@@ -47,6 +47,8 @@ type Config struct {
 	Holder string
 	// TakeOver lets Claim replace another owner.
 	TakeOver bool
+	// TakeOverFrom are the other owners that Claim may replace without that.
+	TakeOverFrom []string
 	// Workers is how many writes are under way at once, over all releases; 16 when zero. An API server on two
 	// cores was fastest with 16.
 	Workers int

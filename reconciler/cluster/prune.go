@@ -109,7 +109,7 @@ func (c *Cluster) Delete(ctx context.Context, mr *v1alpha1.ModelRelease) error {
 	if c.owner == "" {
 		return errNoOwner
 	}
-	if o := mr.Spec.Owner; o != "" && o != c.owner && !c.takeOver {
+	if o := mr.Spec.Owner; !c.mayTake(o) {
 		return fmt.Errorf("deleting %s: %w", mr.Name, &ErrOtherOwner{Owner: o})
 	}
 	claimed := mr.DeepCopy()

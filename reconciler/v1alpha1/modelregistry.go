@@ -58,10 +58,16 @@ type ModelRegistrySpec struct {
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 	// DeletionPolicy says what becomes of the releases when this object is deleted while davit runs: they are left as they
-	// are (Orphan, also when empty), or removed with their objects (Delete). There is no finalizer: without a running davit
-	// they are left.
+	// are (Orphan, also when empty; another ModelRegistry takes them by takeOver), or removed with their objects (Delete;
+	// runs of trainings go on, and namespaces stay). There is no finalizer: without a running davit they are left, as they
+	// are when davit's CRDs or namespace are deleted.
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+	// TakeOver names owners whose releases this registry takes over as it applies them: "namespace/name" of a ModelRegistry
+	// that was deleted, or what davit sync wrote as spec.owner of its ModelReleases.
+	// +optional
+	// +listType=set
+	TakeOver []string `json:"takeOver,omitempty"`
 	// Interval between two looks at the repository; 10s when zero.
 	// +optional
 	Interval metav1.Duration `json:"interval,omitzero"`

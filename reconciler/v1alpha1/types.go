@@ -60,7 +60,9 @@ type ModelReleaseSpec struct {
 	Claim Claim `json:"claim,omitzero"`
 	// DeletionPolicy says what becomes of the release's objects when a person deletes this ModelRelease while davit runs: by
 	// Orphan (also when empty) they stay and are taken up again by the next look; by Delete they are deleted, and applied
-	// anew as long as the registry asks for the release.
+	// anew as long as the registry asks for the release. Either way the new ModelRelease knows nothing of holds, pins,
+	// suspensions and this policy. There is no finalizer: without a running davit they stay, and so they do when the
+	// namespace or davit's CRDs are deleted.
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 	// Suspend, when set, keeps davit from applying, correcting or rolling back anything of this release.
