@@ -15,6 +15,7 @@ import (
 	"github.com/davit-dev/davit/gitops/forge"
 	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/reconciler/history"
+	"github.com/davit-dev/davit/reconciler/notify"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry"
 	"github.com/davit-dev/davit/registry/image"
@@ -70,6 +71,10 @@ type Config struct {
 	Followed func(commit gitops.Hash, err error)
 	// Rollouts receives the shared changes under way or stopped whenever they change, one call at a time. May be nil.
 	Rollouts func([]v1alpha1.Rollout)
+	// Notify receives what came of releases and trainings; it returns at once. May be nil.
+	Notify func(notify.Message)
+	// CommitURL is where a browser finds a commit; "" where nobody knows. May be nil.
+	CommitURL func(commit string) string
 	// Now is the present that gates, freezes and schedules go by; time.Now when nil.
 	Now func() time.Time
 }

@@ -161,6 +161,11 @@ func (cfg ControllerConfig) run(ctx context.Context, mr *v1alpha1.ModelRegistry,
 	if err := cfg.backs(ctx, mr, log, &config); err != nil {
 		return err
 	}
+	stopNotifying, err := cfg.notifies(ctx, mr, log, &config)
+	if err != nil {
+		return err
+	}
+	defer stopNotifying()
 	defer cfg.hook(mr, source, log)()
 	defer cfg.tellRecorded(ctx, mr, log, config.Notes)()
 	r, err = New(config)

@@ -155,7 +155,7 @@ func (r *Reconciler) showPromotion(ctx context.Context, key registry.Key, p *v1a
 	case err != nil:
 		s.release.Status.Promotion = before // or the next try would take it for written
 	case p != nil && p.Where != "" && !p.Declined && (before == nil || before.Version != p.Version || before.Where != p.Where):
-		r.proposed(s, "to promote it to "+p.Version, p.Where)
+		r.proposed(ctx, s, proposedChange{p.Version, "to promote it to " + p.Version, p.Where})
 	}
 	return err
 }

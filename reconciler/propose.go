@@ -294,7 +294,7 @@ func (r *Reconciler) showProposal(ctx context.Context, key registry.Key, commit,
 	if err := r.write(ctx, s); err != nil {
 		return err
 	}
-	r.proposed(s, "to take "+s.release.Status.Held.Version+" back", where)
+	r.proposed(ctx, s, proposedChange{s.release.Status.Healthy.Version, "to take " + s.release.Status.Held.Version + " back", where})
 	r.begun(key.Environment, gitops.ParseHash(commit)) // the next step is another one now
 	return nil
 }

@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -27,8 +28,9 @@ type Report struct {
 }
 
 // report tells of the phase the release is in now, in the cluster's Events too, once per change.
-func (r *Reconciler) report(s *state, t *target) {
+func (r *Reconciler) report(ctx context.Context, s *state, t *target) {
 	r.announce(s, t)
+	r.notifyPhase(ctx, s, t)
 	r.tell(s, t)
 }
 

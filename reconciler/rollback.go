@@ -144,6 +144,6 @@ func (r *Reconciler) writeAndReport(ctx context.Context, s *state, t *target) er
 	if err := r.write(ctx, s); err != nil {
 		return err
 	}
-	r.report(s, t)
+	r.report(ctx, s, t)
 	return nil
 }

@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -102,7 +103,12 @@ func (r *Reconciler) begunAt(s *state, t *target) {
 	r.site(s.key.Environment).event(s.release, "Normal", "Applied", text+", "+gitops.Commit{Hash: t.commit}.Revision(r.cfg.Source.Branch()))
 }
 
-// proposed is the Event of a proposal that waits for a person, or for a rule.
-func (r *Reconciler) proposed(s *state, text, where string) {
-	r.site(s.key.Environment).event(s.release, "Normal", "Proposed", text+": "+where)
+// proposedChange is a proposal that waits for a person, or for a rule: of a version, what it is for, and where people find
+// it, which is the URL of a pull request or a branch.
+type proposedChange struct{ version, text, where string }
+
+// proposed tells of a proposal.
+func (r *Reconciler) proposed(ctx context.Context, s *state, p proposedChange) {
+	r.site(s.key.Environment).event(s.release, "Normal", "Proposed", p.text+": "+p.where)
+	r.notifyProposed(ctx, s, p)
 }

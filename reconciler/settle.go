@@ -202,7 +202,7 @@ func (r *Reconciler) healthy(ctx context.Context, s *state, t *target) error {
 		return err
 	}
 	r.record(s, t)
-	r.report(s, t)
+	r.report(ctx, s, t)
 	r.point(ctx, s, t)
 	r.remind(s)
 	if t.rollback && s.back.Load() != nil {
@@ -225,7 +225,7 @@ func (r *Reconciler) wait(ctx context.Context, s *state, t *target, reason, mess
 	if err := r.write(ctx, s); err != nil {
 		return err
 	}
-	r.report(s, t)
+	r.report(ctx, s, t)
 	return nil
 }
 
@@ -264,6 +264,7 @@ func (r *Reconciler) write(ctx context.Context, s *state) error {
 		return fmt.Errorf("writing the status of %s: %w", s.key, err)
 	}
 	s.release = written
+	r.notifyOutcomes(ctx, s)
 	r.note(s)
 	return nil
 }

@@ -39,6 +39,7 @@ type state struct {
 	noted   mark        // the newest outcome that was handed on
 	passing string      // the input key that was found to give the same objects
 	pin     pin
+	told    bool                 // people were told that it waits
 	heard   string               // what of the status' message a container wrote
 	recent  map[string]time.Time // the Events of late while it is under way
 
@@ -128,7 +129,7 @@ func (s *state) recall(mr *v1alpha1.ModelRelease) {
 		return
 	}
 	s.release = mr
-	s.noted = newest(mr.Status.Outcomes)
+	s.noted, s.told = newest(mr.Status.Outcomes), mr.Status.Phase == v1alpha1.Waiting
 	s.show()
 	s.place.Store(mr.Namespace)
 	s.claimed.Store(mr.Spec.Claim.Commit)

@@ -119,7 +119,7 @@ func (r *Reconciler) step(ctx context.Context, s *state, t *target, objects []*u
 	if err := r.send(ctx, s, shared(objects, s.key.Name, s.release.Status.Traffic), applyOptions(t)); err != nil {
 		return r.unapplied(ctx, s, t, err)
 	}
-	r.report(s, t)
+	r.report(ctx, s, t)
 	return max(pause, time.Millisecond), nil
 }
 

@@ -379,6 +379,7 @@ func (r *Reconciler) endRun(ctx context.Context, x *running, as gitops.RunState)
 		return 0, err
 	}
 	r.cfg.Log.Info("a run ended", "training", x.Training, "run", x.Name, "environment", x.Environment, "state", string(x.State), "why", x.Message)
+	r.notifyRun(ctx, x)
 	return 0, r.settleRun(ctx, x)
 }
 

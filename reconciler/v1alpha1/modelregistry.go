@@ -327,7 +327,7 @@ type ModelRegistryStatus struct {
 	// +optional
 	Author string `json:"author,omitempty"`
 	// Conditions are Ready, Reconciling and Stalled, as kstatus reads them, of following the repository as the spec says;
-	// and Recorded: whether outcomes reach Git.
+	// Recorded: whether outcomes reach Git; Notified: whether notifications reach their receivers; and Suspended, once it was.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -255,6 +255,9 @@ const (
 	ConditionSuspended = "Suspended"
 )
 
+// ConditionNotified is of a ModelRegistry with notifications: whether its receivers take what they are sent.
+const ConditionNotified = "Notified"
+
 // ConditionRecorded is of a ModelRegistry: whether outcomes reach Git.
 const ConditionRecorded = "Recorded"
 
