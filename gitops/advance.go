@@ -3,6 +3,7 @@ package gitops
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -43,11 +44,16 @@ func (s *Source) advance(ctx context.Context, p Proposal, merged Hash) (Hash, er
 	return h, s.publish(ctx, b, refUpdate{plumbing.NewBranchReferenceName(s.branch), p.Base, h})
 }
 
-// Differ lists the paths that differ between two commits, sorted.
+// Differ lists the paths that differ between two commits, sorted. With a folder it tells of the others, too, which begin
+// with a slash: what is merged is the whole commit.
 func (s *Source) Differ(ctx context.Context, a, b Hash) ([]string, error) {
-	paths, err := s.between(ctx, a, b)
+	paths, err := s.anywhere(ctx, a, b)
 	if err != nil {
 		return nil, fmt.Errorf("comparing %.12s with %.12s: %w", a, b, err)
 	}
+	for i := range paths {
+		paths[i] = s.inFolder(paths[i])
+	}
+	slices.Sort(paths)
 	return paths, nil
 }

@@ -18,20 +18,20 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/index"
 )
 
-// Dirty lists, sorted, what `git status --untracked-files=all` would: paths staged, changed, deleted or
+// Dirty lists, sorted, what `git status --untracked-files=all` would of the folder: paths staged, changed, deleted or
 // untracked and not ignored. nil for a clean worktree, a bare repository and a remote.
 // Submodules count only when another commit of theirs is staged.
 func (s *Source) Dirty(ctx context.Context) ([]string, error) {
 	if s.root == "" {
 		return nil, nil
 	}
-	d := &worktreeDiff{root: s.root, tracked: map[string]bool{}, paths: map[string]bool{}}
+	d := &worktreeDiff{root: s.root, folder: s.folder, tracked: map[string]bool{}, paths: map[string]bool{}}
 	if err := d.run(ctx, s); err != nil {
 		return nil, fmt.Errorf("comparing worktree %s: %w", s.root, err)
 	}
 	var list []string
 	for p := range d.paths {
-		list = append(list, p)
+		list = append(list, s.inFolder(p))
 	}
 	sort.Strings(list)
 	return list, nil
@@ -39,6 +39,7 @@ func (s *Source) Dirty(ctx context.Context) ([]string, error) {
 
 type worktreeDiff struct {
 	root     string
+	folder   string    // that alone is looked at
 	written  time.Time // of the index
 	tracked  map[string]bool
 	paths    map[string]bool
@@ -62,6 +63,9 @@ func (d *worktreeDiff) run(ctx context.Context, s *Source) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if !d.within(e.Name) {
+			continue
+		}
 		if h, ok := head[e.Name]; !ok || h.hash != e.Hash || h.mode != uint32(e.Mode) || d.changed(e) {
 			d.paths[e.Name] = true
 		}
@@ -75,7 +79,39 @@ func (d *worktreeDiff) run(ctx context.Context, s *Source) error {
 	if err != nil {
 		return err
 	}
-	return d.untracked(ctx, nil, patterns)
+	dir, patterns, err := d.start(patterns)
+	if err != nil || dir == nil {
+		return err
+	}
+	return d.untracked(ctx, dir, patterns)
+}
+
+// within says whether a path from the root is one of the folder's.
+func (d *worktreeDiff) within(name string) bool {
+	return d.folder == "" || strings.HasPrefix(name, d.folder+"/")
+}
+
+// start is where untracked files are looked for, with the patterns of the folders above it; nil when it is ignored, or not
+// there.
+func (d *worktreeDiff) start(patterns []gitignore.Pattern) (dir []string, all []gitignore.Pattern, err error) {
+	dir = []string{}
+	for name := range strings.SplitSeq(d.folder, "/") {
+		if name == "" {
+			return dir, patterns, nil
+		}
+		more, err := ignoreFile(filepath.Join(append([]string{d.root}, append(dir, ".gitignore")...)...), dir)
+		if err != nil {
+			return nil, nil, err
+		}
+		patterns = append(patterns, more...)
+		if dir = append(dir, name); gitignore.NewMatcher(patterns).Match(dir, true) {
+			return nil, nil, nil
+		}
+	}
+	if _, err := os.Stat(filepath.Join(d.root, filepath.FromSlash(d.folder))); os.IsNotExist(err) {
+		return nil, nil, nil // all of it is deleted
+	}
+	return dir, patterns, nil
 }
 
 // changed compares a file with its index entry. Size and time decide, unless the file was written no
@@ -193,7 +229,7 @@ func ignoreFile(file string, domain []string) ([]gitignore.Pattern, error) {
 	return ps, nil
 }
 
-// headFiles lists every file of HEAD's commit; none when HEAD is unborn.
+// headFiles lists every file of HEAD's commit in the folder, from the repository's root; none when HEAD is unborn.
 func (s *Source) headFiles(ctx context.Context) (map[string]entry, error) {
 	files := map[string]entry{}
 	h, err := s.store.ref(plumbing.HEAD)
@@ -206,7 +242,10 @@ func (s *Source) headFiles(ctx context.Context) (map[string]entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return files, s.trees.files("", tree, files)
+	if tree, err = s.folderTree(tree); err != nil {
+		return nil, err
+	}
+	return files, s.trees.files(s.within(), tree, files)
 }
 
 func (t *trees) files(prefix string, h Hash, out map[string]entry) error {

@@ -17,7 +17,7 @@ func (s *Source) FirstParents(ctx context.Context, tip Hash, fn func(Commit, []s
 	if err != nil {
 		return err
 	}
-	c, tree, err := s.commit(ctx, tip)
+	c, tree, err := s.content(ctx, tip)
 	for more := true; more; {
 		if err != nil {
 			return fmt.Errorf("walking the history of %s: %w", tip, err)
@@ -29,7 +29,7 @@ func (s *Source) FirstParents(ctx context.Context, tip Hash, fn func(Commit, []s
 		var parent Commit
 		var parentTree Hash
 		if !last {
-			if parent, parentTree, err = s.commit(ctx, c.Parents[0]); err != nil {
+			if parent, parentTree, err = s.content(ctx, c.Parents[0]); err != nil {
 				continue
 			}
 		}

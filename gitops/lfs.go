@@ -19,7 +19,7 @@ import (
 // exist. The address is the repository's own (git-lfs's docs/api/server-discovery.md), or what .lfsconfig says. The latter
 // is part of the commit: it may name no other host, which would get the credentials.
 func (s *Snapshot) LFS() (server *url.URL, objects string, err error) {
-	return s.source.lfs(s)
+	return s.source.lfs(s.rootFiles())
 }
 
 // Origin is the repository's address, without credentials, and the commit.
@@ -43,7 +43,17 @@ func (s *Source) Origin() string {
 }
 
 // LFS is that of the worktree, whose files are given.
-func (s *Source) LFS(files fs.FS) (server *url.URL, objects string, err error) { return s.lfs(files) }
+func (s *Source) LFS(files fs.FS) (server *url.URL, objects string, err error) {
+	if s.folder != "" && s.root != "" {
+		root, err := os.OpenRoot(s.root)
+		if err != nil {
+			return nil, "", err
+		}
+		defer root.Close()
+		files = root.FS()
+	}
+	return s.lfs(files)
+}
 
 func (s *Source) lfs(files fs.FS) (*url.URL, string, error) {
 	objects := filepath.Join(s.store.common, "lfs/objects")
@@ -51,7 +61,7 @@ func (s *Source) lfs(files fs.FS) (*url.URL, string, error) {
 	if err != nil || configured {
 		return own, objects, err
 	}
-	data, err := fs.ReadFile(files, ".lfsconfig")
+	data, err := fs.ReadFile(files, ".lfsconfig") // git-lfs reads that at the repository's root alone
 	if errors.Is(err, fs.ErrNotExist) {
 		return own, objects, nil
 	}

@@ -61,13 +61,13 @@ func (s *Source) Merged(ctx context.Context, merge Hash, fn func(Commit, []strin
 
 // changed reads a commit and what it changed against its first parent, or all its files where it has none here.
 func (s *Source) changed(ctx context.Context, h Hash, shallow bool) (c Commit, paths []string, err error) {
-	c, tree, err := s.commit(ctx, h)
+	c, tree, err := s.content(ctx, h)
 	if err != nil {
 		return c, nil, err
 	}
 	var before Hash
 	if len(c.Parents) > 0 && !shallow {
-		if _, before, err = s.commit(ctx, c.Parents[0]); err != nil {
+		if _, before, err = s.content(ctx, c.Parents[0]); err != nil {
 			return c, nil, err
 		}
 	}

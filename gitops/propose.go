@@ -31,7 +31,7 @@ type Proposal struct {
 	When time.Time
 }
 
-// FileChange is what becomes of one path.
+// FileChange is what becomes of one path, which is below the folder.
 type FileChange struct {
 	Path    string
 	Content []byte
@@ -123,7 +123,7 @@ func (s *Source) changedTree(ctx context.Context, b *batch, p Proposal) (Hash, e
 		if err != nil {
 			return Hash{}, err
 		}
-		leaves[f.Path] = l
+		leaves[s.FromRoot(f.Path)] = l
 	}
 	tree, err := b.edit(ctx, base, leaves)
 	if err == nil && tree.IsZero() {

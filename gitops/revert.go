@@ -67,15 +67,24 @@ func (s *Source) Undo(ctx context.Context, tip, bad Hash) (changes []FileChange,
 	return changes, conflicts, nil
 }
 
-// between lists the paths that differ between two commits; the zero hash is one without files.
+// between lists the paths below the folder that differ between two commits; the zero hash is one without files.
 func (s *Source) between(ctx context.Context, a, b Hash) ([]string, error) {
+	return s.differ(ctx, a, b, s.content)
+}
+
+// anywhere lists the paths that differ, from the repository's root.
+func (s *Source) anywhere(ctx context.Context, a, b Hash) ([]string, error) {
+	return s.differ(ctx, a, b, s.commit)
+}
+
+func (s *Source) differ(ctx context.Context, a, b Hash, read func(context.Context, Hash) (Commit, Hash, error)) ([]string, error) {
 	var trees [2]Hash
 	for i, h := range []Hash{a, b} {
 		if h.IsZero() {
 			continue
 		}
 		var err error
-		if _, trees[i], err = s.commit(ctx, h); err != nil {
+		if _, trees[i], err = read(ctx, h); err != nil {
 			return nil, err
 		}
 	}

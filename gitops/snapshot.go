@@ -20,7 +20,8 @@ import (
 // LFS. ModTime is zero.
 type Snapshot struct {
 	commit Commit
-	root   entry
+	root   entry // of the folder
+	whole  Hash  // of the commit's tree
 	source *Source
 	store  *store
 	trees  *trees
@@ -32,14 +33,18 @@ var (
 	_ fs.StatFS     = (*Snapshot)(nil)
 )
 
-// Snapshot gives the files of a commit.
+// Snapshot gives the files of a commit, below the folder where there is one.
 func (s *Source) Snapshot(ctx context.Context, h Hash) (*Snapshot, error) {
-	c, tree, err := s.commit(ctx, h)
+	c, whole, err := s.commit(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := s.folderTree(whole)
 	if err != nil {
 		return nil, err
 	}
 	root := entry{mode: modeDir, name: []byte("."), hash: tree}
-	return &Snapshot{commit: c, root: root, source: s, store: s.store, trees: s.trees}, nil
+	return &Snapshot{commit: c, root: root, whole: whole, source: s, store: s.store, trees: s.trees}, nil
 }
 
 // Hash is the commit's id.

@@ -22,6 +22,8 @@ type Config struct {
 	// Branch defaults to HEAD's branch: the worktree's for a local repository, the advertised one for a
 	// remote. It is fixed by Open; switching branches in the worktree later does not change it.
 	Branch string
+	// Folder is where in the repository the registry is, as ParseFolder reads it; the whole repository when empty.
+	Folder string
 	// Mirror is the folder of the bare mirror of a remote; created when missing, reused when there.
 	Mirror string
 	// Interval is the time between two ref checks of a remote; 10 s if zero.
@@ -38,6 +40,7 @@ type Source struct {
 	trees  *trees
 	log    *slog.Logger
 	branch string
+	folder string // of the repository, "" for all of it
 	root   string
 	mirror *mirror // nil for a local repository
 	// address is the remote's, with credentials; "" for a local repository.
@@ -56,6 +59,10 @@ func Open(ctx context.Context, cfg Config) (*Source, error) {
 		cfg.Interval = 10 * time.Second
 	}
 	cfg.Branch = strings.TrimPrefix(cfg.Branch, "refs/heads/")
+	var err error
+	if cfg.Folder, err = ParseFolder(cfg.Folder); err != nil {
+		return nil, fmt.Errorf("opening repository: %w", err)
+	}
 	if IsLocal(cfg.URL) {
 		return openLocal(cfg)
 	}
@@ -67,7 +74,7 @@ func newSource(cfg Config, st *store) *Source {
 	if reached == nil {
 		reached = func(error) {}
 	}
-	return &Source{store: st, trees: newTrees(st), log: cfg.Log, branch: cfg.Branch, reached: reached}
+	return &Source{store: st, trees: newTrees(st), log: cfg.Log, branch: cfg.Branch, folder: cfg.Folder, reached: reached}
 }
 
 // errDetached is for who wants to follow what is only there to read.
