@@ -62,7 +62,7 @@ func (s *Source) Own(ctx context.Context, tip Hash, author Author) (bool, error)
 	if err != nil {
 		return false, err
 	}
-	base, err := s.Tip(ctx)
+	base, err := s.Base(ctx)
 	if err == nil {
 		err = s.mine(ctx, tip, Proposal{Base: base, Author: author})
 	}
@@ -75,8 +75,10 @@ func (s *Source) Own(ctx context.Context, tip Hash, author Author) (bool, error)
 // mine refuses a branch with commits of others that the followed branch does not have.
 func (s *Source) mine(ctx context.Context, tip Hash, p Proposal) error {
 	kept := []Hash{p.Base}
-	if h, err := s.Tip(ctx); err == nil {
-		kept = append(kept, h)
+	for _, tip := range []func(context.Context) (Hash, error){s.Tip, s.Base} {
+		if h, err := tip(ctx); err == nil {
+			kept = append(kept, h)
+		}
 	}
 	seen := map[Hash]bool{}
 	for queue := []Hash{tip}; len(queue) > 0; {

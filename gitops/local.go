@@ -30,6 +30,11 @@ func openLocal(cfg Config) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening repository %s: %w; run davit init or pass -C", path, err)
 	}
+	if s.Tagged() { // what the user named must exist
+		if _, err := s.tagTip(); err != nil {
+			return nil, fmt.Errorf("opening repository %s: %w", path, err)
+		}
+	}
 	return s, nil
 }
 

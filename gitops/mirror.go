@@ -210,7 +210,7 @@ func outage(ctx context.Context, err error) bool {
 			return false
 		}
 	}
-	return ctx.Err() == nil && !noHead(err) && !errors.Is(err, errNoBranch)
+	return ctx.Err() == nil && !noHead(err) && !errors.Is(err, errNoBranch) && !errors.Is(err, errNoTag)
 }
 
 // noHead: go-git reads no refs at all when HEAD is a commit that no branch has. Its UnexpectedError does

@@ -22,7 +22,8 @@ var (
 
 // Resolve finds the commit meant by a full or short hash (at least 4 digits), a branch, a tag, HEAD, any
 // of these with ~n and ^n, or a revision as davit prints it (main@sha1:<12 hex>). A name wins over a
-// short hash, as in git. HEAD of a mirror is the followed branch. Tags of a remote are not mirrored.
+// short hash, as in git. HEAD of a mirror is the followed branch. Of a remote's tags
+// only the followed one is mirrored.
 func (s *Source) Resolve(ctx context.Context, rev string) (Hash, error) {
 	h, err := s.resolve(ctx, strings.TrimSpace(rev))
 	if err != nil {

@@ -21,10 +21,10 @@ import (
 // branch that was rewritten does not cost a clone.
 const maxHaves = 7
 
-// fetch brings the branch and davit's own refs up to date in one session: what the server advertises is the ref check, and only a
+// fetch brings the branch, the tag that choose names if it is not nil, and davit's own refs up to date in one session: what the server advertises is the ref check, and only a
 // branch that moved asks for objects. go-git's own Fetch opens two stores and walks up to 256 commits of every
 // ref for the same; it stays for servers whose answer this does not understand.
-func (m *mirror) fetch(ctx context.Context, branch string) error {
+func (m *mirror) fetch(ctx context.Context, branch string, choose func(map[string]Hash) (string, error)) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
@@ -49,6 +49,13 @@ func (m *mirror) fetch(ctx context.Context, branch string) error {
 	}
 	if have, err := m.store.ref(name); err != nil || have != want {
 		moved[name] = want
+	}
+	if choose != nil {
+		tags, err := m.fetchTag(choose, refs.References, moved)
+		if err != nil {
+			return fmt.Errorf("fetching %s: %w", m.shown, err)
+		}
+		bases = append(bases, tags...)
 	}
 	if missing := m.store.missing(moved); len(missing) > 0 {
 		if err := m.objects(ctx, session, refs, missing, m.store.haves(bases...)); err != nil {

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -14,7 +14,7 @@ import (
 // Hash is a Git object id.
 type Hash = plumbing.Hash
 
-// Config says which branch of which repository to follow.
+// Config says what to follow of which repository: a branch, a tag, or the newest tag in a range.
 type Config struct {
 	// URL is a path, a file:// URL or a remote. Credentials in an http(s) URL are used and never printed.
 	// A path may lie inside the repository or a linked worktree. Empty means the current folder.
@@ -22,6 +22,12 @@ type Config struct {
 	// Branch defaults to HEAD's branch: the worktree's for a local repository, the advertised one for a
 	// remote. It is fixed by Open; switching branches in the worktree later does not change it.
 	Branch string
+	// Tag is followed in place of a branch, wherever it is moved; an annotated one stands for its commit.
+	Tag string
+	// Semver is a range of versions (">=1.0.0 <2.0.0"): the tag with the greatest one in it is followed in place of a
+	// branch. Tags may begin with "v"; pre-releases count where the range names one. What the tags' names begin with may
+	// stand before it, up to a slash: "registry/>=1.0.0" for registry/v1.2.0.
+	Semver string
 	// Folder is where in the repository the registry is, as ParseFolder reads it; the whole repository when empty.
 	Folder string
 	// Mirror is the folder of the bare mirror of a remote; created when missing, reused when there.
@@ -32,17 +38,22 @@ type Config struct {
 	Log *slog.Logger
 	// Reached is called by Watch after each look at a remote: with nil, or why that failed. May be nil.
 	Reached func(error)
+
+	versions *versions
 }
 
-// Source is a repository and the branch followed in it. All methods are safe for concurrent use.
+// Source is a repository and what is followed in it. All methods are safe for concurrent use.
 type Source struct {
-	store  *store
-	trees  *trees
-	log    *slog.Logger
-	branch string
-	folder string // of the repository, "" for all of it
-	root   string
-	mirror *mirror // nil for a local repository
+	store    *store
+	trees    *trees
+	log      *slog.Logger
+	branch   string
+	tag      string
+	versions *versions // nil but for a range
+	tagOf    sync.Map  // commit -> the followed tag that was there
+	folder   string    // of the repository, "" for all of it
+	root     string
+	mirror   *mirror // nil for a local repository
 	// address is the remote's, with credentials; "" for a local repository.
 	address string
 	reached func(error)
@@ -58,9 +69,11 @@ func Open(ctx context.Context, cfg Config) (*Source, error) {
 	if cfg.Interval <= 0 {
 		cfg.Interval = 10 * time.Second
 	}
-	cfg.Branch = strings.TrimPrefix(cfg.Branch, "refs/heads/")
-	var err error
-	if cfg.Folder, err = ParseFolder(cfg.Folder); err != nil {
+	err := checkRef(&cfg)
+	if err == nil {
+		cfg.Folder, err = ParseFolder(cfg.Folder)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("opening repository: %w", err)
 	}
 	if IsLocal(cfg.URL) {
@@ -74,13 +87,16 @@ func newSource(cfg Config, st *store) *Source {
 	if reached == nil {
 		reached = func(error) {}
 	}
-	return &Source{store: st, trees: newTrees(st), log: cfg.Log, branch: cfg.Branch, folder: cfg.Folder, reached: reached}
+	return &Source{
+		store: st, trees: newTrees(st), log: cfg.Log, branch: cfg.Branch, tag: cfg.Tag, versions: cfg.versions, folder: cfg.Folder, reached: reached,
+	}
 }
 
 // errDetached is for who wants to follow what is only there to read.
 var errDetached = errors.New("HEAD is detached; name the branch to follow")
 
-// Branch is the followed branch, without refs/heads/; "" when a local repository's HEAD is detached.
+// Branch is the followed branch, or where tags are followed the one that takes proposals, HEAD's; without refs/heads/, and
+// "" when a local repository's HEAD is detached.
 func (s *Source) Branch() string { return s.branch }
 
 // Root is the folder of the worktree, or "" for a bare repository and a mirror.
@@ -103,26 +119,22 @@ func (s *Source) Dir() string { return s.store.common }
 // Close releases open pack files. Snapshots stay usable; they open the packs again.
 func (s *Source) Close() error { return s.store.close() }
 
-// Tip is the branch's commit: read from the ref for a local repository, as of the last Fetch for a remote.
+// Tip is the followed commit: read from the ref for a local repository, as of the last Fetch for a remote.
 func (s *Source) Tip(ctx context.Context) (Hash, error) {
 	if err := ctx.Err(); err != nil {
 		return Hash{}, err
 	}
-	if s.branch == "" {
-		return Hash{}, errDetached
+	if s.Tagged() {
+		return s.tagTip()
 	}
-	h, err := s.store.ref(plumbing.NewBranchReferenceName(s.branch))
-	if err != nil {
-		return Hash{}, fmt.Errorf("reading branch %s: %w", s.branch, err)
-	}
-	return h, nil
+	return s.Base(ctx)
 }
 
-// Fetch brings the branch up to date and returns its tip, also when it was rewritten. For a local
+// Fetch brings what is followed up to date and returns its tip, also when it was rewritten. For a local
 // repository it is Tip.
 func (s *Source) Fetch(ctx context.Context) (Hash, error) {
 	if s.mirror != nil {
-		if err := s.mirror.fetch(ctx, s.branch); err != nil {
+		if err := s.mirror.fetch(ctx, s.branch, s.chooser()); err != nil {
 			return Hash{}, err
 		}
 	}

@@ -242,6 +242,9 @@ func (s *store) havesOf(name plumbing.ReferenceName) (out []Hash) {
 	if s.st.HasEncodedObject(h) != nil {
 		s.reopen() // another process fetched it
 	}
+	if tag, err := object.GetTag(s.st, h); name.IsTag() && err == nil {
+		h = tag.Target
+	}
 	for len(out) < maxHaves {
 		c, err := object.GetCommit(s.st, h)
 		if err != nil {

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
-	"github.com/go-git/go-git/v5/plumbing"
 )
 
 const (
@@ -25,10 +24,10 @@ const (
 )
 
 // Watch calls fn with the tip and again with each new one, until ctx ends; it returns ctx's error. fn is
-// never called concurrently; tips that came and went while it ran are skipped. A branch that is missing
-// for now is waited for.
+// never called concurrently; tips that came and went while it ran are skipped. A branch or tag that is
+// missing for now is waited for.
 func (s *Source) Watch(ctx context.Context, fn func(Hash)) error {
-	if s.branch == "" {
+	if s.branch == "" && !s.Tagged() {
 		return errDetached
 	}
 	t := &teller{fn: fn}
@@ -99,8 +98,7 @@ func (s *Source) addWatches(w *fsnotify.Watcher) error {
 	if err := w.Add(dir); err != nil {
 		return fmt.Errorf("watching %s: %w", dir, err)
 	}
-	ref := plumbing.NewBranchReferenceName(s.branch).String()
-	for part := range strings.SplitSeq(filepath.Dir(ref), "/") {
+	for part := range strings.SplitSeq(filepath.Dir(s.watched()), "/") {
 		dir = filepath.Join(dir, part)
 		if err := w.Add(dir); errors.Is(err, os.ErrNotExist) {
 			return nil

@@ -92,7 +92,7 @@ func (s *Source) refetch(ctx context.Context) error {
 	if s.mirror == nil {
 		return nil
 	}
-	return s.mirror.fetch(ctx, s.branch)
+	return s.mirror.fetch(ctx, s.branch, s.chooser())
 }
 
 // add writes loose objects, as git does for a few.
