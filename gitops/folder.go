@@ -3,7 +3,6 @@ package gitops
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"path"
 	"strings"
 )
@@ -125,8 +124,8 @@ func (s *Source) inFolder(name string) string {
 	return "/" + name
 }
 
-// rootFiles are all files of the snapshot's commit, whatever the folder.
-func (s *Snapshot) rootFiles() fs.FS {
+// Whole is the commit's snapshot from the repository's root, whatever the folder.
+func (s *Snapshot) Whole() *Snapshot {
 	all := *s
 	all.root.hash = s.whole
 	return &all

@@ -19,7 +19,7 @@ import (
 // exist. The address is the repository's own (git-lfs's docs/api/server-discovery.md), or what .lfsconfig says. The latter
 // is part of the commit: it may name no other host, which would get the credentials.
 func (s *Snapshot) LFS() (server *url.URL, objects string, err error) {
-	return s.source.lfs(s.rootFiles())
+	return s.source.lfs(s.Whole())
 }
 
 // Origin is the repository's address, without credentials, and the commit.

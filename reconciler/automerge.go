@@ -26,6 +26,9 @@ func (r *Reconciler) mergeByRule(ctx context.Context, e errand, want *desired, r
 		return "", nil
 	}
 	var m merging
+	if waits = r.untagged(); waits != "" {
+		return waits, nil
+	}
 	if waits = strayed(release, open, c); waits == "" {
 		m, waits, err = r.mayMerge(ctx, e, want, want.snapshot, open)
 	}

@@ -71,5 +71,5 @@ func (r *Reconciler) notOlder(ctx context.Context, s *state, t *target) error {
 	if ok, err := r.accepted(ctx, recorded, tip); ok || err != nil {
 		return err
 	}
-	return &RewrittenError{Old: recorded, New: tip, Known: r.cfg.Source.Has(recorded)}
+	return r.rewritten(recorded, tip)
 }

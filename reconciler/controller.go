@@ -124,8 +124,8 @@ func (cfg ControllerConfig) run(ctx context.Context, mr *v1alpha1.ModelRegistry,
 		}
 	}}
 	source, err := gitops.Open(ctx, gitops.Config{
-		URL: address, Branch: mr.Spec.Branch, Mirror: filepath.Join(cfg.Mirrors, mr.Name), Interval: mr.Spec.Interval.Duration, Log: log,
-		Reached: line.reached,
+		URL: address, Branch: mr.Spec.Branch, Tag: mr.Spec.Tag, Semver: mr.Spec.Semver, Folder: mr.Spec.Path,
+		Mirror: filepath.Join(cfg.Mirrors, mr.Name), Interval: mr.Spec.Interval.Duration, Log: log, Reached: line.reached,
 	})
 	if err != nil {
 		return err
@@ -149,7 +149,7 @@ func (cfg ControllerConfig) run(ctx context.Context, mr *v1alpha1.ModelRegistry,
 	config := Config{
 		Source: source, Accept: gitops.ParseHash(mr.Spec.AcceptRewrite), Accepted: before.accepted, Last: before.following, Images: cfg.Images, Grants: grants, Former: cfg.former(ctx, mr, log, left), Only: cfg.Only, Owner: owner(mr), Workers: cfg.Workers, Log: log, Report: cfg.Report,
 		Followed: func(commit gitops.Hash, err error) {
-			went := told{gitops.Commit{Hash: commit}.Revision(source.Branch()), r.author(ctx, commit), r.Following(), r.Accepted(), err}
+			went := told{source.Revision(commit), r.author(ctx, commit), r.Following(), r.Accepted(), err}
 			last.set(went)
 			cfg.tell(ctx, mr, log, went)
 		},

@@ -46,6 +46,9 @@ func (r *Reconciler) mergeVersion(ctx context.Context, key runKey, run gitops.Ru
 	if x.spec, err = r.reopen(ctx, x); err != nil {
 		return 0, err
 	}
+	if why := r.untagged(); why != "" {
+		return r.unmergedVersion(x, why), nil
+	}
 	policy := t.Environment.Spec.Policy
 	if floor := r.floorOf(key.environment); floor != nil {
 		policy = policy.And(*floor)

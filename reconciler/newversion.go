@@ -21,7 +21,10 @@ const versionBranches = gitops.OwnBranches + "train/"
 // proposeVersion proposes the version that a run made, once: a person may close the pull request. A version that names the
 // run, in the followed branch or in a proposal that an earlier process made, is taken for it.
 func (r *Reconciler) proposeVersion(ctx context.Context, x *running) error {
-	want := r.wanted(x.Environment)
+	want, err := r.onBase(ctx, r.wanted(x.Environment))
+	if err != nil {
+		return err
+	}
 	model := want.models.Models[x.training.Model]
 	if model == nil {
 		r.untrained(x.key, x.training, "no version is proposed: the model is not in the registry, or has a fault")

@@ -67,6 +67,9 @@ func (r *Reconciler) promote(ctx context.Context, e errand) error {
 	case release == nil || release.Promote == nil:
 		return r.withdrawPromotion(ctx, key, open, "there is no rule for it any more")
 	}
+	if version, err := r.versionOnBranch(ctx, want, key); err != nil || version != "" {
+		return errors.Join(err, r.withdrawPromotion(ctx, key, open, fmt.Sprintf("branch %s has version %s of it; tag that to have it followed", r.cfg.Source.Branch(), version)))
+	}
 	c, err := r.candidate(ctx, want, release, open.version)
 	if err != nil {
 		return err
@@ -112,23 +115,23 @@ func (r *Reconciler) promote(ctx context.Context, e errand) error {
 func (r *Reconciler) proposePromotion(ctx context.Context, want *desired, release *registry.Release, open *promoting, c candidate) error {
 	key, branch := release.Key(), PromotionBranch(release.Key())
 	r.errands.promoted(key, open)
-	name, text, err := registry.WithVersion(want.snapshot, key, c.version)
+	base, err := r.base(ctx, want)
+	if err != nil {
+		return err
+	}
+	name, text, err := registry.WithVersion(base, key, c.version)
 	if err != nil {
 		return fmt.Errorf("promoting %s: %w", key, err)
 	}
-	if open.version == c.version && open.where != "" && (r.cfg.Forge == nil || open.number > 0) && r.unchangedSince(ctx, open.base, want.snapshot, name) {
+	if open.version == c.version && open.where != "" && (r.cfg.Forge == nil || open.number > 0) && r.unchangedSince(ctx, open.base, base, name) {
 		return nil
 	}
 	when := c.since
 	if when.IsZero() {
-		tip, err := r.cfg.Source.Commit(ctx, want.snapshot.Hash())
-		if err != nil {
-			return err
-		}
-		when = tip.Committer.When
+		when = base.Commit().Committer.When
 	}
 	p := gitops.Proposal{
-		Branch: branch, Base: want.snapshot.Hash(), Files: []gitops.FileChange{{Path: name, Content: text}},
+		Branch: branch, Base: base.Hash(), Files: []gitops.FileChange{{Path: name, Content: text}},
 		Message: promotionMessage(release, c), Author: *r.cfg.Committer, When: when.UTC(),
 	}
 	open.tip, err = r.cfg.Source.Propose(ctx, p)
@@ -281,9 +284,13 @@ func (r *Reconciler) readPullRequest(ctx context.Context, key registry.Key, open
 		}
 		closed = (closed || pr.Closed) && !pr.Merged
 	}
-	release := r.desired.Load().models.Release(key)
+	want := r.desired.Load()
+	release := want.models.Release(key)
 	if !closed || release == nil || release.ModelVersion.Name == open.version {
 		return nil
+	}
+	if version, err := r.versionOnBranch(ctx, want, key); err != nil || version == open.version {
+		return err // merged, and not tagged yet
 	}
 	before := slices.DeleteFunc(r.seenHere(key).declined(), func(v string) bool { return v == open.version })
 	declined := &v1alpha1.Promotion{Version: open.version, Where: open.where, Declined: true, DeclinedBefore: before}

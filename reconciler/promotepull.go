@@ -24,10 +24,10 @@ func (r *Reconciler) pullRequest(ctx context.Context, key registry.Key, number i
 	return pr, err
 }
 
-// unmerged says whether a branch, whose pull request was merged in whatever way, has something that the followed branch
+// unmerged says whether a branch, whose pull request was merged in whatever way, has something that the branch it went to
 // has not: somebody may have gone on with it.
 func (r *Reconciler) unmerged(ctx context.Context, tip gitops.Hash) (bool, error) {
-	followed, err := r.cfg.Source.Tip(ctx)
+	followed, err := r.cfg.Source.Base(ctx)
 	if err != nil || tip.IsZero() {
 		return false, err
 	}

@@ -42,12 +42,19 @@ func (r *Reconciler) propose(ctx context.Context, e errand) error {
 	case made.held == held.Commit && made.where != "":
 		return r.showProposal(ctx, key, held.Commit, made.where)
 	}
-	tip := r.wanted(key.Environment).snapshot.Hash()
+	want := r.wanted(key.Environment)
+	base, err := r.base(ctx, want)
+	if err != nil {
+		return err
+	}
 	own, err := r.touchedOwn(ctx, key, gitops.ParseHash(held.Commit))
 	if err != nil {
 		return err
 	}
-	revert, err := r.revertOf(ctx, key, held, healthy)
+	if on, err := r.wentOn(ctx, want, base, key); err != nil || on { // what comes next is on the branch already
+		return errors.Join(err, r.withdrawProposal(ctx, branch))
+	}
+	revert, err := r.revertOf(ctx, base, key, held, healthy)
 	switch {
 	case err != nil:
 		return err
@@ -58,7 +65,7 @@ func (r *Reconciler) propose(ctx context.Context, e errand) error {
 		return r.withdrawProposal(ctx, branch)
 	}
 	text := revertMessage(key, held, healthy.Version, revert)
-	where, err := r.publish(ctx, branch, offer{held: held.Commit}, gitops.Proposal{Base: tip, Files: revert.Files, Message: text, When: held.Time.UTC()})
+	where, err := r.publish(ctx, branch, offer{held: held.Commit}, gitops.Proposal{Base: base.Hash(), Files: revert.Files, Message: text, When: held.Time.UTC()})
 	if err != nil {
 		return err
 	}
@@ -150,7 +157,11 @@ func (r *Reconciler) proposeUndo(ctx context.Context, e errand) error {
 }
 
 func (r *Reconciler) publishUndo(ctx context.Context, e errand, failed []registry.Key, why []string) (where string, err error) {
-	files, conflicts, err := r.undo(ctx, e, failed)
+	base, err := r.base(ctx, r.wanted(e.key.Environment))
+	if err != nil {
+		return "", err
+	}
+	files, conflicts, err := r.undo(ctx, base, e, failed)
 	switch {
 	case err != nil:
 		return "", err
@@ -170,9 +181,8 @@ func (r *Reconciler) publishUndo(ctx context.Context, e errand, failed []registr
 		fmt.Fprintf(&b, "- %s\n", line)
 	}
 	fmt.Fprintf(&b, "\nThis takes back what of it these releases stand on.\n\nDavit-Reverts: %s\n", e.commit)
-	tip := r.wanted(e.key.Environment).snapshot.Hash()
 	return r.publish(ctx, undoBranch(e.key.Environment, e.commit), offer{held: e.commit.String(), undo: e},
-		gitops.Proposal{Base: tip, Files: files, Message: b.String(), When: c.Committer.When.UTC()})
+		gitops.Proposal{Base: base.Hash(), Files: files, Message: b.String(), When: c.Committer.When.UTC()})
 }
 
 // failedBy lists the releases of an environment that hold a commit which changed none of their own files, and why; and

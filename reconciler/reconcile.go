@@ -23,9 +23,12 @@ func (r *Reconciler) follow(ctx context.Context, tip gitops.Hash) error {
 	if err != nil {
 		return fmt.Errorf("reading commit %s: %w", tip, err)
 	}
+	if err := snapshot.Absent(); err != nil {
+		return err
+	}
 	models, err := r.load(ctx, snapshot)
 	if err != nil {
-		return fmt.Errorf("reading the registry at %s: %w", tip, err)
+		return fmt.Errorf("reading the registry%s at %s: %w", r.place(), tip, err)
 	}
 	before := r.desired.Load()
 	next, err := r.desire(ctx, snapshot, models)

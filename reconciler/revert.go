@@ -89,16 +89,16 @@ func neighbours(snapshot *gitops.Snapshot, release *registry.Release, files []gi
 	return also
 }
 
-// revertOf takes a release's held revision back. A commit that gave the objects which were healthy already did not become
+// revertOf takes a release's held revision back, on top of a commit. A commit that gave the objects which were healthy already did not become
 // the last healthy one, and is not taken back with the held one.
-func (r *Reconciler) revertOf(ctx context.Context, key registry.Key, held *v1alpha1.HeldRevision, healthy v1alpha1.Revision) (Revert, error) {
-	snapshot, good := r.wanted(key.Environment).snapshot, gitops.ParseHash(healthy.Commit)
+func (r *Reconciler) revertOf(ctx context.Context, onto *gitops.Snapshot, key registry.Key, held *v1alpha1.HeldRevision, healthy v1alpha1.Revision) (Revert, error) {
+	good := gitops.ParseHash(healthy.Commit)
 	was, _, err := releaseAt(ctx, r.cfg.Source, good, key)
 	if err != nil {
 		return Revert{}, err
 	}
 	if was == nil || was.ModelVersion.Name != healthy.Version { // a person had pinned that version
-		return versionRevert(snapshot, key, healthy)
+		return versionRevert(onto, key, healthy)
 	}
 	c, err := r.cfg.Source.Commit(ctx, gitops.ParseHash(held.Commit))
 	if err != nil {
@@ -113,7 +113,7 @@ func (r *Reconciler) revertOf(ctx context.Context, key registry.Key, held *v1alp
 			good = c.Parents[0]
 		}
 	}
-	return NewRevert(ctx, r.cfg.Source, snapshot.Hash(), good, key)
+	return NewRevert(ctx, r.cfg.Source, onto.Hash(), good, key)
 }
 
 // gives says whether a release has the objects of a revision at a commit.
@@ -157,13 +157,13 @@ func (r *Reconciler) touchedOwn(ctx context.Context, key registry.Key, commit gi
 
 // undo takes back what of a commit the failed releases stand on: shared files, and nothing of others'. What they stand on
 // only since that commit, such as a newer runtime, stays where other releases do, too.
-func (r *Reconciler) undo(ctx context.Context, e errand, failed []registry.Key) (files []gitops.FileChange, conflicts []string, err error) {
+func (r *Reconciler) undo(ctx context.Context, onto *gitops.Snapshot, e errand, failed []registry.Key) (files []gitops.FileChange, conflicts []string, err error) {
 	c, err := r.cfg.Source.Commit(ctx, e.commit)
 	if err != nil {
 		return nil, nil, err
 	}
 	want := r.wanted(e.key.Environment)
-	files, conflicts, err = r.cfg.Source.Undo(ctx, want.snapshot.Hash(), e.commit)
+	files, conflicts, err = r.cfg.Source.Undo(ctx, onto.Hash(), e.commit)
 	if err != nil {
 		return nil, nil, err
 	}

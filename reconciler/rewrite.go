@@ -15,13 +15,20 @@ import (
 // back, or this controller is behind another one. Nothing moves until it does, or a person accepts it.
 type RewrittenError struct {
 	Old, New gitops.Hash
-	Known    bool // Old is in the repository
+	Known    bool   // Old is in the repository
+	Tag      string // names New where tags are followed
 }
 
 func (e *RewrittenError) Error() string {
-	text := fmt.Sprintf("commit %.12s does not come after %.12s, which was followed last: the branch was rewritten", e.New, e.Old)
-	if !e.Known {
+	text := fmt.Sprintf("commit %.12s does not come after %.12s, which was followed last", e.New, e.Old)
+	switch {
+	case !e.Known:
 		text = fmt.Sprintf("commit %.12s, which was followed last, is not in this repository, so nobody can say whether %.12s comes after it", e.Old, e.New)
+	case e.Tag == "":
+		text += ": the branch was rewritten"
+	}
+	if e.Tag != "" {
+		return fmt.Sprintf("%s: %s; nothing moves until a tag that comes after it is followed, or a person accepts this one, which is also the way back to an older tag: acceptRewrite: %s in the ModelRegistry or davit sync --accept-rewrite", e.Tag, text, e.New)
 	}
 	return fmt.Sprintf("%s; nothing moves until the branch has it again, or a person accepts acceptRewrite: %s in the ModelRegistry or with davit sync --accept-rewrite", text, e.New)
 }
@@ -54,11 +61,11 @@ func (r *Reconciler) comesAfter(ctx context.Context, tip gitops.Hash) (follow gi
 				continue
 			}
 			if later, err := r.cfg.Source.Outside(ctx, old, outside...); err == nil && len(later) == 0 {
-				return old, &RewrittenError{Old: old, New: tip, Known: true}, nil
+				return old, r.rewritten(old, tip), nil
 			}
 		}
 	}
-	return gitops.Hash{}, &RewrittenError{Old: outside[0], New: tip, Known: r.cfg.Source.Has(outside[0])}, nil
+	return gitops.Hash{}, r.rewritten(outside[0], tip), nil
 }
 
 // followedLast are the commits that were followed last: this process's own, or those recorded of its environments, or

@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,10 +24,14 @@ func (r *Reconciler) commitLock(ctx context.Context, want *desired, t *registry.
 	if err != nil {
 		return err
 	}
-	p := gitops.Proposal{
-		Base: want.snapshot.Hash(), Files: []gitops.FileChange{{Path: name, Content: text}}, Message: lockMessage(t, lock), Author: *r.cfg.Committer,
+	base, err := r.base(ctx, want)
+	if err != nil {
+		return err
 	}
-	why := r.unsigned()
+	p := gitops.Proposal{
+		Base: base.Hash(), Files: []gitops.FileChange{{Path: name, Content: text}}, Message: lockMessage(t, lock), Author: *r.cfg.Committer,
+	}
+	why := cmp.Or(r.untagged(), r.unsigned())
 	if why == "" {
 		_, err = r.cfg.Source.Advance(ctx, p, gitops.Hash{})
 		if errors.Is(err, gitops.ErrReadOnly) {

@@ -123,6 +123,9 @@ func (r *Reconciler) at(ctx context.Context, s *state, rev v1alpha1.Revision, se
 	if err != nil {
 		return nil, fmt.Errorf("reading commit %s: %w", rev.Commit, err)
 	}
+	if snapshot, err = wholeOrFolder(snapshot); err != nil {
+		return nil, &stuckError{err}
+	}
 	t := &target{commit: hash, snapshot: snapshot, seen: seen}
 	t.release, err = releaseIn(snapshot, s.key)
 	var faulty *stuckError

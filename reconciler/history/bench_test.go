@@ -81,7 +81,7 @@ func BenchmarkHistory(b *testing.B) {
 			}
 			nothing := func() {}
 			measure("cold", func() { os.RemoveAll(path.Join(r.dir, ".git", "davit")) }, func() { r.ask(b, one, 2) })
-			info, err := os.Stat(fileIn(path.Join(r.dir, ".git")))
+			info, err := os.Stat(fileIn(path.Join(r.dir, ".git"), ""))
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -1,7 +1,9 @@
 package history
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -21,8 +23,13 @@ var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 )
 
-func fileIn(gitDir string) string {
-	return filepath.Join(gitDir, "davit", fmt.Sprintf("history-%d", format))
+func fileIn(gitDir, folder string) string {
+	name := fmt.Sprintf("history-%d", format)
+	if folder != "" {
+		sum := sha256.Sum256([]byte(folder)) // a repository may have several registries
+		name += "-" + hex.EncodeToString(sum[:8])
+	}
+	return filepath.Join(gitDir, "davit", name)
 }
 
 // load reads the index from its file. One that is missing, damaged or of another davit's making is made anew, as is one

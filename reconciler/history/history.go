@@ -37,7 +37,7 @@ type History struct {
 
 // New makes a History; nothing is read yet.
 func New(cfg Config) *History {
-	h := &History{source: cfg.Source, events: cfg.Events, slow: cfg.Slow, file: fileIn(cfg.Source.Dir()), share: share}
+	h := &History{source: cfg.Source, events: cfg.Events, slow: cfg.Slow, file: fileIn(cfg.Source.Dir(), cfg.Source.Folder()), share: share}
 	if h.events == nil {
 		h.events = cfg.Source.Events
 	}
