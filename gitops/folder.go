@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"path/filepath"
 	"strings"
 )
 
@@ -129,4 +130,29 @@ func (s *Snapshot) Whole() *Snapshot {
 	all := *s
 	all.root.hash = s.whole
 	return &all
+}
+
+// FolderOf is where in its repository's worktree a folder lies, as Config.Folder has it: "" for its root, for a bare
+// repository and outside of any.
+func FolderOf(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	found, err := discover(dir)
+	if err != nil || found.root == "" {
+		return "", nil
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return "", err
+	}
+	root, err := filepath.EvalSymlinks(found.root)
+	if err != nil {
+		return "", err
+	}
+	below, err := filepath.Rel(root, dir)
+	if err != nil || !filepath.IsLocal(below) || below == ".git" || strings.HasPrefix(filepath.ToSlash(below), ".git/") {
+		return "", nil // a link led in from elsewhere
+	}
+	return ParseFolder(filepath.ToSlash(below))
 }

@@ -127,7 +127,7 @@ func (a *app) toApprove(ctx context.Context, key registry.Key, version string) (
 	}
 	tree, ok := fsys.(worktree)
 	if !ok || tree.checkout == nil {
-		return nil, errors.New("an approval is committed, and this is not the root of a Git repository with a commit; pass -C DIR")
+		return nil, errors.New("an approval is committed, and this is not in a Git repository with a commit; pass -C DIR")
 	}
 	w := &approval{head: tree.checkout.head}
 	if w.release, err = oneRelease(w.head, key); err != nil {

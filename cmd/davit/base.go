@@ -36,27 +36,12 @@ func (a *app) base(cmd *cobra.Command, rev string) (*registry.Registry, error) {
 	}
 	models, err := registry.Load(tree)
 	if errors.Is(err, registry.ErrNoRegistry) {
-		if err := a.atRoot(source); err != nil {
-			return nil, err
-		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "davit: %s holds no registry, so everything is new\n", short(hash.String()))
 		return &registry.Registry{}, nil
 	} else if err != nil {
 		return nil, fmt.Errorf("reading the registry at %s: %w", rev, err)
 	}
 	return models, nil
-}
-
-// atRoot says that a registry is in a folder of its repository, whose commits then hold none.
-func (a *app) atRoot(source *gitops.Source) error {
-	root, err := a.root()
-	if err != nil || a.rev != "" {
-		return err
-	}
-	if same, err := isRoot(source, root); err != nil || same {
-		return err
-	}
-	return fmt.Errorf("the registry is in a folder of the repository %s; davit reads commits at their root: move it there, or to a repository of its own", source.Root())
 }
 
 func fork(ctx context.Context, source *gitops.Source, base, looked string) (gitops.Hash, error) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"os"
 	"slices"
 	"strings"
 
@@ -16,26 +15,12 @@ type checkout struct {
 	dirty []string // ordered
 }
 
-// newCheckout is nil for a folder that is not the repository's root: its files have other names there.
-func newCheckout(ctx context.Context, source *gitops.Source, root string, head gitops.Hash, dirty []string) (*checkout, error) {
-	if same, err := isRoot(source, root); err != nil || !same {
-		return nil, err
-	}
+func newCheckout(ctx context.Context, source *gitops.Source, head gitops.Hash, dirty []string) (*checkout, error) {
 	snapshot, err := source.Snapshot(ctx, head)
 	if err != nil {
 		return nil, err
 	}
 	return &checkout{snapshot, dirty}, nil
-}
-
-// isRoot says whether a folder is the root of a repository's worktree.
-func isRoot(source *gitops.Source, dir string) (bool, error) {
-	folder, err := os.Stat(dir)
-	if err != nil {
-		return false, err
-	}
-	top, err := os.Stat(source.Root())
-	return err == nil && os.SameFile(top, folder), nil
 }
 
 // BlobHash is HEAD's of each file that git says is as it is there. So a file that Git LFS or line endings turned into

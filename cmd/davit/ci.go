@@ -31,8 +31,9 @@ type pipeline struct {
 // moduleVersion fits what go install takes after the @, and nothing that a shell or YAML would read otherwise.
 var moduleVersion = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9._+/]*$`)
 
-// files are the workflows by their place in the repository; none without a forge.
-func (p pipeline) files() (map[string][]byte, error) {
+// files are the workflows by their place, seen from the registry: at the root of its repository, of which it is the folder.
+// None without a forge.
+func (p pipeline) files(folder string) (map[string][]byte, error) {
 	places := map[string]map[string]string{
 		"": nil,
 		"github": {
@@ -48,13 +49,23 @@ func (p pipeline) files() (map[string][]byte, error) {
 	case !moduleVersion.MatchString(p.version):
 		return nil, usage{fmt.Errorf("--davit-version %q is not a version; use latest, a tag such as v0.3.0, or a commit", p.version)}
 	}
+	up, in := "", ""
+	if folder != "" {
+		up, in = strings.Repeat("../", 1+strings.Count(folder, "/")), "-C "+folder+" "
+	}
+	if p.host != "" && folder != "" && !moduleVersion.MatchString(folder) {
+		return nil, usage{fmt.Errorf("--ci writes no workflows for the folder %q, whose name a shell could read otherwise", folder)}
+	}
 	files := map[string][]byte{}
 	for name, place := range from {
 		data, err := workflows.ReadFile(name)
 		if err != nil {
 			return nil, err
 		}
-		files[place] = bytes.ReplaceAll(data, []byte("DAVIT_VERSION"), []byte(p.version))
+		for _, command := range []string{"validate", "plan"} { // those that read the registry
+			data = bytes.ReplaceAll(data, []byte("davit "+command+" --base"), []byte("davit "+in+command+" --base"))
+		}
+		files[up+place] = bytes.ReplaceAll(data, []byte("DAVIT_VERSION"), []byte(p.version))
 	}
 	return files, nil
 }

@@ -131,7 +131,7 @@ func job(ts *testscript.TestScript, neg bool, args []string) {
 // TestWorkflowRights holds each workflow to the rights that it needs: what runs a pull request's files may only read, and
 // what may write neither checks out nor names anything that a pull request chose.
 func TestWorkflowRights(t *testing.T) {
-	files, err := pipeline{host: "github", version: "v0.3.0"}.files()
+	files, err := pipeline{host: "github", version: "v0.3.0"}.files("")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/registry"
 )
 
@@ -53,7 +54,15 @@ func (o *codeowners) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	lines, faults := ownership(models, o.organisation)
+	root, err := o.app.root()
+	if err != nil {
+		return err
+	}
+	folder, err := gitops.FolderOf(root)
+	if err != nil {
+		return err
+	}
+	lines, faults := ownership(models, o.organisation, folder)
 	for _, f := range faults {
 		fmt.Fprintln(cmd.ErrOrStderr(), plainLines(f.String()))
 	}
@@ -67,9 +76,8 @@ func (o *codeowners) run(cmd *cobra.Command) error {
 		_, err := fmt.Fprint(cmd.OutOrStdout(), lines)
 		return err
 	}
-	root, err := o.app.root()
-	if err != nil {
-		return err
+	for range strings.Count(folder, "/") + min(len(folder), 1) {
+		root = filepath.Dir(root) // to the repository's root, where forges look
 	}
 	if o.file == "" {
 		o.file = ownersFile(root)
@@ -79,9 +87,26 @@ func (o *codeowners) run(cmd *cobra.Command) error {
 	}
 	full := filepath.Join(root, filepath.FromSlash(o.file))
 	if o.check {
-		return o.compare(cmd, fsys, lines)
+		whole, done, err := wholeTree(fsys, root)
+		if err != nil {
+			return err
+		}
+		defer done()
+		return o.compare(cmd, whole, lines)
 	}
 	return o.put(cmd, full, lines)
+}
+
+// wholeTree is all of the repository that a registry was read from: of the commit, or as it lies there.
+func wholeTree(fsys fs.FS, root string) (whole fs.FS, done func(), err error) {
+	if snapshot, ok := fsys.(*gitops.Snapshot); ok {
+		return snapshot.Whole(), func() {}, nil
+	}
+	opened, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, nil, err
+	}
+	return opened.FS(), func() { opened.Close() }, nil
 }
 
 // compare says whether the file in the tree that was read has those lines.

@@ -10,6 +10,7 @@ import (
 
 // commitFile writes one file into the worktree and commits it and nothing else, whatever is staged.
 func (c *clone) commitFile(ctx context.Context, name string, text []byte, message string) (commit string, err error) {
+	name = path.Join(c.folder, name)
 	root, err := os.OpenRoot(c.dir) // a link in the repository leads nowhere else
 	if err != nil {
 		return "", err

@@ -50,9 +50,6 @@ func (a *app) against(ctx context.Context, base string, fsys fs.FS, after *regis
 	}
 	c.before, err = registry.Load(c.base)
 	if errors.Is(err, registry.ErrNoRegistry) { // it is about to come: nothing is promoted or merged
-		if c.named {
-			return nil, a.atRoot(c.source)
-		}
 		return nil, nil
 	} else if err != nil {
 		return nil, fmt.Errorf("reading the registry at %s: %w", c.base.Hash(), err)

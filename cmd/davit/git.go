@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 // the credentials for the remote.
 type clone struct {
 	dir    string
+	folder string // of the registry in it, where files are named from; "" for dir itself
 	branch string // the one that is followed, as far as a clone can tell
 	remote string // "" for a repository without one
 }
@@ -27,6 +29,10 @@ func (a *app) clone(ctx context.Context, branch string) (*clone, error) {
 	c := &clone{dir: a.dir, branch: branch}
 	if top, err := c.git(ctx, "rev-parse", "--show-toplevel"); err == nil { // a bare repository has none
 		c.dir = top
+	}
+	var err error
+	if c.folder, err = a.folder(); err != nil {
+		return nil, err
 	}
 	remotes, err := c.git(ctx, "remote")
 	if err != nil {
@@ -153,7 +159,7 @@ func (c *clone) entries(ctx context.Context, files []gitops.FileChange) ([]byte,
 		switch {
 		case f.Delete:
 		case !f.From.IsZero():
-			line, err := c.git(ctx, "ls-tree", "--full-tree", f.From.String(), "--", f.Path)
+			line, err := c.git(ctx, "ls-tree", "--full-tree", f.From.String(), "--", path.Join(c.folder, f.Path))
 			if err != nil {
 				return nil, err
 			}
@@ -167,7 +173,7 @@ func (c *clone) entries(ctx context.Context, files []gitops.FileChange) ([]byte,
 			}
 			entry = "100644 " + blob
 		}
-		fmt.Fprintf(&b, "%s\t%s\n", entry, f.Path)
+		fmt.Fprintf(&b, "%s\t%s\n", entry, path.Join(c.folder, f.Path))
 	}
 	return b.Bytes(), nil
 }

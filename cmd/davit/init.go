@@ -41,7 +41,11 @@ func initCommand() *cobra.Command {
 }
 
 func initialize(cmd *cobra.Command, dir string, ci pipeline) error {
-	workflows, err := ci.files()
+	folder, err := folderToBe(dir)
+	if err != nil {
+		return err
+	}
+	workflows, err := ci.files(folder)
 	if err != nil {
 		return err
 	}

@@ -86,13 +86,13 @@ func (c *against) kept(ctx context.Context, a *app, changed []string, out *check
 		}
 		if m := evidenceFile.FindStringSubmatch(now); m != nil {
 			if _, err := fs.Stat(c.fsys, m[1]+"/versions/"+m[2]+".yaml"); err == nil {
-				out.fault(now, "evidence that is merged is never changed or removed; %s brings it back, and what is new goes into a file of its own", bringBack(merged, name, now))
+				out.fault(now, "evidence that is merged is never changed or removed; %s brings it back, and what is new goes into a file of its own", c.bringBack(merged, name, now))
 			}
 			continue
 		}
 		m := versionFile.FindStringSubmatch(now)
 		if is != "absent" && !plan.SameVersion(models, c.after, m[1], m[2]) {
-			out.fault(now, "version %q of model %q is merged, and what it says never changes; %s brings it back; davit add makes another version", m[2], m[1], bringBack(merged, name, now))
+			out.fault(now, "version %q of model %q is merged, and what it says never changes; %s brings it back; davit add makes another version", m[2], m[1], c.bringBack(merged, name, now))
 		}
 	}
 	return nil
@@ -111,11 +111,11 @@ func (c *against) movedTo(before *registry.Registry, name string) string {
 }
 
 // bringBack is the command that has a merged file as it was.
-func bringBack(merged *gitops.Snapshot, was, is string) string {
+func (c *against) bringBack(merged *gitops.Snapshot, was, is string) string {
 	if was == is {
 		return fmt.Sprintf("git checkout %.12s -- %s", merged.Hash(), was)
 	}
-	return fmt.Sprintf("git show %.12s:%s > %s", merged.Hash(), was, is)
+	return fmt.Sprintf("git show %.12s:%s > %s", merged.Hash(), c.source.FromRoot(was), is)
 }
 
 func (c *checked) fault(name, format string, args ...any) {

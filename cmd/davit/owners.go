@@ -44,20 +44,24 @@ func canonical(text string) string {
 }
 
 // ownership is davit's section of CODEOWNERS, and what keeps it from being written. Of two lines that match the last one
-// counts. Names of teams, models and releases are DNS labels, so that no pattern has anything to escape.
-func ownership(models *registry.Registry, organisation string) (text string, faults []registry.Fault) {
-	w := &ownersWriter{models: models, organisation: organisation}
+// counts. Names of teams, models and releases are DNS labels, so that
+// no pattern but the folder has anything to escape. Patterns begin at the repository's root, as the file does.
+func ownership(models *registry.Registry, organisation, folder string) (text string, faults []registry.Fault) {
+	w := &ownersWriter{models: models, organisation: organisation, top: "/"}
+	if folder != "" {
+		w.top += strings.ReplaceAll(folder, " ", `\ `) + "/"
+	}
 	for _, f := range models.Faults {
 		if base := path.Base(f.Path); base == "davit.yaml" || base == "team.yaml" || base == "model.yaml" || strings.HasPrefix(f.Path, "releases/") {
 			w.faults = append(w.faults, f)
 		}
 	}
 	root := w.names("davit.yaml", models.Spec.Owners)
-	w.block("everything that no line below names", line{"*", root})
+	w.block("everything that no line below names", line{w.all(), root})
 	var own []line
 	for _, name := range slices.Sorted(maps.Keys(models.Models)) {
 		if m := models.Models[name]; m.Team == "" {
-			own = append(own, line{"/" + path.Dir(m.Path) + "/", w.names(m.Path, m.Spec.Owners)})
+			own = append(own, line{w.top + path.Dir(m.Path) + "/", w.names(m.Path, m.Spec.Owners)})
 		}
 	}
 	released := map[string]string{}
@@ -67,17 +71,17 @@ func ownership(models *registry.Registry, organisation string) (text string, fau
 		}
 	}
 	for _, dir := range slices.Sorted(maps.Keys(released)) {
-		own = append(own, line{"/" + dir + "/", released[dir]})
+		own = append(own, line{w.top + dir + "/", released[dir]})
 	}
 	w.block("models at the root, and their releases", own...)
 	var teams []line
 	for _, name := range slices.Sorted(maps.Keys(models.Teams)) {
 		t := models.Teams[name]
-		teams = append(teams, line{"/" + path.Dir(t.Path) + "/", w.names(t.Path, t.Spec.Owners)})
+		teams = append(teams, line{w.top + path.Dir(t.Path) + "/", w.names(t.Path, t.Spec.Owners)})
 	}
 	w.block("teams", teams...)
-	w.block("where releases run, and by which policy", line{"/davit.yaml", root}, line{"/environments/", root}, line{"/runtimes/", root}, line{"/accelerators/", root})
-	w.text.WriteString("# nobody's: a signature says who it is from\n/approvals/\n")
+	w.block("where releases run, and by which policy", line{w.top + "davit.yaml", root}, line{w.top + "environments/", root}, line{w.top + "runtimes/", root}, line{w.top + "accelerators/", root})
+	w.text.WriteString("# nobody's: a signature says who it is from\n" + w.top + "approvals/\n")
 	return ownersBegin + "\n" + w.text.String() + ownersEnd + "\n", w.faults
 }
 
@@ -88,8 +92,17 @@ type line struct{ pattern, owners string }
 type ownersWriter struct {
 	models       *registry.Registry
 	organisation string
+	top          string // begins the patterns: "/", and the registry's folder
 	text         strings.Builder
 	faults       []registry.Fault
+}
+
+// all matches the whole registry.
+func (w *ownersWriter) all() string {
+	if w.top == "/" {
+		return "*"
+	}
+	return w.top
 }
 
 // block writes those lines that somebody owns, below a title: one that nobody owns would take away what a line above gives.

@@ -48,6 +48,7 @@ type syncOptions struct {
 	once     bool
 	repo     string
 	branch   string
+	ref      refOptions
 	takeOver bool
 	adopt    bool
 	only     []string
@@ -73,6 +74,7 @@ func syncCommand(a *app) *cobra.Command {
 	f.BoolVar(&o.once, "once", false, "take the branch's tip to the end and stop; exits 1 when a release failed; trainings are begun, their end is not waited for")
 	f.StringVar(&o.repo, "repo", "", "follow the repository at this URL instead of the local one")
 	f.StringVar(&o.branch, "branch", "", "branch to follow (default: HEAD's)")
+	o.ref.flags(c)
 	f.BoolVar(&o.takeOver, "take-over", false, "take releases that another registry or controller owns")
 	f.BoolVar(&o.adopt, "adopt", false, "take over objects that kubectl, Helm, Argo CD, Flux or others made")
 	f.StringSliceVar(&o.only, "environments", nil, "work on these environments only; the others are another's")
@@ -99,6 +101,9 @@ func (a *app) sync(cmd *cobra.Command, o *syncOptions) error {
 			return err
 		}
 		gitConfig.URL = o.repo
+	}
+	if err := a.place(o, &gitConfig); err != nil {
+		return err
 	}
 	source, err := gitops.Open(ctx, gitConfig)
 	if err != nil {
@@ -128,7 +133,7 @@ func (a *app) sync(cmd *cobra.Command, o *syncOptions) error {
 		return err
 	}
 	if !o.once {
-		fmt.Fprintf(stderr, "davit: following %s of %s\n", source.Branch(), owner)
+		fmt.Fprintf(stderr, "davit: following %s of %s\n", source.Following(), owner)
 		return uninstalled(loop.Run(ctx))
 	}
 	return once(cmd, loop, o.timeout)
@@ -157,12 +162,16 @@ func (r *reporter) report(p reconciler.Report) {
 	fmt.Fprintln(r.w, plainLines(line))
 }
 
-// ownerOf names the registry in the cluster: its URL without credentials, or its path.
+// ownerOf names the registry in the cluster: its URL without credentials, or its path, and its folder in that.
 func ownerOf(source *gitops.Source, repo string) string {
+	name := source.Path()
 	if repo != "" {
-		return gitops.Redact(repo)
+		name = gitops.Redact(repo)
 	}
-	return source.Path()
+	if folder := source.Folder(); folder != "" {
+		name += "//" + folder // as Kustomize writes a folder of a repository
+	}
+	return name
 }
 
 // mirrorOf is the folder of a remote registry's mirror in the user's cache.

@@ -169,7 +169,7 @@ func (a *app) trainAgain(cmd *cobra.Command, key, why string) error {
 	}
 	tree, ok := fsys.(worktree)
 	if !ok || tree.checkout == nil {
-		return errors.New("the next attempt is committed, and this is not the root of a Git repository with a commit; pass -C DIR")
+		return errors.New("the next attempt is committed, and this is not in a Git repository with a commit; pass -C DIR")
 	}
 	head := tree.checkout.head
 	t, err := trainingAt(head, key)

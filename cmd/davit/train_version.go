@@ -112,7 +112,11 @@ func (a *app) writeMade(cmd *cobra.Command, m made.Made) error {
 	if err != nil {
 		return err
 	}
-	full := filepath.Join(a.dir, filepath.FromSlash(name))
+	root, err := a.root()
+	if err != nil {
+		return err
+	}
+	full := filepath.Join(root, filepath.FromSlash(name))
 	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
 		return err
 	}

@@ -35,7 +35,11 @@ func (a *app) tree(ctx context.Context, stderr io.Writer) (fs.FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	source, err := gitops.Open(ctx, gitops.Config{URL: root})
+	folder, err := gitops.FolderOf(root)
+	if err != nil {
+		return nil, err
+	}
+	source, err := gitops.Open(ctx, gitops.Config{URL: root, Folder: folder})
 	if err != nil {
 		return opened.FS(), nil
 	}
@@ -54,7 +58,7 @@ func (a *app) tree(ctx context.Context, stderr io.Writer) (fs.FS, error) {
 	if len(dirty) == 0 {
 		w.commit = head.String()
 	}
-	w.checkout, err = newCheckout(ctx, source, root, head, dirty)
+	w.checkout, err = newCheckout(ctx, source, head, dirty)
 	return w, err
 }
 
@@ -63,7 +67,7 @@ type worktree struct {
 	fs.FS
 	source   *gitops.Source
 	commit   string    // HEAD's when the files are just that; empty when they differ
-	checkout *checkout // nil before the first commit, and of a folder in a repository
+	checkout *checkout // nil before the first commit
 }
 
 // Lstat and ReadLink let it be seen that a file is a symbolic link.
@@ -90,11 +94,7 @@ func (a *app) revision(ctx context.Context, rev string) (*gitops.Snapshot, error
 	return source.Snapshot(ctx, hash)
 }
 
-func (a *app) source(ctx context.Context) (*gitops.Source, error) {
-	return gitops.Open(ctx, gitops.Config{URL: a.dir})
-}
-
-// root is the nearest folder at or above -C that holds davit.yaml; -C itself when there is none.
+// root is the nearest folder at or above -C that holds davit.yaml, within its repository; -C itself when there is none.
 func (a *app) root() (string, error) {
 	dir, err := filepath.Abs(a.dir)
 	if err != nil {
@@ -107,7 +107,7 @@ func (a *app) root() (string, error) {
 		if _, err := os.Stat(filepath.Join(at, "davit.yaml")); err == nil {
 			return at, nil
 		}
-		if at == filepath.Dir(at) {
+		if at == filepath.Dir(at) || isTop(at) {
 			return dir, nil
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -78,6 +79,11 @@ func validateCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if *format == "github" { // which knows files by their path from the repository's root
+			if v.folder, err = a.folder(); err != nil {
+				return err
+			}
+		}
 		return v.print(cmd, *format)
 	}
 	return c
@@ -87,6 +93,7 @@ func validateCommand(a *app) *cobra.Command {
 type validity struct {
 	models        *registry.Registry
 	faults, notes []registry.Fault
+	folder        string // of the registry, for annotations
 }
 
 func (a *app) validate(cmd *cobra.Command, base string) (*validity, error) {
@@ -143,14 +150,14 @@ func (v *validity) print(cmd *cobra.Command, format string) error {
 	for _, f := range v.faults {
 		switch format {
 		case "github":
-			annotate(out, "error", f)
+			v.annotate(out, "error", f)
 		case "text":
 			fmt.Fprintln(out, plainLines(f.String()))
 		}
 	}
 	for _, n := range v.notes {
 		if format == "github" {
-			annotate(out, "notice", n)
+			v.annotate(out, "notice", n)
 		} else {
 			fmt.Fprintf(cmd.ErrOrStderr(), "davit: note: %s\n", plainLines(n.String()))
 		}
@@ -166,8 +173,8 @@ func (v *validity) print(cmd *cobra.Command, format string) error {
 }
 
 // annotate prints a fault as a workflow command of GitHub's.
-func annotate(w io.Writer, level string, f registry.Fault) {
-	fmt.Fprintf(w, "::%s file=%s,line=%d::%s\n", level, annotatedFile.Replace(plainLines(f.Path)), f.Line, annotated.Replace(plainLines(f.Text)))
+func (v *validity) annotate(w io.Writer, level string, f registry.Fault) {
+	fmt.Fprintf(w, "::%s file=%s,line=%d::%s\n", level, annotatedFile.Replace(plainLines(path.Join(v.folder, f.Path))), f.Line, annotated.Replace(plainLines(f.Text)))
 }
 
 // sum tells what was found valid.

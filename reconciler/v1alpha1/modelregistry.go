@@ -45,13 +45,23 @@ type ModelRegistrySpec struct {
 	// Branch to follow; the one HEAD names when empty and neither Tag nor Semver is set.
 	// +optional
 	Branch string `json:"branch,omitempty"`
-	// Tag to follow instead of a branch, wherever it is moved.
+	// Tag to follow instead of a branch, wherever it is moved; an annotated one stands for its commit. A tag that is moved
+	// back, or another one that does not come after what was followed, is a rewritten history: acceptRewrite, with the
+	// commit's hash, is the way back to an older tag. Reverts, promotions and new versions are proposed to the repository's
+	// default branch, and merged by people alone, whatever rules say: what is merged there is followed once it is tagged.
 	// +optional
 	Tag string `json:"tag,omitempty"`
-	// Semver is a range: the tag with the greatest semantic version in it is followed instead of a branch (">=1.0.0 <2.0.0").
+	// Semver is a range: the tag with the greatest semantic version in it is followed instead of a branch (">=1.0.0 <2.0.0",
+	// "~1.2", "^1.2.3"). Tags may begin with "v"; pre-releases count where the range names one (">=1.0.0-0"). What the tags'
+	// names begin with may stand before it, up to a slash: "registry/>=1.0.0" for registry/v1.2.0. The rest is as for tag.
 	// +optional
 	Semver string `json:"semver,omitempty"`
-	// Path is the folder of the repository that holds the registry; the whole repository when empty.
+	// Path is the folder of the repository that holds the registry, from the repository's root; the whole repository when
+	// empty. Commits that change nothing below it change no release, and nothing outside it is ever proposed. A registry that
+	// moves into a folder rolls nothing. Releases of several registries in one repository need different names: outcomes, the
+	// ledger of runs and the branches of proposals are the repository's.
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/') && !self.split('/').exists(p, p == '..')",message="a folder below the repository's root, without .. in it, such as ml/registry"
+	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Path string `json:"path,omitempty"`
 	// Suspend stops following: what runs stays as it is, and nothing is written.
@@ -301,7 +311,7 @@ type ServiceAccount struct {
 
 // ModelRegistryStatus is how following goes.
 type ModelRegistryStatus struct {
-	// Revision is the commit followed last, "branch@sha1:<12 hex>".
+	// Revision is the commit followed last, "branch@sha1:<12 hex>", or "tag@sha1:<12 hex>".
 	// +optional
 	Revision string `json:"revision,omitempty"`
 	// Followed are the commits that environments followed last: a commit that does not come after them is not followed
