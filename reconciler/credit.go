@@ -18,7 +18,7 @@ func (r *Reconciler) credit(ctx context.Context, st *v1alpha1.ModelReleaseStatus
 	if st.Model == "" { // written by a davit that did not tell it
 		st.Model = modelIn(st.Applied.Image)
 	}
-	revision := gitops.Commit{Hash: applied}.Revision(r.cfg.Source.Branch())
+	revision := r.cfg.Source.Revision(applied)
 	if st.Revision == revision && st.Author != "" {
 		return
 	}

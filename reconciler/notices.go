@@ -33,7 +33,7 @@ func (r *Reconciler) notice(ctx context.Context, s *state, state string, commit 
 	st := s.release.Status
 	m := notify.Message{
 		Registry: r.cfg.Owner, Environment: s.key.Environment, Release: s.key.Name, State: state, Model: st.Model,
-		Commit: commit.String(), Revision: gitops.Commit{Hash: commit}.Revision(r.cfg.Source.Branch()), Author: r.author(ctx, commit), At: at,
+		Commit: commit.String(), Revision: r.cfg.Source.Revision(commit), Author: r.author(ctx, commit), At: at,
 	}
 	if r.cfg.CommitURL != nil {
 		m.URL = r.cfg.CommitURL(m.Commit)
@@ -114,7 +114,7 @@ func (r *Reconciler) notifyRun(ctx context.Context, x *running) {
 		Commit: x.Commit, Author: r.author(ctx, commit), Reason: x.Reason, Text: x.Message, At: x.Ended,
 	}
 	if !commit.IsZero() {
-		m.Revision = gitops.Commit{Hash: commit}.Revision(r.cfg.Source.Branch())
+		m.Revision = r.cfg.Source.Revision(commit)
 	}
 	if r.cfg.CommitURL != nil {
 		m.URL = r.cfg.CommitURL(x.Commit)

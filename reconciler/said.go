@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
@@ -100,7 +99,7 @@ func (r *Reconciler) begunAt(s *state, t *target) {
 	if from := st.Healthy.Version; from != t.release.ModelVersion.Name {
 		text += " in place of " + from
 	}
-	r.site(s.key.Environment).event(s.release, "Normal", "Applied", text+", "+gitops.Commit{Hash: t.commit}.Revision(r.cfg.Source.Branch()))
+	r.site(s.key.Environment).event(s.release, "Normal", "Applied", text+", "+r.cfg.Source.Revision(t.commit))
 }
 
 // proposedChange is a proposal that waits for a person, or for a rule: of a version, what it is for, and where people find
