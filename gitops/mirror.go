@@ -29,6 +29,8 @@ var errNoBranch = errors.New("it has no branch")
 type mirror struct {
 	remote
 	store    *store
+	reach    *reach
+	checked  func(error)
 	log      *slog.Logger
 	interval time.Duration
 	mu       sync.Mutex // one fetch at a time
@@ -49,7 +51,8 @@ func openRemote(ctx context.Context, cfg Config) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening mirror %s: %w", cfg.Mirror, err)
 	}
-	m := &mirror{remote: r, store: st, log: cfg.Log, interval: cfg.Interval, wake: make(chan struct{}, 1)}
+	registerConnect()
+	m := &mirror{remote: r, store: st, reach: &reach{ask: cfg.Access}, checked: cfg.Checked, log: cfg.Log, interval: cfg.Interval, wake: make(chan struct{}, 1)}
 	online := m.follow(ctx, &cfg)
 	s := newSource(cfg, st)
 	s.mirror, s.address = m, cfg.URL
@@ -145,9 +148,18 @@ func headBranch(refs []*plumbing.Reference) string {
 func (m *mirror) list(ctx context.Context) ([]*plumbing.Reference, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
-	refs, err := m.git().ListContext(ctx, &git.ListOptions{Auth: m.auth})
+	session, advertised, err := m.advertised(ctx, cancel)
 	if err != nil {
 		return nil, m.explain("listing refs of", err)
+	}
+	defer session.Close()
+	named, err := advertised.AllReferences()
+	if err != nil {
+		return nil, m.explain("listing refs of", err)
+	}
+	refs := make([]*plumbing.Reference, 0, len(named))
+	for _, ref := range named {
+		refs = append(refs, ref)
 	}
 	return refs, nil
 }
@@ -161,12 +173,25 @@ func (m *mirror) porcelain(ctx context.Context, branch string, moved map[plumbin
 			specs = append(specs, config.RefSpec("+"+other+":"+other))
 		}
 	}
-	err := m.git().FetchContext(ctx, &git.FetchOptions{
-		Auth:     m.auth,
-		RefSpecs: specs,
-		Tags:     git.NoTags,
-		Force:    true,
-	})
+	_, _, auth, err := m.dial(ctx)
+	if err != nil {
+		return m.explain("fetching", err)
+	}
+	access, _, err := m.reach.now(ctx)
+	if err != nil {
+		return m.explain("fetching", err)
+	}
+	options := &git.FetchOptions{
+		Auth:         auth,
+		ClientCert:   access.Certificate,
+		ClientKey:    access.Key,
+		CABundle:     access.CA,
+		ProxyOptions: access.gitProxy(m.url),
+		RefSpecs:     specs,
+		Tags:         git.NoTags,
+		Force:        true,
+	}
+	err = m.git().FetchContext(ctx, options)
 	m.store.refresh()
 	switch {
 	case err == nil, errors.Is(err, git.NoErrAlreadyUpToDate):
@@ -189,12 +214,13 @@ func (m *mirror) explain(doing string, err error) error {
 	switch {
 	case strings.Contains(err.Error(), "no space after hash"): // the advertisement is longer than SHA-1's
 		return fmt.Errorf("%s %s: its object ids are not SHA-1, and davit reads SHA-1 repositories only", doing, m.shown)
-	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed):
-		hint = "; check the credentials of the repository"
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
 		hint = "; push a first commit"
 	case noHead(err):
 		hint = "; its HEAD is detached from every branch, which go-git can't read"
+	}
+	if hint == "" {
+		hint = m.advice(err)
 	}
 	return fmt.Errorf("%s %s: %w%s", doing, m.shown, err, hint)
 }
@@ -210,7 +236,7 @@ func outage(ctx context.Context, err error) bool {
 			return false
 		}
 	}
-	return ctx.Err() == nil && !noHead(err) && !errors.Is(err, errNoBranch) && !errors.Is(err, errNoTag)
+	return ctx.Err() == nil && !refused(err) && !noHead(err) && !errors.Is(err, errNoBranch) && !errors.Is(err, errNoTag)
 }
 
 // noHead: go-git reads no refs at all when HEAD is a commit that no branch has. Its UnexpectedError does

@@ -14,7 +14,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/transport"
-	"github.com/go-git/go-git/v5/plumbing/transport/client"
 )
 
 // maxHaves bounds the commits told to a server: the tip, and first parents 1, 2, 4, … below it, so that a
@@ -123,15 +122,11 @@ func (m *mirror) advertised(ctx context.Context, cancel func()) (transport.Uploa
 // greet opens a session and reads what the server advertises. One that says nothing for listTimeout ends ctx.
 func greet[S transport.Session](ctx context.Context, cancel func(), m *mirror, open func(transport.Transport, *transport.Endpoint, transport.AuthMethod) (S, error)) (none S, refs *packp.AdvRefs, err error) {
 	defer time.AfterFunc(listTimeout, cancel).Stop()
-	endpoint, err := transport.NewEndpoint(m.url)
+	c, endpoint, auth, err := m.dial(ctx)
 	if err != nil {
 		return none, nil, err
 	}
-	c, err := client.NewClient(endpoint)
-	if err != nil {
-		return none, nil, err
-	}
-	session, err := open(c, endpoint, m.auth)
+	session, err := open(c, endpoint, auth)
 	if err != nil {
 		return none, nil, err
 	}
