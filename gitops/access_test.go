@@ -357,7 +357,7 @@ func TestAccessRotates(t *testing.T) {
 	var mu sync.Mutex
 	checked := make(chan error, 100)
 	s := open(t, Config{
-		URL: srv.URL + "/.git", Mirror: t.TempDir(), Interval: 50 * time.Millisecond, Log: logTo(&log, &mu), Checked: func(err error) { checked <- err },
+		URL: srv.URL + "/.git", Mirror: t.TempDir(), Interval: 50 * time.Millisecond, Log: logTo(&log, &mu), Reached: func(err error) { checked <- err },
 		Access: func(context.Context) (Access, error) {
 			a := access.Load().(Access)
 			if a.Password == "" {

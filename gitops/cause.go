@@ -11,6 +11,7 @@ import (
 const (
 	AuthenticationFailed = "AuthenticationFailed"
 	RepositoryNotFound   = "RepositoryNotFound"
+	AccessFailed         = "AccessFailed" // a certificate, a host key, a proxy, or what access is made from
 )
 
 // Cause is the answer of a server that an error tells of: a person has to change something. It is empty where the server
@@ -22,6 +23,8 @@ func Cause(err error) string {
 		return AuthenticationFailed
 	case errors.Is(err, transport.ErrRepositoryNotFound):
 		return RepositoryNotFound
+	case err != nil && refused(err):
+		return AccessFailed
 	}
 	return ""
 }

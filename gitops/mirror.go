@@ -30,7 +30,6 @@ type mirror struct {
 	remote
 	store    *store
 	reach    *reach
-	checked  func(error)
 	log      *slog.Logger
 	interval time.Duration
 	mu       sync.Mutex // one fetch at a time
@@ -52,7 +51,7 @@ func openRemote(ctx context.Context, cfg Config) (*Source, error) {
 		return nil, fmt.Errorf("opening mirror %s: %w", cfg.Mirror, err)
 	}
 	registerConnect()
-	m := &mirror{remote: r, store: st, reach: &reach{ask: cfg.Access}, checked: cfg.Checked, log: cfg.Log, interval: cfg.Interval, wake: make(chan struct{}, 1)}
+	m := &mirror{remote: r, store: st, reach: &reach{ask: cfg.Access}, log: cfg.Log, interval: cfg.Interval, wake: make(chan struct{}, 1)}
 	online := m.follow(ctx, &cfg)
 	s := newSource(cfg, st)
 	s.mirror, s.address = m, cfg.URL

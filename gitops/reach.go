@@ -208,17 +208,3 @@ func (a Access) gitProxy(remote string) transport.ProxyOptions {
 	}
 	return a.sshProxy()
 }
-
-// health tells how the checks of a remote go. An outage is told when it lasts for a second check.
-type health struct {
-	tell func(error)
-	once bool
-}
-
-func (h *health) check(err error, outage bool) {
-	again := h.once
-	h.once = err != nil
-	if h.tell != nil && (again || !outage) {
-		h.tell(err)
-	}
-}

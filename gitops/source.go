@@ -37,9 +37,6 @@ type Config struct {
 	// Access says how the remote is reached; it is asked for each session, so its answers may change. What it has goes
 	// before what is in URL. Nil reaches it as the zero Access, with URL's credentials.
 	Access func(ctx context.Context) (Access, error)
-	// Checked is told by Watch how each check of a remote went: nil, or why it failed, but for an outage that is over by
-	// the next check. It is called by one goroutine. May be nil.
-	Checked func(err error)
 	// Log gets trouble that is retried; slog's default if nil.
 	Log *slog.Logger
 	// Reached is called by Watch after each look at a remote: with nil, or why that failed. May be nil.

@@ -132,7 +132,6 @@ func (s *Source) check(ctx context.Context, t *teller) {
 func (s *Source) watchRemote(ctx context.Context, t *teller) error {
 	s.check(ctx, t)
 	wait := s.mirror.interval
-	health := health{tell: s.mirror.checked}
 	for {
 		if err := s.mirror.pause(ctx, wait); err != nil {
 			return err
@@ -143,14 +142,12 @@ func (s *Source) watchRemote(ctx context.Context, t *teller) error {
 				return ctx.Err()
 			}
 			s.reached(err)
-			health.check(err, outage(ctx, err))
 			wait = min(2*wait, max(maxBackoff, s.mirror.interval))
 			s.log.Warn("checking the remote failed, retrying", "url", s.mirror.shown, "retryIn", wait, "err", err)
 			continue
 		}
 		wait = s.mirror.interval
 		s.reached(nil)
-		health.check(nil, false)
 		t.tell(h)
 	}
 }

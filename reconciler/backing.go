@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/gitops/forge"
+	"github.com/davit-dev/davit/reconciler/credentials"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
@@ -39,7 +41,7 @@ func (cfg ControllerConfig) committer(ctx context.Context, mr *v1alpha1.ModelReg
 }
 
 // backs gives a Config what a ModelRegistry says of writing to Git and its forge.
-func (cfg ControllerConfig) backs(ctx context.Context, mr *v1alpha1.ModelRegistry, log *slog.Logger, to *Config) error {
+func (cfg ControllerConfig) backs(ctx context.Context, mr *v1alpha1.ModelRegistry, access *credentials.Credentials, log *slog.Logger, to *Config) error {
 	author, err := cfg.committer(ctx, mr)
 	if err != nil {
 		return err
@@ -52,16 +54,13 @@ func (cfg ControllerConfig) backs(ctx context.Context, mr *v1alpha1.ModelRegistr
 	if spec == nil {
 		return nil
 	}
-	secret := func(ctx context.Context, key string) (string, error) {
-		data, err := cfg.Cluster.Secret(ctx, mr.Namespace, spec.Secret, key)
-		return strings.TrimSpace(string(data)), err // made from a file, it ends in a new line
-	}
-	if _, err := secret(ctx, "token"); err != nil {
+	token := cfg.forgeToken(mr, access)
+	if _, err := token(ctx); err != nil {
 		return fmt.Errorf("forge: %w", err)
 	}
 	to.Forge, err = forge.New(forge.Config{
 		Kind: spec.Kind, URL: spec.URL, Repository: mr.Spec.URL, Branch: to.Source.Branch(), Log: log,
-		Token: func(ctx context.Context) (string, error) { return secret(ctx, "token") },
+		Token: token, Client: &http.Client{Timeout: forgeTimeout, Transport: to.Source.HTTP()},
 	})
 	return err
 }
@@ -112,13 +111,18 @@ func (cfg ControllerConfig) hook(mr *v1alpha1.ModelRegistry, source *gitops.Sour
 		defer cancel()
 		return cfg.Cluster.Secret(ctx, mr.Namespace, mr.Spec.Forge.Secret, "webhook")
 	}}
+	stop := cfg.secrets.on([]string{mr.Spec.Forge.Secret}, key.forget)
 	own := gitops.OwnRefs()
 	if strings.HasPrefix(source.Branch(), gitops.OwnBranches) {
 		own = nil // the followed branch is among them
 	}
-	return cfg.Hook(mr.Name, forge.Webhook(forge.WebhookConfig{
+	remove = cfg.Hook(mr.Name, forge.Webhook(forge.WebhookConfig{
 		Secret: key.all, Own: own, Log: log, Pushed: func(string) { source.Notify() },
 	}))
+	return func() {
+		stop()
+		remove()
+	}
 }
 
 // kept is a secret that is read again after a while: strangers' requests may not become requests of the API server.
@@ -131,6 +135,13 @@ type kept struct {
 
 // secretAge is how old a webhook's secret may be.
 const secretAge = 30 * time.Second
+
+// forget has it read again.
+func (k *kept) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.at = time.Time{}
+}
 
 func (k *kept) all() [][]byte {
 	k.mu.Lock()

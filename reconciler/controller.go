@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -37,6 +36,8 @@ type ControllerConfig struct {
 	Report  func(Report)
 	// Hook has a ModelRegistry's webhooks handled until remove is called; none are received when nil.
 	Hook func(registry string, handler http.Handler) (remove func())
+
+	secrets *secretNews // of Namespace
 }
 
 // Control follows every ModelRegistry of the namespace as its spec says, until ctx ends. One that can't be followed is
@@ -49,6 +50,8 @@ func Control(ctx context.Context, cfg ControllerConfig) error {
 	var keepers sync.WaitGroup
 	defer keepers.Wait()
 	defer cancel()
+	cfg.secrets = &secretNews{uses: map[*secretUse]bool{}}
+	defer cfg.Cluster.WatchSecrets(ctx, cfg.Namespace, cfg.secrets.tell)()
 	specs := map[string]chan *v1alpha1.ModelRegistry{}
 	return cfg.Cluster.WatchRegistries(ctx, cfg.Namespace, func(mr *v1alpha1.ModelRegistry) {
 		spec := specs[mr.Name]
@@ -96,41 +99,48 @@ func (cfg ControllerConfig) follow(ctx context.Context, mr *v1alpha1.ModelRegist
 		cfg.stays(ctx, mr, log)
 		return
 	}
+	changed := make(chan struct{}, 1)
+	anew, once := secretsOf(&mr.Spec)
+	defer cfg.secrets.on(append(anew, once...), func() { wake(changed) })()
 	cfg.begins(ctx, mr, log)
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
-		err := cfg.run(ctx, mr, log)
+		running, stop := cfg.untilSecrets(ctx, mr)
+		err := cfg.run(running, mr, log)
+		again := running.Err() != nil
+		stop()
 		if ctx.Err() != nil {
 			return
+		}
+		if again {
+			log.Info("a Secret changed that is read once; following begins anew")
+			continue
 		}
 		log.Error("registry not followed; it is tried again", "error", err)
 		cfg.tell(ctx, mr, log, told{err: err})
 		select {
 		case <-ctx.Done():
 			return
+		case <-changed:
 		case <-time.After(wait):
 		}
 	}
 }
 
 func (cfg ControllerConfig) run(ctx context.Context, mr *v1alpha1.ModelRegistry, log *slog.Logger) error {
-	address, err := cfg.address(ctx, mr)
-	if err != nil {
-		return err
-	}
 	var last lastTold
 	line := &contact{tell: func(err error) {
 		if t := last.or(err); t.err != nil || t.revision != "" {
 			cfg.tell(ctx, mr, log, t)
 		}
 	}}
-	source, err := gitops.Open(ctx, gitops.Config{
-		URL: address, Branch: mr.Spec.Branch, Tag: mr.Spec.Tag, Semver: mr.Spec.Semver, Folder: mr.Spec.Path,
-		Mirror: filepath.Join(cfg.Mirrors, mr.Name), Interval: mr.Spec.Interval.Duration, Log: log, Reached: line.reached,
+	source, access, closeSource, err := cfg.open(ctx, mr, log, gitops.Config{
+		Branch: mr.Spec.Branch, Tag: mr.Spec.Tag, Semver: mr.Spec.Semver, Folder: mr.Spec.Path,
+		Mirror: filepath.Join(cfg.Mirrors, mr.Name), Interval: mr.Spec.Interval.Duration, Reached: line.reached,
 	})
 	if err != nil {
 		return err
 	}
-	defer source.Close()
+	defer closeSource()
 	grants := map[string]Grant{}
 	for _, granted := range mr.Spec.Environments {
 		if grants[granted.Name], err = cfg.grant(ctx, mr, granted, owner(mr)); err != nil {
@@ -158,7 +168,7 @@ func (cfg ControllerConfig) run(ctx context.Context, mr *v1alpha1.ModelRegistry,
 		},
 	}
 	config.Connected = cfg.tellConnected(ctx, mr, log)
-	if err := cfg.backs(ctx, mr, log, &config); err != nil {
+	if err := cfg.backs(ctx, mr, access, log, &config); err != nil {
 		return err
 	}
 	stopNotifying, err := cfg.notifies(ctx, mr, log, &config)
@@ -176,27 +186,6 @@ func (cfg ControllerConfig) run(ctx context.Context, mr *v1alpha1.ModelRegistry,
 }
 
 func owner(mr *v1alpha1.ModelRegistry) string { return mr.Namespace + "/" + mr.Name }
-
-// address is the URL with the credentials of the ModelRegistry's Secret.
-func (cfg ControllerConfig) address(ctx context.Context, mr *v1alpha1.ModelRegistry) (string, error) {
-	if mr.Spec.Credentials == "" {
-		return mr.Spec.URL, nil
-	}
-	u, err := url.Parse(mr.Spec.URL)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" {
-		return "", errors.New("spec.credentials are for http and https URLs")
-	}
-	var parts [2]string
-	for i, key := range []string{"username", "password"} {
-		value, err := cfg.Cluster.Secret(ctx, mr.Namespace, mr.Spec.Credentials, key)
-		if err != nil {
-			return "", err
-		}
-		parts[i] = string(value)
-	}
-	u.User = url.UserPassword(parts[0], parts[1])
-	return u.String(), nil
-}
 
 // grant turns an environment's authority into the clients that have it and no more.
 func (cfg ControllerConfig) grant(ctx context.Context, mr *v1alpha1.ModelRegistry, g v1alpha1.EnvironmentGrant, owner string) (Grant, error) {

@@ -254,7 +254,7 @@ func TestCredentialsGoOverHTTPOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return strings.Contains(string(text), "spec.credentials are for http and https URLs")
+		return strings.Contains(string(text), "spec.credentials are for http, https and ssh URLs")
 	})
 	if mr, err := w.cluster.Release(t.Context(), w.namespace("production"), "production", "iris"); mr != nil || err != nil {
 		t.Errorf("followed all the same: %v %v", mr, err)

@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -29,6 +30,8 @@ type Config struct {
 	Forge string
 	// Keys and Proxy read the credentials and the proxy's address and password, anew each time. Nil where there are none.
 	Keys, Proxy func(ctx context.Context) (Keys, error)
+	// KeysName and ProxyName are what errors about keys begin with: "Secret davit-system/git".
+	KeysName, ProxyName string
 }
 
 // Credentials read what Config names whenever they are asked. They may be used concurrently.
@@ -85,7 +88,7 @@ func (c *Credentials) read(ctx context.Context) (access gitops.Access, app *appC
 			return access, nil, err
 		}
 		if access, app, err = parse(c.cfg.URL, keys); err != nil {
-			return gitops.Access{}, nil, err
+			return gitops.Access{}, nil, fmt.Errorf("%s: %w", cmp.Or(c.cfg.KeysName, "credentials"), err)
 		}
 	}
 	if c.cfg.Proxy != nil {
@@ -94,7 +97,7 @@ func (c *Credentials) read(ctx context.Context) (access gitops.Access, app *appC
 			return gitops.Access{}, nil, err
 		}
 		if access.Proxy, err = parseProxy(keys); err != nil {
-			return gitops.Access{}, nil, err
+			return gitops.Access{}, nil, fmt.Errorf("%s: %w", cmp.Or(c.cfg.ProxyName, "proxy"), err)
 		}
 	}
 	return access, app, nil

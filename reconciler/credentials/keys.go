@@ -37,14 +37,14 @@ func parse(repository string, keys Keys) (access gitops.Access, app *appConfig, 
 	scheme, _, found := strings.Cut(repository, "://")
 	switch {
 	case gitops.IsLocal(repository):
-		return access, nil, errors.New("spec.credentials are for http, https and ssh URLs")
+		return access, nil, errors.New("they are for http, https and ssh URLs")
 	case !found || scheme == "ssh" || scheme == "git+ssh" || scheme == "ssh+git":
 		access, err = parseSSH(repository, keys)
 		return access, nil, err
 	case scheme == "http" || scheme == "https":
 		return parseHTTP(keys)
 	}
-	return access, nil, errors.New("spec.credentials are for http, https and ssh URLs")
+	return access, nil, errors.New("they are for http, https and ssh URLs")
 }
 
 func parseSSH(repository string, keys Keys) (access gitops.Access, err error) {
@@ -123,7 +123,7 @@ func needs(keys Keys, together ...string) error {
 
 func parseProxy(keys Keys) (*url.URL, error) {
 	if !keys.has(address) {
-		return nil, errors.New("the proxy's Secret has no key address; it is http://host:port")
+		return nil, errors.New("there is no key address; it is http://host:port")
 	}
 	proxy, err := url.Parse(keys.text(address))
 	switch {
@@ -134,7 +134,7 @@ func parseProxy(keys Keys) (*url.URL, error) {
 	}
 	if keys.has(username) || keys.has(password) {
 		if err := needs(keys, username, password); err != nil {
-			return nil, fmt.Errorf("the proxy's Secret: %w", err)
+			return nil, err
 		}
 		proxy.User = url.UserPassword(keys.text(username), keys.text(password))
 	}

@@ -39,8 +39,8 @@ func TestKeys(t *testing.T) {
 		"no ssh key":       {ssh, []string{"username", "ada", "password", "pl4nted"}, "there is no key identity, the private key for ssh; make one with ssh-keygen"},
 		"unknown host":     {ssh, []string{"identity", "pl4nted"}, "make it with ssh-keyscan -p 2222 git.example.com > known_hosts"},
 		"unknown scp host": {scp, []string{"identity", "pl4nted"}, "make it with ssh-keyscan git.example.com > known_hosts"},
-		"a folder":         {"/srv/models", []string{"username", "ada", "password", "pl4nted"}, "spec.credentials are for http, https and ssh URLs"},
-		"git":              {"git://git.example.com/models", []string{"username", "ada", "password", "pl4nted"}, "spec.credentials are for http, https and ssh URLs"},
+		"a folder":         {"/srv/models", []string{"username", "ada", "password", "pl4nted"}, "they are for http, https and ssh URLs"},
+		"git":              {"git://git.example.com/models", []string{"username", "ada", "password", "pl4nted"}, "they are for http, https and ssh URLs"},
 	} {
 		access, err := credentials.New(credentials.Config{URL: c.url, Keys: keysOf(c.keys...)}).Access(t.Context())
 		switch {
@@ -63,7 +63,7 @@ func TestProxyKeys(t *testing.T) {
 	}{
 		"open":         {[]string{"address", "http://proxy:3128\n"}, "http://proxy:3128"},
 		"password":     {[]string{"address", "https://proxy", "username", "ada", "password", "p@ss\n"}, "https://ada:p%40ss@proxy"},
-		"nothing":      {nil, "has no key address; it is http://host:port"},
+		"nothing":      {nil, "there is no key address; it is http://host:port"},
 		"half":         {[]string{"address", "http://proxy", "password", "pl4nted"}, "there is no key username"},
 		"no address":   {[]string{"address", "proxy:3128"}, "is not http://host:port"},
 		"another kind": {[]string{"address", "socks5://proxy"}, "is not http://host:port"},

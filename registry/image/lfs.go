@@ -96,7 +96,23 @@ func (s sources) behind(ctx context.Context, f registry.File, r io.ReadCloser) (
 	if server == nil {
 		return nil, fmt.Errorf("source %q is a Git LFS pointer, its content is not in %s, and the repository has no http, https or ssh remote to ask; run git lfs pull", f.Source, objects)
 	}
-	return openResumed(ctx, f, lfsSource{s.cfg.HTTP, f, server}.connect)
+	return openResumed(ctx, f, lfsSource{s.lfsClient(), f, server}.connect)
+}
+
+// lfsClient is how a repository that says so itself has its LFS server reached: by its own authorities, proxy and
+// credentials.
+func (s sources) lfsClient() *http.Client {
+	own, ok := s.fsys.(interface{ LFSTransport() http.RoundTripper })
+	if !ok {
+		return s.cfg.HTTP
+	}
+	t := own.LFSTransport()
+	if t == nil {
+		return s.cfg.HTTP
+	}
+	c := *s.cfg.HTTP
+	c.Transport = t
+	return &c
 }
 
 // lfsSource is an object of an LFS server.

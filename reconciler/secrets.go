@@ -1,0 +1,124 @@
+package reconciler
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+)
+
+// secretNews passes on which Secrets of davit's namespace changed. A nil one passes on nothing.
+type secretNews struct {
+	mu   sync.Mutex
+	uses map[*secretUse]bool
+}
+
+type secretUse struct {
+	names   []string
+	changed func()
+}
+
+// on has changed called after each change of a Secret among names, until stop is called. It must return at once.
+func (n *secretNews) on(names []string, changed func()) (stop func()) {
+	if n == nil || len(names) == 0 {
+		return func() {}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	use := &secretUse{names, changed}
+	n.uses[use] = true
+	return func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		delete(n.uses, use)
+	}
+}
+
+func (n *secretNews) tell(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for use := range n.uses {
+		if slices.Contains(use.names, name) {
+			use.changed()
+		}
+	}
+}
+
+// secretsOf names the Secrets that a ModelRegistry speaks of: those that are read anew whenever they are used, and those
+// that are read when following begins.
+func secretsOf(spec *v1alpha1.ModelRegistrySpec) (anew, once []string) {
+	anew = []string{spec.Credentials, spec.Proxy}
+	if spec.Forge != nil {
+		anew = append(anew, spec.Forge.Secret)
+	}
+	if spec.Committer != nil && spec.Committer.SigningKey != nil {
+		once = append(once, spec.Committer.SigningKey.Secret)
+	}
+	for _, g := range spec.Environments {
+		if g.Cluster != nil {
+			once = append(once, g.Cluster.Secret)
+		}
+		for _, s := range g.Sources {
+			anew = append(anew, s.Secret)
+		}
+	}
+	named := func(names []string) []string {
+		slices.Sort(names)
+		return slices.DeleteFunc(slices.Compact(names), func(name string) bool { return name == "" })
+	}
+	return named(anew), named(once)
+}
+
+// untilSecrets is a context that ends when the content of a Secret changes that is read once only.
+func (cfg ControllerConfig) untilSecrets(ctx context.Context, mr *v1alpha1.ModelRegistry) (running context.Context, stop func()) {
+	running, cancel := context.WithCancel(ctx)
+	_, once := secretsOf(&mr.Spec)
+	if len(once) == 0 {
+		return running, cancel
+	}
+	news := make(chan struct{}, 1)
+	unsubscribe := cfg.secrets.on(once, func() { wake(news) })
+	before := cfg.secretsHash(ctx, mr.Namespace, once)
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		for {
+			select {
+			case <-running.Done():
+				return
+			case <-news:
+			}
+			if cfg.secretsHash(ctx, mr.Namespace, once) != before { // a label is no reason to begin anew
+				cancel()
+			}
+		}
+	})
+	return running, func() {
+		unsubscribe()
+		cancel()
+		waiting.Wait()
+	}
+}
+
+// secretsHash tells one content of Secrets from another; one that can't be read counts as empty.
+func (cfg ControllerConfig) secretsHash(ctx context.Context, namespace string, names []string) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	for _, name := range names {
+		data, _ := cfg.Cluster.Secrets(ctx, namespace, name)
+		for _, key := range slices.Sorted(maps.Keys(data)) {
+			fmt.Fprintf(h, "%q %q %q\n", name, key, data[key])
+		}
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// wake leaves word for a goroutine that may be busy.
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
