@@ -122,12 +122,12 @@ func (s *Source) HTTP() http.RoundTripper {
 }
 
 // LFSTransport carries requests to the snapshot's LFS server as HTTP does, and adds the repository's credentials where the
-// server is at the repository's own scheme, host and port, and nothing else is authorized. It is nil for a local
-// repository.
+// server is at the repository's own scheme, host and port, and nothing else is authorized. It is nil where Config.Access
+// is.
 func (s *Snapshot) LFSTransport() http.RoundTripper { return s.source.lfsTransport() }
 
 func (s *Source) lfsTransport() http.RoundTripper {
-	if s.mirror == nil {
+	if s.mirror == nil || s.mirror.reach.ask == nil {
 		return nil
 	}
 	own := discoverLFS(s.address)

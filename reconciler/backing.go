@@ -116,12 +116,12 @@ func (cfg ControllerConfig) hook(mr *v1alpha1.ModelRegistry, source *gitops.Sour
 	if strings.HasPrefix(source.Branch(), gitops.OwnBranches) {
 		own = nil // the followed branch is among them
 	}
-	remove = cfg.Hook(mr.Name, forge.Webhook(forge.WebhookConfig{
+	unhook := cfg.Hook(mr.Name, forge.Webhook(forge.WebhookConfig{
 		Secret: key.all, Own: own, Log: log, Pushed: func(string) { source.Notify() },
 	}))
 	return func() {
 		stop()
-		remove()
+		unhook()
 	}
 }
 
