@@ -33,6 +33,8 @@ func controllerCommand(a *app) *cobra.Command {
 	namespace := f.String("namespace", "", "the namespace of the ModelRegistries (default: the pod's own)")
 	environments := f.StringSlice("environments", nil, "work on these environments only")
 	webhook := f.String("webhook", "", "receive webhooks of forges at this address, at /hooks/<name of the ModelRegistry>")
+	webhookCert := f.String("webhook-cert", "", "serve webhooks over https with the certificate in this file; replaced, it is read anew")
+	webhookKey := f.String("webhook-key", "", "file with the certificate's key")
 	mirrors := f.String("mirrors", "", "folder for the mirrors of the repositories (default: in the user's cache)")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
@@ -73,6 +75,11 @@ func controllerCommand(a *app) *cobra.Command {
 		out := &reporter{w: cmd.OutOrStdout()}
 		received := &hooks{handlers: map[string]http.Handler{}}
 		if *webhook != "" {
+			over, err := received.over(ctx, *webhookCert, *webhookKey, log)
+			if err != nil {
+				return err
+			}
+			defer over()
 			stop, err := received.serve(ctx, *webhook, log)
 			if err != nil {
 				return fmt.Errorf("receiving webhooks: %w", err)

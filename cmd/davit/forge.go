@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -18,24 +20,41 @@ import (
 const forgeToken = "DAVIT_FORGE_TOKEN"
 
 // forgeOptions say which forge a repository is on.
-type forgeOptions struct{ kind string }
+type forgeOptions struct{ kind, tokenFile string }
 
 func (o *forgeOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.kind, "forge", "", "GitHub, GitLab or Gitea (default: told by the repository's host); its token is in "+forgeToken)
+	f.StringVar(&o.tokenFile, "forge-token-file", "", "file with the forge's token, read anew for each request (default: "+forgeToken+")")
 }
 
 // at is the forge of a repository; nil without a token.
 func (o *forgeOptions) at(repository string) (*forge.Forge, error) {
+	return o.by(repository, nil)
+}
+
+// by is at, with requests carried by a transport; nil for the usual one.
+func (o *forgeOptions) by(repository string, transport http.RoundTripper) (*forge.Forge, error) {
 	if kinds := []string{"", forge.GitHub, forge.GitLab, forge.Gitea}; !slices.Contains(kinds, o.kind) {
 		return nil, usage{fmt.Errorf("--forge %q is not known; use GitHub, GitLab or Gitea", o.kind)}
 	}
-	token := os.Getenv(forgeToken)
-	if token == "" || repository == "" {
-		return nil, nil
+	if token, err := o.token(); err != nil || token == "" || repository == "" {
+		return nil, err
 	}
 	return forge.New(forge.Config{
-		Kind: o.kind, Repository: repository, Token: func(context.Context) (string, error) { return token, nil },
+		Kind: o.kind, Repository: repository, Token: func(context.Context) (string, error) { return o.token() }, Client: &http.Client{Timeout: 30 * time.Second, Transport: transport},
 	})
+}
+
+func (o *forgeOptions) token() (string, error) {
+	if o.tokenFile == "" {
+		return os.Getenv(forgeToken), nil
+	}
+	data, err := os.ReadFile(o.tokenFile)
+	token := strings.TrimSpace(string(data))
+	if err == nil && token == "" {
+		err = fmt.Errorf("%s is empty; want the forge's token in it", o.tokenFile)
+	}
+	return token, err
 }
 
 // branched is a branch that is to be merged.

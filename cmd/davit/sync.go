@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -57,6 +58,7 @@ type syncOptions struct {
 	timeout  time.Duration
 	writes   writeOptions
 	forge    forgeOptions
+	git      gitOptions
 }
 
 func syncCommand(a *app) *cobra.Command {
@@ -83,6 +85,7 @@ func syncCommand(a *app) *cobra.Command {
 	f.DurationVar(&o.timeout, "timeout", 30*time.Minute, "with --once: give up after this time")
 	o.writes.flags(f)
 	o.forge.flags(f)
+	o.git.flags(f)
 	c.RunE = func(cmd *cobra.Command, _ []string) error { return a.sync(cmd, o) }
 	return c
 }
@@ -102,13 +105,14 @@ func (a *app) sync(cmd *cobra.Command, o *syncOptions) error {
 		}
 		gitConfig.URL = o.repo
 	}
-	if err := a.place(o, &gitConfig); err != nil {
+	if err := errors.Join(a.place(o, &gitConfig), o.git.apply(o.repo, &gitConfig)); err != nil {
 		return err
 	}
 	source, err := gitops.Open(ctx, gitConfig)
 	if err != nil {
 		return err
 	}
+	defer o.git.follow(ctx, source)()
 	owner := ownerOf(source, o.repo)
 	target, err := cluster.New(ctx, cluster.Config{REST: config, Log: log, Owner: owner, TakeOver: o.takeOver, Adopt: o.adopt})
 	if err != nil {
@@ -125,7 +129,7 @@ func (a *app) sync(cmd *cobra.Command, o *syncOptions) error {
 	if err := o.writes.apply(source, log, &loopConfig); err != nil {
 		return err
 	}
-	if loopConfig.Forge, err = o.forge.at(o.repo); err != nil {
+	if loopConfig.Forge, err = o.forge.by(o.repo, source.HTTP()); err != nil {
 		return err
 	}
 	loop, err := reconciler.New(loopConfig)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -15,6 +16,7 @@ import (
 type hooks struct {
 	mu       sync.RWMutex
 	handlers map[string]http.Handler
+	tls      *tls.Config // nil: plain http
 }
 
 // add handles a registry's until remove is called.
@@ -47,8 +49,12 @@ func (h *hooks) serve(ctx context.Context, address string, log *slog.Logger) (cl
 	if err != nil {
 		return nil, err
 	}
+	if h.tls != nil {
+		listener = tls.NewListener(listener, h.tls)
+	}
 	server := &http.Server{
 		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 15 * time.Second, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), // what strangers do at the handshake
 	}
 	var serving sync.WaitGroup
 	serving.Go(func() {
