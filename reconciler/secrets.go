@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
@@ -82,7 +83,11 @@ func (cfg ControllerConfig) untilSecrets(ctx context.Context, mr *v1alpha1.Model
 	}
 	news := make(chan struct{}, 1)
 	unsubscribe := cfg.secrets.on(once, func() { wake(news) })
-	before := cfg.secretsHash(ctx, mr.Namespace, once)
+	before, err := cfg.secretsHash(ctx, mr.Namespace, once)
+	if err != nil {
+		unsubscribe()
+		return running, cancel // what follows reads them, too, and fails
+	}
 	var waiting sync.WaitGroup
 	waiting.Go(func() {
 		for {
@@ -91,7 +96,8 @@ func (cfg ControllerConfig) untilSecrets(ctx context.Context, mr *v1alpha1.Model
 				return
 			case <-news:
 			}
-			if cfg.secretsHash(ctx, mr.Namespace, once) != before { // a label is no reason to begin anew
+			// Neither a label nor an API server that does not answer is a reason to begin anew.
+			if now, err := cfg.secretsHash(ctx, mr.Namespace, once); err == nil && now != before {
 				cancel()
 			}
 		}
@@ -103,16 +109,19 @@ func (cfg ControllerConfig) untilSecrets(ctx context.Context, mr *v1alpha1.Model
 	}
 }
 
-// secretsHash tells one content of Secrets from another; one that can't be read counts as empty.
-func (cfg ControllerConfig) secretsHash(ctx context.Context, namespace string, names []string) (sum [sha256.Size]byte) {
+// secretsHash tells one content of Secrets from another; one that is not there counts as empty.
+func (cfg ControllerConfig) secretsHash(ctx context.Context, namespace string, names []string) (sum [sha256.Size]byte, err error) {
 	h := sha256.New()
 	for _, name := range names {
-		data, _ := cfg.Cluster.Secrets(ctx, namespace, name)
+		data, err := cfg.Cluster.Secrets(ctx, namespace, name)
+		if err != nil && !cluster.NoSecret(err) {
+			return sum, err
+		}
 		for _, key := range slices.Sorted(maps.Keys(data)) {
 			fmt.Fprintf(h, "%q %q %q\n", name, key, data[key])
 		}
 	}
-	return [sha256.Size]byte(h.Sum(nil))
+	return [sha256.Size]byte(h.Sum(nil)), nil
 }
 
 // wake leaves word for a goroutine that may be busy.

@@ -1,9 +1,12 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -96,7 +99,7 @@ func (c *Cluster) Secret(ctx context.Context, namespace, name, key string) ([]by
 	}
 	value, ok := data[key]
 	if !ok {
-		return nil, fmt.Errorf("reading Secret %s/%s: %w", namespace, name, errors.New("it has no key "+key))
+		return nil, fmt.Errorf("reading Secret %s/%s: it has no key %s (it has %s)", namespace, name, key, cmp.Or(strings.Join(slices.Sorted(maps.Keys(data)), ", "), "none"))
 	}
 	return value, nil
 }
@@ -104,7 +107,10 @@ func (c *Cluster) Secret(ctx context.Context, namespace, name, key string) ([]by
 // Secrets reads all of a Secret.
 func (c *Cluster) Secrets(ctx context.Context, namespace, name string) (map[string][]byte, error) {
 	secret, err := c.typed.CoreV1().Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
-	if err != nil {
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, fmt.Errorf("reading Secret %s/%s: %w; it is read again as soon as it is there", namespace, name, err)
+	case err != nil:
 		return nil, fmt.Errorf("reading Secret %s/%s: %w", namespace, name, err)
 	}
 	return secret.Data, nil

@@ -84,11 +84,12 @@ type ModelRegistrySpec struct {
 	// Credentials names a Secret beside the ModelRegistry. Its keys: for https username and password, or bearerToken, or
 	// githubAppID, githubAppInstallationID and githubAppPrivateKey; ca.crt for a certificate authority of one's own;
 	// tls.crt and tls.key for a client certificate; for ssh identity, known_hosts and, for a key with a passphrase,
-	// password. A Secret that changes is heeded without a restart.
+	// password. Of username and password, bearerToken and the App only one may be there. A Secret that changes is heeded
+	// without a restart.
 	// +optional
 	Credentials string `json:"credentials,omitempty"`
-	// Proxy names a Secret beside the ModelRegistry with the address of an HTTP proxy for the Git repository and its forge,
-	// and username and password where it asks for them.
+	// Proxy names a Secret beside the ModelRegistry with the address of an HTTP proxy for the Git repository and its forge
+	// (http://host:port), and username and password where it asks for them. Ssh goes through it, too.
 	// +optional
 	Proxy string `json:"proxy,omitempty"`
 	// Images is how model images are pushed and pulled; davit's own workload identity and anonymous when absent.
@@ -193,7 +194,7 @@ type Forge struct {
 	// +optional
 	URL string `json:"url,omitempty"`
 	// Secret beside the ModelRegistry holds a key token, and a key webhook where webhooks are received: what the forge
-	// signs them with.
+	// signs them with. Without a token, a GitHub App that the credentials name is asked for one.
 	// +optional
 	Secret string `json:"secret,omitempty"`
 }
