@@ -208,7 +208,7 @@ func (d connectDialer) connect(conn net.Conn, address string) error {
 	if res.StatusCode != http.StatusOK {
 		return fmt.Errorf("the proxy refuses %s: %s", address, res.Status)
 	}
-	return conn.SetDeadline(time.Time{})
+	return conn.SetDeadline(time.Now().Add(fetchTimeout)) // go-git's handshake heeds no context
 }
 
 // oneByte reads no more than it is asked to look at.
