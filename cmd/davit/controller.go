@@ -68,6 +68,9 @@ func controllerCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if err := own.CheckOwn(ctx, *namespace); err != nil {
+			return err
+		}
 		builder, err := a.images(onTerminal(stderr))
 		if err != nil {
 			return err

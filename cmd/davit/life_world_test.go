@@ -94,7 +94,7 @@ func (l *life) follow() {
 	if l.cfg.policy != nil {
 		policy = l.cfg.policy(l)
 	}
-	l.run("davit install")
+	l.run("davit install --crds")
 	l.run("ssh-keygen -q -t ed25519 -N '' -C davit -f $HOME/key")
 	l.run(`echo "davit@davit.dev $(cat $HOME/key.pub)" > $HOME/signers && git config gpg.ssh.allowedSignersFile $HOME/signers`)
 	l.run("kubectl create namespace davit")

@@ -103,7 +103,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		initCommand(), newCommand(a), addCommand(a), runtimeCommand(a), acceleratorCommand(a), validateCommand(a),
 		planCommand(a), approveCommand(a), promoteCommand(a), codeownersCommand(a), findCommand(a), buildCommand(a),
-		pullCommand(a), renderCommand(a), tryCommand(a), installCommand(a), syncCommand(a), controllerCommand(a),
+		pullCommand(a), renderCommand(a), tryCommand(a), installCommand(a), uninstallCommand(a), syncCommand(a), controllerCommand(a),
 		statusCommand(a), historyCommand(a), driftCommand(a), suspendCommand(a), resumeCommand(a), retryCommand(a),
 		rollbackCommand(a), whyCommand(a), lineageCommand(a), trainCommand(a), publishRunCommand(a), doctorCommand(a),
 	)

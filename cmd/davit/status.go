@@ -286,7 +286,7 @@ func stands(mr *v1alpha1.ModelRelease) string {
 // uninstalled adds to an error of a cluster without davit's CRD what to do.
 func uninstalled(err error) error {
 	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("%w; run davit install first", err)
+		return fmt.Errorf("%w; run davit install, or davit install --crds for davit sync, first", err)
 	}
 	return err
 }

@@ -21,29 +21,6 @@ import (
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
-func installCommand(a *app) *cobra.Command {
-	c := &cobra.Command{Use: "install", Short: "Install davit's CRDs in the cluster"}
-	c.RunE = func(cmd *cobra.Command, _ []string) error {
-		config, err := a.rest()
-		if err != nil {
-			return err
-		}
-		target, err := cluster.New(cmd.Context(), cluster.Config{REST: config})
-		if err != nil {
-			return err
-		}
-		names, err := target.Install(cmd.Context())
-		if err != nil {
-			return err
-		}
-		for _, name := range names {
-			fmt.Fprintf(cmd.OutOrStdout(), "installed %s in %s\n", name, config.Host)
-		}
-		return nil
-	}
-	return c
-}
-
 // syncOptions are the flags of sync.
 type syncOptions struct {
 	once     bool

@@ -12,21 +12,22 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// DeploymentImage is the image that a Deployment's container of the same name runs; empty when there is none.
-func (c *Cluster) DeploymentImage(ctx context.Context, namespace, name string) (string, error) {
+// Deployed is what the installed controller says of itself: the image of its container, and its Deployment's
+// annotations. Both are empty when there is none.
+func (c *Cluster) Deployed(ctx context.Context, namespace, name string) (image string, annotations map[string]string, err error) {
 	d, err := c.typed.AppsV1().Deployments(namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return "", nil
+		return "", nil, nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("reading Deployment %s/%s: %w", namespace, name, err)
+		return "", nil, fmt.Errorf("reading Deployment %s/%s: %w", namespace, name, err)
 	}
 	for _, container := range d.Spec.Template.Spec.Containers {
 		if container.Name == name {
-			return container.Image, nil
+			image = container.Image
 		}
 	}
-	return "", nil
+	return image, d.Annotations, nil
 }
 
 // Await waits until all replicas of a Deployment are available at its present revision. tell learns, each time it

@@ -23,7 +23,7 @@ func (c *Cluster) Install(ctx context.Context) (names []string, err error) {
 		}
 		all, names = append(all, crd), append(names, crd.GetName())
 	}
-	return names, c.Setup(ctx, all, false, func(Change) {})
+	return names, c.Setup(ctx, all, false, func(string, Change) {})
 }
 
 func established(crd *unstructured.Unstructured) bool {

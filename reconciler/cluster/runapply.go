@@ -8,6 +8,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/metadata"
 
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
@@ -155,11 +156,15 @@ func (c *Cluster) DeleteRun(ctx context.Context, namespace, name string) error {
 	return nil
 }
 
-func (c *Cluster) runClient(ctx context.Context, r *RunStatus) (metadata.ResourceInterface, string, error) {
-	kind := kindJob
+func kindOfRun(r RunStatus) schema.GroupKind {
 	if r.Kind == kindJobSet.Kind {
-		kind = kindJobSet
+		return kindJobSet
 	}
+	return kindJob
+}
+
+func (c *Cluster) runClient(ctx context.Context, r *RunStatus) (metadata.ResourceInterface, string, error) {
+	kind := kindOfRun(*r)
 	m, err := c.anyMapping(kind)
 	if err != nil {
 		return nil, "", err

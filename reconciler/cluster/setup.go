@@ -26,7 +26,7 @@ var kindCRD = schema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResou
 // Setup brings the objects of an installation into the cluster by server-side apply, one after the other, and waits for
 // each CRD to be served. Fields that others own are taken; tell learns whose they were. It may be called again, and
 // changes what differs. With dry nothing is written, and the API server says what would be. Errors name the object.
-func (c *Cluster) Setup(ctx context.Context, objects []*unstructured.Unstructured, dry bool, tell func(Change)) error {
+func (c *Cluster) Setup(ctx context.Context, objects []*unstructured.Unstructured, dry bool, tell func(namespace string, change Change)) error {
 	for _, o := range objects {
 		ref := objectRef(o)
 		client, err := c.objectClient(o)
@@ -53,7 +53,7 @@ func (c *Cluster) objectClient(o *unstructured.Unstructured) (dynamic.ResourceIn
 	return c.dynamic.Resource(m.Resource).Namespace(o.GetNamespace()), nil // empty for what is cluster-wide
 }
 
-func (c *Cluster) setUp(ctx context.Context, client dynamic.ResourceInterface, o *unstructured.Unstructured, dry bool, tell func(Change)) error {
+func (c *Cluster) setUp(ctx context.Context, client dynamic.ResourceInterface, o *unstructured.Unstructured, dry bool, tell func(namespace string, change Change)) error {
 	before, err := client.Get(ctx, o.GetName(), metav1.GetOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
@@ -62,7 +62,7 @@ func (c *Cluster) setUp(ctx context.Context, client dynamic.ResourceInterface, o
 	if absent := err != nil; absent {
 		change.Action = Created
 		if dry { // its namespace may be absent, too, and then a dry run is refused
-			tell(change)
+			tell(o.GetNamespace(), change)
 			return nil
 		}
 		before = nil
@@ -77,7 +77,7 @@ func (c *Cluster) setUp(ctx context.Context, client dynamic.ResourceInterface, o
 	if o.GroupVersionKind().GroupKind() == kindCRD && !dry {
 		err = served(ctx, client, o.GetName())
 	}
-	tell(change)
+	tell(o.GetNamespace(), change)
 	return err
 }
 

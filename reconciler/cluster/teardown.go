@@ -16,7 +16,7 @@ import (
 
 // TearDown deletes objects of an installation, the last first, and waits until each is gone. One that
 // is not there is passed over, and so are Namespaces: they hold what is other people's. With dry it only tells.
-func (c *Cluster) TearDown(ctx context.Context, objects []*unstructured.Unstructured, dry bool, tell func(Change)) error {
+func (c *Cluster) TearDown(ctx context.Context, objects []*unstructured.Unstructured, dry bool, tell func(namespace string, change Change)) error {
 	for i := len(objects) - 1; i >= 0; i-- {
 		o := objects[i]
 		if o.GroupVersionKind().GroupKind() == (schema.GroupKind{Kind: "Namespace"}) {
@@ -27,7 +27,7 @@ func (c *Cluster) TearDown(ctx context.Context, objects []*unstructured.Unstruct
 			return fmt.Errorf("deleting %s: %w", objectRef(o), err)
 		}
 		if deleted {
-			tell(Change{Ref: objectRef(o), Action: Deleted})
+			tell(o.GetNamespace(), Change{Ref: objectRef(o), Action: Deleted})
 		}
 	}
 	return nil

@@ -41,6 +41,12 @@ const (
 // Overlays lists them all.
 func Overlays() []Overlay { return []Overlay{SingleTenant, MultiTenant, HighlyAvailable} }
 
+// Annotation of the controller's Deployment names its overlay.
+const Annotation = "davit.dev/overlay"
+
+// Unnamed is the image in deploy's trees, which stands for one that is still to be named.
+const Unnamed = "davit"
+
 // Impersonates says whether environments have service accounts of their own.
 func (o Overlay) Impersonates() bool { return o != SingleTenant }
 
@@ -73,7 +79,23 @@ func Controller(cfg Config) ([]*unstructured.Unstructured, error) {
 	return build(top)
 }
 
-// Environment builds what a namespace has to have for an environment to be in it, the Namespace itself aside.
+// Others builds the objects that another overlay has and this one has not.
+func Others(cfg Config) ([]*unstructured.Unstructured, error) {
+	own, err := Controller(cfg)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Overlay = HighlyAvailable // it has all that the others have
+	all, err := Controller(cfg)
+	return slices.DeleteFunc(all, func(o *unstructured.Unstructured) bool {
+		return slices.ContainsFunc(own, func(p *unstructured.Unstructured) bool {
+			return o.GroupVersionKind() == p.GroupVersionKind() && o.GetNamespace() == p.GetNamespace() && o.GetName() == p.GetName()
+		})
+	}), err
+}
+
+// Environment builds a namespace for an environment to be in. The Namespace is bare: applied to one that is there, it
+// changes nothing of it.
 func Environment(cfg Config, namespace string) ([]*unstructured.Unstructured, error) {
 	kind := MultiTenant
 	if !cfg.Overlay.Impersonates() {
@@ -84,6 +106,10 @@ func Environment(cfg Config, namespace string) ([]*unstructured.Unstructured, er
 	if err != nil {
 		return nil, err
 	}
+	space := &unstructured.Unstructured{}
+	space.SetAPIVersion("v1")
+	space.SetKind("Namespace")
+	space.SetName(namespace)
 	for _, o := range objects {
 		subjects, _, _ := unstructured.NestedSlice(o.Object, "subjects")
 		for _, s := range subjects {
@@ -95,7 +121,12 @@ func Environment(cfg Config, namespace string) ([]*unstructured.Unstructured, er
 			o.Object["subjects"] = subjects
 		}
 	}
-	return objects, nil
+	return append([]*unstructured.Unstructured{space}, objects...), nil
+}
+
+// CRDs builds the CRDs alone: all that davit sync needs.
+func CRDs() ([]*unstructured.Unstructured, error) {
+	return build(types.Kustomization{Resources: []string{"../crds"}})
 }
 
 // reference is <name>[:tag][@digest]; a colon before a slash is a port.
