@@ -179,7 +179,7 @@ func (s *Stage) Init(ctx context.Context, message string) error {
 		[]string{"git", "add", "."},
 		[]string{"git", "commit", "-qm", message},
 		[]string{s.Davit(), "validate"},
-		[]string{s.Davit(), "install"},
+		[]string{s.Davit(), "install", "--crds"},
 	)
 }
 

@@ -2,8 +2,10 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authv1 "k8s.io/api/authorization/v1"
@@ -18,7 +20,7 @@ type Right struct {
 	Name string
 }
 
-// String is "list pods in namespace ml".
+// String is "list pods".
 func (r Right) String() string {
 	text := r.Verb + " " + r.Resource
 	if r.Group != "" {
@@ -30,10 +32,7 @@ func (r Right) String() string {
 	if r.Name != "" {
 		text += " " + r.Name
 	}
-	if r.Namespace == "" {
-		return text + " in all namespaces"
-	}
-	return text + " in namespace " + r.Namespace
+	return text
 }
 
 // MissingRightsError says what the API server does not allow davit.
@@ -41,7 +40,7 @@ type MissingRightsError struct {
 	// User is whom, as the API server knows them.
 	User string
 	// Rights are in the order that they were asked for.
-	Rights []Right
+	Rights []Right // of one namespace
 	// Remedy says what to do.
 	Remedy string
 }
@@ -51,7 +50,7 @@ func (e *MissingRightsError) Error() string {
 	for _, r := range e.Rights {
 		all = append(all, r.String())
 	}
-	text := fmt.Sprintf("%s may not %s", e.User, strings.Join(all, ", nor "))
+	text := fmt.Sprintf("%s may not, in namespace %s: %s", e.User, e.Rights[0].Namespace, strings.Join(all, ", "))
 	if e.Remedy != "" {
 		text += "; " + e.Remedy
 	}
@@ -82,9 +81,23 @@ var (
 	}
 )
 
-// CheckOwn asks whether davit may do in its own namespace what it can't go on without: a *MissingRightsError otherwise.
+// rightsDelay is how long the API server's authorizer may take to see a role that was bound just now.
+const rightsDelay = 5 * time.Second
+
+// CheckOwn asks whether davit may do in its own namespace what it can't go on without: a *MissingRightsError otherwise,
+// after some seconds in which a new installation's roles may come into force.
 func (c *Cluster) CheckOwn(ctx context.Context, namespace string) error {
-	return c.check(ctx, ownRights, namespace, "install davit anew: davit install, or kubectl apply -k of the overlay")
+	for began := time.Now(); ; {
+		err := c.check(ctx, ownRights, namespace, "install davit anew: davit install, or kubectl apply -k of the overlay")
+		if !errors.As(err, new(*MissingRightsError)) || time.Since(began) > rightsDelay {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
 }
 
 // CheckEnvironment asks the same for each of the Config's namespaces, where environments are. What writing takes is not
