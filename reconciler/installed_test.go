@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	authv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -150,11 +151,20 @@ func (w *world) controller(cfg *rest.Config, namespace string) {
 func smoke(cfg *rest.Config, asked *atomic.Int32) {
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return roundTrip(func(r *http.Request) (*http.Response, error) {
-			answer, err := next.RoundTrip(r)
-			if err != nil || !strings.HasSuffix(r.URL.Path, "/proxy/v2/health/ready") || answer.StatusCode == http.StatusForbidden {
-				return answer, err
+			if !strings.HasSuffix(r.URL.Path, "/proxy/v2/health/ready") {
+				return next.RoundTrip(r)
 			}
-			_ = answer.Body.Close()
+			ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second) // it is refused at once, or looks for a pod's address
+			defer cancel()
+			answer, err := next.RoundTrip(r.WithContext(ctx))
+			if err == nil {
+				defer answer.Body.Close()
+				if answer.StatusCode == http.StatusForbidden || answer.StatusCode == http.StatusUnauthorized {
+					return &http.Response{StatusCode: answer.StatusCode, Header: answer.Header, Body: io.NopCloser(strings.NewReader("refused")), Request: r}, nil
+				}
+			} else if ctx.Err() == nil {
+				return nil, err
+			}
 			asked.Add(1)
 			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader("ready")), Request: r}, nil
 		})
@@ -178,6 +188,12 @@ func TestInstalledController(t *testing.T) {
 			smoke(cfg, &asked)
 			w.controller(cfg, namespace)
 
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Logf("%+v", w.condition(namespace, v1alpha1.ConditionReady))
+					t.Logf("%+v", w.condition(namespace, v1alpha1.ConditionConnected))
+				}
+			})
 			w.all("iris", "extra")
 			if asked.Load() == 0 {
 				t.Error("healthy without a smoke test")
@@ -233,7 +249,7 @@ func TestMissingRights(t *testing.T) {
 	w.register(namespace, true)
 	w.controller(w.account(namespace), namespace)
 	w.until(staging, "v1", v1alpha1.Healthy)
-	account, told := "system:serviceaccount:"+namespace+":davit may not, in namespace " + w.namespace("production") + ": ", ""
+	account, told := "system:serviceaccount:"+namespace+":davit may not, in namespace "+w.namespace("production")+": ", ""
 	w.eventually("told", func() bool {
 		c := w.condition(namespace, v1alpha1.ConditionConnected)
 		if c == nil {

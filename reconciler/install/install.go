@@ -76,7 +76,24 @@ func Controller(cfg Config) ([]*unstructured.Unstructured, error) {
 		}
 		top.Images = []types.Image{image}
 	}
-	return build(top)
+	objects, err := build(top)
+	bind(objects, cfg.namespace())
+	return objects, err
+}
+
+// bind has bindings name davit where it is: Kustomize moves a binding's subject only with the first namespace it is given.
+func bind(objects []*unstructured.Unstructured, namespace string) {
+	for _, o := range objects {
+		subjects, _, _ := unstructured.NestedSlice(o.Object, "subjects") // a copy
+		for _, s := range subjects {
+			if s, ok := s.(map[string]any); ok && s["name"] == "davit" && s["namespace"] == Namespace {
+				s["namespace"] = namespace
+			}
+		}
+		if len(subjects) > 0 {
+			o.Object["subjects"] = subjects
+		}
+	}
 }
 
 // Others builds the objects that another overlay has and this one has not.
@@ -110,17 +127,7 @@ func Environment(cfg Config, namespace string) ([]*unstructured.Unstructured, er
 	space.SetAPIVersion("v1")
 	space.SetKind("Namespace")
 	space.SetName(namespace)
-	for _, o := range objects {
-		subjects, _, _ := unstructured.NestedSlice(o.Object, "subjects")
-		for _, s := range subjects {
-			if s, ok := s.(map[string]any); ok && s["name"] == "davit" && s["namespace"] == Namespace {
-				s["namespace"] = cfg.namespace()
-			}
-		}
-		if len(subjects) > 0 {
-			o.Object["subjects"] = subjects
-		}
-	}
+	bind(objects, cfg.namespace())
 	return append([]*unstructured.Unstructured{space}, objects...), nil
 }
 
