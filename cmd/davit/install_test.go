@@ -1,0 +1,34 @@
+package main
+
+import (
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/davit-dev/davit/deploy/devcluster"
+)
+
+// TestInstallScripts runs testdata/install/*.txtar with a cluster of their own: they install for all of it, and take that
+// away again.
+func TestInstallScripts(t *testing.T) {
+	dev, err := devcluster.Start(t.Context(), devcluster.Config{Nodes: 2, Log: os.Stderr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := dev.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/install", RequireExplicitExec: true, UpdateScripts: os.Getenv("UPDATE") != "",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("KUBECONFIG", dev.Kubeconfig)
+			env.Setenv("KUBECTL", dev.Bin("kubectl"))
+			env.Values["told"] = &told{}
+			return setup(env)
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"replace": replace, "exitcode": exitCode, "say": say, "show": show},
+	})
+}
