@@ -2,18 +2,14 @@ package reconciler_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
-	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
-	"time"
 
 	authv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -113,8 +109,8 @@ func (w *world) condition(namespace, typ string) *metav1.Condition {
 	return meta.FindStatusCondition(mr.Status.Conditions, typ)
 }
 
-// controller runs one as cfg until the test ends.
-func (w *world) controller(cfg *rest.Config, namespace string) {
+// controller runs one as cfg until it is stopped, or the test ends.
+func (w *world) controller(cfg *rest.Config, namespace string) (stop func()) {
 	w.t.Helper()
 	own, err := cluster.New(w.t.Context(), cluster.Config{REST: cfg, Owner: "davit", Namespaces: []string{namespace}})
 	if err != nil {
@@ -138,102 +134,14 @@ func (w *world) controller(cfg *rest.Config, namespace string) {
 			})
 		})
 	}()
-	w.t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			w.t.Error(err)
 		}
 	})
-}
-
-// smoke lets smoke tests through to the API server, whose proxy finds nobody behind a simulated pod, and has the model
-// answer whom the API server would have let through.
-func smoke(cfg *rest.Config, asked *atomic.Int32) {
-	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		return roundTrip(func(r *http.Request) (*http.Response, error) {
-			if !strings.HasSuffix(r.URL.Path, "/proxy/v2/health/ready") {
-				return next.RoundTrip(r)
-			}
-			ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second) // it is refused at once, or looks for a pod's address
-			defer cancel()
-			answer, err := next.RoundTrip(r.WithContext(ctx))
-			if err == nil {
-				defer answer.Body.Close()
-				if answer.StatusCode == http.StatusForbidden || answer.StatusCode == http.StatusUnauthorized {
-					return &http.Response{StatusCode: answer.StatusCode, Header: answer.Header, Body: io.NopCloser(strings.NewReader("refused")), Request: r}, nil
-				}
-			} else if ctx.Err() == nil {
-				return nil, err
-			}
-			asked.Add(1)
-			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader("ready")), Request: r}, nil
-		})
-	})
-}
-
-// TestInstalledController has the controller, with the rights of each installation and no others, take releases and a
-// training all the way.
-func TestInstalledController(t *testing.T) {
-	for _, overlay := range []install.Overlay{install.SingleTenant, install.MultiTenant} {
-		t.Run(string(overlay), func(t *testing.T) {
-			tw := newTrainingWorld(t)
-			w, namespace := tw.world, tw.id+"-davit"
-			w.install(install.Config{Overlay: overlay, Namespace: namespace}, w.namespace("staging"), w.namespace("production"))
-			w.register(namespace, overlay.Impersonates())
-			w.edit("releases/iris/serving.yaml", "spec:\n", "spec:\n  smokeTest: {path: /v2/health/ready}\n")
-			w.add("extra")
-			w.commit("a smoke test, and another release")
-			var asked atomic.Int32
-			cfg := w.account(namespace)
-			smoke(cfg, &asked)
-			w.controller(cfg, namespace)
-
-			t.Cleanup(func() {
-				if t.Failed() {
-					t.Logf("%+v", w.condition(namespace, v1alpha1.ConditionReady))
-					t.Logf("%+v", w.condition(namespace, v1alpha1.ConditionConnected))
-				}
-			})
-			w.all("iris", "extra")
-			if asked.Load() == 0 {
-				t.Error("healthy without a smoke test")
-			}
-			w.wholeWay(tw)
-			if c := w.condition(namespace, v1alpha1.ConditionConnected); c == nil || c.Status != metav1.ConditionTrue {
-				t.Errorf("connected: %+v", c)
-			}
-		})
-	}
-}
-
-// wholeWay is what comes after a first release: drift, a crash and its rollback, a promotion, a deletion, a training.
-func (w *world) wholeWay(tw *trainingWorld) {
-	t, ctx := w.t, w.t.Context()
-	t.Helper()
-	w.scale("iris", 3)
-	w.eventually("scaled back", func() bool { return *w.deployment("iris").Spec.Replicas == 1 })
-	w.edit("releases/iris/production.yaml", "version: v1", "version: v3")
-	w.commit("promote the damaged v3")
-	w.until(production, "v3", v1alpha1.Failed)
-	w.until(production, "v1", v1alpha1.RolledBack)
-	w.edit("releases/iris/production.yaml", "version: v3", "version: v2")
-	w.commit("promote v2")
-	w.until(production, "v2", v1alpha1.Healthy)
-	if !w.event("Healthy", "") {
-		t.Error("no Event of the release")
-	}
-	w.remove("releases/extra")
-	w.commit("no more extra")
-	w.eventually("pruned", func() bool {
-		_, err := w.kubectl().AppsV1().Deployments(w.namespace("production")).Get(ctx, "extra", get)
-		return apierrors.IsNotFound(err)
-	})
-	tw.spec("1")
-	w.commit("a training")
-	w.eventually("training", func() bool {
-		jobs, err := w.kubectl().BatchV1().Jobs(w.namespace("staging")).List(ctx, metav1.ListOptions{LabelSelector: cluster.LabelRun})
-		return err == nil && len(jobs.Items) == 1 && len(jobs.Items[0].Labels) > 0
-	})
+	w.t.Cleanup(stop)
+	return stop
 }
 
 // TestMissingRights: an environment whose rights are not bound is named, with what is missing and for whom, while the
