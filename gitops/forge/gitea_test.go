@@ -36,7 +36,7 @@ func TestGitea(t *testing.T) {
 
 	for name, test := range map[string]func(*testing.T, *world){
 		"propose": testPropose, "race": testRace, "fork": testFork, "merged": testMerged, "status": testStatus,
-		"comment": testComment, "merge": testMerge, "webhook": testWebhook, "token": testToken,
+		"comment": testComment, "merge": testMerge, "webhook": testWebhook, "token": testToken, "commitcomment": testCommitComment,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newWorld(t, dev.Forge, token.SHA1, name)) })
 	}

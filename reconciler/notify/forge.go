@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/davit-dev/davit/gitops"
@@ -37,7 +38,7 @@ func comment(ctx context.Context, name string, f *forge.Forge, source *gitops.So
 		return err
 	}
 	if merged {
-		return f.Comment(ctx, pr.Number, "notify:"+name+":"+m.Subject(), markdown(m))
+		return f.Comment(ctx, pr.Number, "notify:"+url.QueryEscape(name)+":"+m.Subject(), markdown(m))
 	}
 	if err := f.CommentCommit(ctx, m.Commit, markdown(m)); !errors.Is(err, forge.ErrNoCommitComments) {
 		return err
