@@ -55,7 +55,7 @@ func (cfg ControllerConfig) receiver(mr *v1alpha1.ModelRegistry, n v1alpha1.Noti
 	secret := func(ctx context.Context) (map[string]string, error) {
 		s, err := read(ctx, n.Secret)
 		if err == nil && s["url"] == "" {
-			err = fmt.Errorf("Secret %s/%s has no key url", mr.Namespace, n.Secret)
+			err = fmt.Errorf("reading Secret %s/%s: it has no key url", mr.Namespace, n.Secret)
 		}
 		return s, err
 	}

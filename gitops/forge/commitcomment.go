@@ -9,7 +9,7 @@ import (
 )
 
 // ErrNoCommitComments says that a forge has no comments on commits: Gitea.
-var ErrNoCommitComments = errors.New("Gitea has no comments on commits")
+var ErrNoCommitComments = errors.New("no comments on commits with Gitea")
 
 // CommentCommit comments on a commit; each call makes a comment of its own.
 func (f *Forge) CommentCommit(ctx context.Context, commit, text string) error {
