@@ -23,6 +23,8 @@ type site struct {
 	cluster      *cluster.Cluster
 	environments []string // all when empty
 	events       chan func(context.Context)
+	eventsMu     sync.RWMutex // guards eventsEnded
+	eventsEnded  bool
 	queue        workqueue.TypedRateLimitingInterface[registry.Key]
 	watcher      atomic.Pointer[cluster.Watcher] // nil while the cluster is out of reach
 	known        atomic.Bool                     // what the cluster holds was recalled
@@ -36,12 +38,25 @@ func newSite(c *cluster.Cluster) *site {
 // maxEvents are how many Events may wait to be written; the status says the same as those that find no room.
 const maxEvents = 1024
 
-// event has an Event written on a release, after whatever matters more.
+// event has an Event written on a release, after whatever matters more. What errands tell when the site has ended is told
+// by the status alone.
 func (s *site) event(mr *v1alpha1.ModelRelease, typ, reason, message string) {
+	s.eventsMu.RLock()
+	defer s.eventsMu.RUnlock()
+	if s.eventsEnded {
+		return
+	}
 	select {
 	case s.events <- func(ctx context.Context) { s.cluster.Event(ctx, mr, typ, reason, message) }:
 	default:
 	}
+}
+
+func (s *site) endEvents() {
+	s.eventsMu.Lock()
+	defer s.eventsMu.Unlock()
+	s.eventsEnded = true
+	close(s.events)
 }
 
 // record writes the Events until there are no more; also those that came before ctx ended.
@@ -61,7 +76,7 @@ func (r *Reconciler) start(ctx context.Context, s *site) (stop func(), err error
 	stop = func() {
 		s.queue.ShutDown()
 		workers.Wait()
-		close(s.events)
+		s.endEvents()
 		recorder.Wait()
 		if w := s.watcher.Load(); w != nil {
 			w.Stop()
