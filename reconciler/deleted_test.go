@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
@@ -83,19 +84,21 @@ func TestDeletedRelease(t *testing.T) {
 	w.edit("runtimes/iris-server/0.1.0/kustomization.yaml", "  - service.yaml", "  - service.yaml\n  - config.yaml")
 	w.write("runtimes/iris-server/0.1.0/config.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: more}\n")
 	w.commit("a ConfigMap")
-	w.until(production, "v1", v1alpha1.Healthy)
-	configs := w.kubectl().CoreV1().ConfigMaps(w.namespace("production"))
-	if _, err := configs.Get(t.Context(), "iris-more", get); err != nil {
-		t.Fatal(err)
+	configs := func() int {
+		list, err := w.kubectl().CoreV1().ConfigMaps(w.namespace("production")).List(t.Context(), metav1.ListOptions{LabelSelector: cluster.LabelRelease + "=iris"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list.Items)
 	}
+	w.eventually("applied", func() bool { return configs() == 1 })
+	head := w.git("rev-parse", "HEAD")
+	w.eventually("healthy with it", func() bool { return w.status("production").Healthy.Commit == head })
 	if err := w.modelReleases().Delete(t.Context(), "production.iris", deleteNow); err != nil {
 		t.Fatal(err)
 	}
 	w.git("revert", "--no-edit", "HEAD")
-	w.eventually("pruned", func() bool {
-		_, err := configs.Get(t.Context(), "iris-more", get)
-		return apierrors.IsNotFound(err)
-	})
+	w.eventually("pruned", func() bool { return configs() == 0 })
 }
 
 // TestDeletedNamespace: a namespace that is deleted with davit running, or without, hangs on nothing of davit's, and comes
