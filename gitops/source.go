@@ -41,6 +41,9 @@ type Config struct {
 	Log *slog.Logger
 	// Reached is called by Watch after each look at a remote: with nil, or why that failed. May be nil.
 	Reached func(error)
+	// Looked hears of each look at the repository: how long it took, with what was fetched, and whether it failed. It is
+	// called concurrently. May be nil.
+	Looked func(took time.Duration, err error)
 
 	versions *versions
 }
@@ -50,6 +53,7 @@ type Source struct {
 	store    *store
 	trees    *trees
 	log      *slog.Logger
+	looked   func(time.Duration, error)
 	branch   string
 	tag      string
 	versions *versions // nil but for a range
@@ -86,12 +90,15 @@ func Open(ctx context.Context, cfg Config) (*Source, error) {
 }
 
 func newSource(cfg Config, st *store) *Source {
-	reached := cfg.Reached
-	if reached == nil {
-		reached = func(error) {}
+	if cfg.Reached == nil {
+		cfg.Reached = func(error) {}
+	}
+	if cfg.Looked == nil {
+		cfg.Looked = func(time.Duration, error) {}
 	}
 	return &Source{
-		store: st, trees: newTrees(st), log: cfg.Log, branch: cfg.Branch, tag: cfg.Tag, versions: cfg.versions, folder: cfg.Folder, reached: reached,
+		store: st, trees: newTrees(st), log: cfg.Log, looked: cfg.Looked, branch: cfg.Branch, tag: cfg.Tag, versions: cfg.versions,
+		folder: cfg.Folder, reached: cfg.Reached,
 	}
 }
 
@@ -135,7 +142,12 @@ func (s *Source) Tip(ctx context.Context) (Hash, error) {
 
 // Fetch brings what is followed up to date and returns its tip, also when it was rewritten. For a local
 // repository it is Tip.
-func (s *Source) Fetch(ctx context.Context) (Hash, error) {
+func (s *Source) Fetch(ctx context.Context) (tip Hash, err error) {
+	defer func(began time.Time) {
+		if ctx.Err() == nil {
+			s.looked(time.Since(began), err)
+		}
+	}(time.Now())
 	if s.mirror != nil {
 		if err := s.mirror.fetch(ctx, s.branch, s.chooser()); err != nil {
 			return Hash{}, err

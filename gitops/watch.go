@@ -124,7 +124,12 @@ func (s *Source) pollLocal(ctx context.Context, t *teller) error {
 
 // check ignores a ref that can't be read: git replaces refs by renaming, and a deleted branch may return.
 func (s *Source) check(ctx context.Context, t *teller) {
-	if h, err := s.Tip(ctx); err == nil {
+	began := time.Now()
+	h, err := s.Tip(ctx)
+	if s.mirror == nil && ctx.Err() == nil {
+		s.looked(time.Since(began), err)
+	}
+	if err == nil {
 		t.tell(h)
 	}
 }
