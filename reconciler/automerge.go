@@ -229,6 +229,7 @@ func (r *Reconciler) mergePromotion(ctx context.Context, e errand, want *desired
 		return waits, err
 	}
 	open.refused = 0
+	r.cfg.Metrics.Promotion(e.key.Environment, "merged")
 	r.cfg.Log.Info("a promotion was merged by its rule", "release", e.key.String(), "version", open.version, "where", open.where)
 	return "", nil
 }

@@ -82,6 +82,7 @@ func (cfg ControllerConfig) tellRecorded(ctx context.Context, mr *v1alpha1.Model
 		for {
 			if trouble := notes.Trouble(); trouble != told {
 				told = trouble
+				cfg.recorder.Recorded(trouble == "")
 				c := metav1.Condition{Type: v1alpha1.ConditionRecorded, Status: metav1.ConditionTrue, Reason: v1alpha1.ConditionRecorded, ObservedGeneration: mr.Generation}
 				if trouble != "" {
 					c.Status, c.Reason, c.Message = metav1.ConditionFalse, "Degraded", trouble
@@ -116,9 +117,9 @@ func (cfg ControllerConfig) hook(mr *v1alpha1.ModelRegistry, source *gitops.Sour
 	if strings.HasPrefix(source.Branch(), gitops.OwnBranches) {
 		own = nil // the followed branch is among them
 	}
-	unhook := cfg.Hook(mr.Name, forge.Webhook(forge.WebhookConfig{
+	unhook := cfg.Hook(mr.Name, cfg.recorder.Deliveries(forge.Webhook(forge.WebhookConfig{
 		Secret: key.all, Own: own, Log: log, Pushed: func(string) { source.Notify() },
-	}))
+	})))
 	return func() {
 		stop()
 		unhook()

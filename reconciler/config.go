@@ -11,10 +11,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/gitops/forge"
 	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/reconciler/history"
+	"github.com/davit-dev/davit/reconciler/metrics"
 	"github.com/davit-dev/davit/reconciler/notify"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry"
@@ -64,7 +67,7 @@ type Config struct {
 	Workers int
 	// Log receives one line per failure that is tried again; discarded when nil.
 	Log *slog.Logger
-	// Report receives each change of a release's phase. It may be called concurrently. May be nil.
+	// Report receives each change of a release's phase. It may be called concurrently. When nil, each is a line of Log.
 	Report func(Report)
 	// Followed receives each commit that was followed, or why it could not be, or not by all environments (an
 	// *UnverifiedError, or a *RewrittenError); it is called by one goroutine. May be nil.
@@ -75,6 +78,10 @@ type Config struct {
 	Notify func(notify.Message)
 	// CommitURL is where a browser finds a commit; "" where nobody knows. May be nil.
 	CommitURL func(commit string) string
+	// Metrics count what happens; nothing is counted when nil.
+	Metrics *metrics.Recorder
+	// Tracer has a trace for each commit, from snapshot to outcome; none when nil.
+	Tracer trace.Tracer
 	// Now is the present that gates, freezes and schedules go by; time.Now when nil.
 	Now func() time.Time
 }
@@ -167,7 +174,7 @@ func New(cfg Config) (*Reconciler, error) {
 		cfg.Now = time.Now
 	}
 	if cfg.Report == nil {
-		cfg.Report = func(Report) {}
+		cfg.Report = cfg.logged
 	}
 	r := &Reconciler{
 		cfg: cfg, states: map[registry.Key]*state{}, open: map[registry.Key]int{}, leaving: map[registry.Key]registry.Key{},

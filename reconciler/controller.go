@@ -12,10 +12,12 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/reconciler/metrics"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry/image"
 )
@@ -33,11 +35,17 @@ type ControllerConfig struct {
 	Only    []string
 	Workers int
 	Log     *slog.Logger
-	Report  func(Report)
+	// Report receives what Config's does.
+	Report func(Report)
+	// Metrics have a Recorder for each ModelRegistry; nothing is counted when nil.
+	Metrics *metrics.Metrics
+	// Tracer is Config's.
+	Tracer trace.Tracer
 	// Hook has a ModelRegistry's webhooks handled until remove is called; none are received when nil.
 	Hook func(registry string, handler http.Handler) (remove func())
 
-	secrets *secretNews // of Namespace
+	secrets  *secretNews       // of Namespace
+	recorder *metrics.Recorder // of the ModelRegistry that is followed
 }
 
 // Control follows every ModelRegistry of the namespace as its spec says, until ctx ends. One that can't be followed is
@@ -99,6 +107,8 @@ func (cfg ControllerConfig) follow(ctx context.Context, mr *v1alpha1.ModelRegist
 		cfg.stays(ctx, mr, log)
 		return
 	}
+	cfg.recorder = cfg.Metrics.Registry(mr.Name)
+	defer cfg.recorder.Close()
 	changed := make(chan struct{}, 1)
 	anew, once := secretsOf(&mr.Spec)
 	defer cfg.secrets.on(append(anew, once...), func() { wake(changed) })()
@@ -116,6 +126,7 @@ func (cfg ControllerConfig) follow(ctx context.Context, mr *v1alpha1.ModelRegist
 			continue
 		}
 		log.Error("registry not followed; it is tried again", "error", err)
+		cfg.recorder.Followed(time.Time{}, err)
 		cfg.tell(ctx, mr, log, told{err: err})
 		select {
 		case <-ctx.Done():
@@ -135,12 +146,13 @@ func (cfg ControllerConfig) run(ctx context.Context, mr *v1alpha1.ModelRegistry,
 	}}
 	source, access, closeSource, err := cfg.open(ctx, mr, log, gitops.Config{
 		Branch: mr.Spec.Branch, Tag: mr.Spec.Tag, Semver: mr.Spec.Semver, Folder: mr.Spec.Path,
-		Mirror: filepath.Join(cfg.Mirrors, mr.Name), Interval: mr.Spec.Interval.Duration, Reached: line.reached,
+		Mirror: filepath.Join(cfg.Mirrors, mr.Name), Interval: mr.Spec.Interval.Duration, Reached: line.reached, Looked: cfg.recorder.Looked,
 	})
 	if err != nil {
 		return err
 	}
 	defer closeSource()
+	cfg.recorder.Every(mr.Spec.Interval.Duration)
 	grants := map[string]Grant{}
 	for _, granted := range mr.Spec.Environments {
 		if grants[granted.Name], err = cfg.grant(ctx, mr, granted, owner(mr)); err != nil {
@@ -157,7 +169,7 @@ func (cfg ControllerConfig) run(ctx context.Context, mr *v1alpha1.ModelRegistry,
 	}
 	var r *Reconciler
 	config := Config{
-		Source: source, Accept: gitops.ParseHash(mr.Spec.AcceptRewrite), Accepted: before.accepted, Last: before.following, Images: cfg.Images, Grants: grants, Former: cfg.former(ctx, mr, log, left), Only: cfg.Only, Owner: owner(mr), Workers: cfg.Workers, Log: log, Report: cfg.Report,
+		Source: source, Accept: gitops.ParseHash(mr.Spec.AcceptRewrite), Accepted: before.accepted, Last: before.following, Images: cfg.Images, Grants: grants, Former: cfg.former(ctx, mr, log, left), Only: cfg.Only, Owner: owner(mr), Workers: cfg.Workers, Log: log, Report: cfg.Report, Metrics: cfg.recorder, Tracer: cfg.Tracer,
 		Followed: func(commit gitops.Hash, err error) {
 			went := told{source.Revision(commit), r.author(ctx, commit), r.Following(), r.Accepted(), err}
 			last.set(went)

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/registry"
 	"github.com/davit-dev/davit/registry/image"
@@ -27,11 +29,14 @@ type desired struct {
 	refused  map[string]string               // environment -> why nothing of it is deleted
 	seen     time.Time                       // when the commit was seen
 	behind   map[string]behind               // environments that do not follow it
+	span     trace.SpanContext               // of the commit; none when nothing is traced
 	broke    map[registry.Key]gitops.Hash    // the commit at which a release was first seen with a fault
 }
 
 // load reads a snapshot's registry: all of it the first time, and then what the commits since have changed.
-func (r *Reconciler) load(ctx context.Context, snapshot *gitops.Snapshot) (*registry.Registry, error) {
+func (r *Reconciler) load(ctx context.Context, snapshot *gitops.Snapshot) (models *registry.Registry, err error) {
+	ctx, traced := stage(ctx, "releases")
+	defer func() { traced(err) }()
 	before := r.desired.Load()
 	if before == nil {
 		if ahead := r.ahead; ahead != nil && ahead.snapshot.Hash() == snapshot.Hash() {
@@ -65,7 +70,7 @@ func (r *Reconciler) loadAhead(ctx context.Context) {
 // desire computes the input keys of what a commit touched, and which commit each changed release comes from.
 func (r *Reconciler) desire(ctx context.Context, snapshot *gitops.Snapshot, models *registry.Registry) (*desired, error) {
 	next := &desired{
-		snapshot: snapshot, models: models, seen: time.Now(),
+		snapshot: snapshot, models: models, seen: time.Now(), span: trace.SpanContextFromContext(ctx),
 		keys: map[registry.Key]string{}, since: map[registry.Key]gitops.Hash{}, waves: map[registry.Key]*rollout{},
 	}
 	before := r.desired.Load()

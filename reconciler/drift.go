@@ -84,6 +84,8 @@ func (r *Reconciler) correct(ctx context.Context, s *state, t *target, objects *
 			s.fight.by = append(s.fight.by, c.From...)
 		}
 		message := "undone: " + describe(changes)
+		r.cfg.Metrics.DriftFound(s.key.Environment)
+		r.cfg.Metrics.DriftCorrected(s.key.Environment)
 		r.cfg.Log.Info("drift undone", "release", s.key.String(), "objects", describe(changes))
 		site := r.site(s.key.Environment)
 		site.event(s.release, "Warning", "DriftCorrected", message)
@@ -122,6 +124,7 @@ func (r *Reconciler) reportDrift(ctx context.Context, s *state, objects *render.
 	}
 	s.release.Status.Drift = lines
 	if len(lines) > 0 {
+		r.cfg.Metrics.DriftFound(s.key.Environment)
 		r.cfg.Log.Warn("drift", "release", s.key.String(), "objects", strings.Join(lines, "; "))
 		r.site(s.key.Environment).event(s.release, "Warning", "Drift", strings.Join(lines, "; "))
 	}
@@ -138,6 +141,7 @@ func (r *Reconciler) tellFight(s *state, drifted []v1alpha1.ObjectRef) {
 	by := strings.Join(slices.Compact(s.fight.by), ", ")
 	message := fmt.Sprintf("%s is changed again by %s each time davit corrects it; the next corrections wait longer",
 		strings.Join(names, ", "), cmp.Or(by, "someone"))
+	r.cfg.Metrics.DriftFight(s.key.Environment)
 	r.cfg.Log.Warn("davit's corrections are undone", "release", s.key.String(), "objects", strings.Join(names, ", "), "by", by)
 	r.site(s.key.Environment).event(s.release, "Warning", "DriftFight", message)
 }

@@ -167,6 +167,7 @@ func (e *errands) waiting() []errand {
 // came takes an outcome up: its commit has a verdict, and a proposal may be wanted, or not any more.
 func (r *Reconciler) came(key registry.Key, o v1alpha1.Outcome) {
 	r.begun(key.Environment, gitops.ParseHash(o.Commit))
+	r.cfg.Metrics.Outcome(key.Environment, string(o.Outcome))
 	if r.cfg.Committer == nil {
 		return
 	}

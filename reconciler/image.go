@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/davit-dev/davit/registry/image"
 )
@@ -15,7 +18,11 @@ var errSuperseded = errors.New("something else is asked for by now")
 
 // image finds or builds a target's model image, until a newer commit changes the release's inputs or a person its spec:
 // weights can take hours to upload, and neither the revert of their promotion nor a pin waits for them.
-func (r *Reconciler) image(ctx context.Context, s *state, t *target) (image.Result, error) {
+func (r *Reconciler) image(ctx context.Context, s *state, t *target) (result image.Result, err error) {
+	ctx, traced := stage(ctx, "image")
+	defer func() {
+		traced(err, attribute.Bool("davit.built", result.Built), attribute.Int64("davit.uploaded", result.BytesUploaded))
+	}()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	fixed := t.rollback || t.kept || t.pin != nil
@@ -28,10 +35,12 @@ func (r *Reconciler) image(ctx context.Context, s *state, t *target) (image.Resu
 	if err != nil {
 		return image.Result{}, err
 	}
-	result, err := r.cfg.Images.Ensure(ctx, t.snapshot, t.release.Repository(), t.release.ModelVersion, r.access(s.key.Environment))
+	began := time.Now()
+	result, err = r.cfg.Images.Ensure(ctx, t.snapshot, t.release.Repository(), t.release.ModelVersion, r.access(s.key.Environment))
 	if err != nil && context.Cause(ctx) == errSuperseded {
 		return image.Result{}, errSuperseded
 	}
+	r.ensured(s.key.Environment, began, result, err)
 	if err == nil {
 		err = r.cfg.Images.Verify(ctx, result.Ref, t.release.ModelVersion, policies...)
 	}

@@ -68,6 +68,7 @@ type shown struct {
 func (s *state) show() {
 	s.seen.Store(seenIn(s.release))
 	st := s.release.Status
+	s.stands.Store(string(st.Phase))
 	s.shown.Store(&shown{st.Outcomes, st.Held.DeepCopy(), st.Healthy})
 	s.steady.Store(s.healthySince())
 }

@@ -157,6 +157,7 @@ func (r *Reconciler) proposePromotion(ctx context.Context, want *desired, releas
 		}
 		open.number, open.where = pr.Number, pr.URL
 	}
+	r.cfg.Metrics.Promotion(key.Environment, "proposed")
 	r.cfg.Log.Info("a promotion is proposed", "release", key.String(), "version", c.version, "from", release.Promote.From, "where", open.where)
 	return nil
 }
@@ -297,6 +298,7 @@ func (r *Reconciler) readPullRequest(ctx context.Context, key registry.Key, open
 	if err := r.showPromotion(ctx, key, declined); err != nil {
 		return err
 	}
+	r.cfg.Metrics.Promotion(key.Environment, "declined")
 	r.cfg.Log.Info("a promotion was declined", "release", key.String(), "version", open.version)
 	if err := r.deletePromotion(ctx, key, open); err != nil {
 		return err

@@ -12,14 +12,16 @@ import (
 
 // follow is the first half of a commit's way: the tip becomes a snapshot, the snapshot releases, and each
 // release whose inputs are not those recorded goes on the queue.
-func (r *Reconciler) follow(ctx context.Context, tip gitops.Hash) error {
+func (r *Reconciler) follow(ctx context.Context, tip gitops.Hash) (err error) {
 	r.following.Lock()
 	defer r.following.Unlock()
+	ctx, traced := r.traceCommit(ctx, tip)
+	defer func() { traced(err) }()
 	tip, held, err := r.comesAfter(ctx, tip)
 	if err != nil || tip.IsZero() {
 		return cmp.Or(err, held)
 	}
-	snapshot, err := r.cfg.Source.Snapshot(ctx, tip)
+	snapshot, err := r.snapshot(ctx, tip)
 	if err != nil {
 		return fmt.Errorf("reading commit %s: %w", tip, err)
 	}
@@ -81,7 +83,9 @@ func (r *Reconciler) reconcile(ctx context.Context, site *site, s *state) (time.
 		return 0, r.removeIfGone(ctx, want, s)
 	case target.stay:
 		return 0, r.withdraw(ctx, s, target)
-	case s.inSync(target):
+	}
+	ctx = r.underWay(ctx, want, s, target)
+	if s.inSync(target) {
 		r.goesOn(want, s, target)
 		return r.settle(ctx, s, target)
 	}
@@ -100,7 +104,7 @@ func (r *Reconciler) bring(ctx context.Context, want *desired, s *state, target 
 	if err != nil {
 		return r.unbuilt(ctx, s, target, err)
 	}
-	objects, err := r.renderer.Release(target.snapshot, target.release, image.Ref)
+	objects, err := r.objects(ctx, target, image.Ref)
 	if err != nil {
 		return 0, r.fail(ctx, s, target, cause{reason: "RenderFailed", message: err.Error()})
 	}

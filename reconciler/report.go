@@ -36,6 +36,7 @@ func (r *Reconciler) report(ctx context.Context, s *state, t *target) {
 
 // tell reports the phase without an Event: what a process knows and did not write.
 func (r *Reconciler) tell(s *state, t *target) {
+	r.witness(s, t)
 	st := s.release.Status
 	r.cfg.Report(Report{
 		Key: s.key, Version: t.release.ModelVersion.Name, Commit: t.commit.String(), Image: t.image, Uploaded: t.uploaded,

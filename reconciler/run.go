@@ -27,7 +27,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 func (r *Reconciler) insist(ctx context.Context, tip gitops.Hash) {
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
 		err := r.follow(ctx, tip)
-		r.cfg.Followed(tip, err)
+		r.followed(ctx, tip, err)
 		if err == nil || ctx.Err() != nil || errors.As(err, new(*UnverifiedError)) {
 			return
 		}
@@ -73,6 +73,7 @@ func (r *Reconciler) Once(ctx context.Context) error {
 // with starts the sites, all at once, runs lead, and ends them.
 func (r *Reconciler) with(ctx context.Context, lead func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
+	defer r.cfg.Metrics.Read(r.standing)()
 	defer r.runNotes(ctx)()
 	defer r.finishErrands(ctx) // the sites have stopped by then
 	stops, errs := make([]func(), len(r.sites)), make([]error, len(r.sites))
@@ -87,6 +88,7 @@ func (r *Reconciler) with(ctx context.Context, lead func(context.Context) error)
 		for _, stop := range stops {
 			stop()
 		}
+		r.endWays()
 	}()
 	for _, err := range errs {
 		if err != nil {

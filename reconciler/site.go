@@ -26,13 +26,14 @@ type site struct {
 	eventsMu     sync.RWMutex // guards eventsEnded
 	eventsEnded  bool
 	queue        workqueue.TypedRateLimitingInterface[registry.Key]
+	order        *order                          // of the queue
 	watcher      atomic.Pointer[cluster.Watcher] // nil while the cluster is out of reach
 	known        atomic.Bool                     // what the cluster holds was recalled
 }
 
 func newSite(c *cluster.Cluster) *site {
-	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[registry.Key](200*time.Millisecond, time.Minute)
-	return &site{cluster: c, events: make(chan func(context.Context), maxEvents), queue: workqueue.NewTypedRateLimitingQueue(limiter)}
+	queue, order := newQueue()
+	return &site{cluster: c, events: make(chan func(context.Context), maxEvents), queue: queue, order: order}
 }
 
 // maxEvents are how many Events may wait to be written; the status says the same as those that find no room.
@@ -231,6 +232,7 @@ func (r *Reconciler) work(ctx context.Context, site *site) {
 		s, asked := r.state(key), r.asked(key)
 		s.work.Lock()
 		again, err := r.reconcile(ctx, site, s)
+		s.halted(again, err)
 		s.work.Unlock()
 		r.after(ctx, site, s, asked, again, err)
 		site.queue.Done(key)
@@ -261,12 +263,17 @@ func (r *Reconciler) after(ctx context.Context, site *site, s *state, asked int,
 		site.queue.Forget(s.key)
 	case errors.As(err, &stuck):
 		s.trouble.Store(err.Error())
-		r.cfg.Log.Warn("release stopped", "release", s.key.String(), "why", err)
+		if was != err.Error() {
+			r.cfg.Log.Warn("release stopped", "release", s.key.String(), "why", err)
+		}
 		site.queue.Forget(s.key)
 		r.close(s.key, asked)
 	case err != nil:
 		s.trouble.Store(err.Error())
-		r.cfg.Log.Warn("release not reconciled; it is tried again", "release", s.key.String(), "error", err)
+		r.cfg.Metrics.Retried()
+		if was != err.Error() { // not for each try
+			r.cfg.Log.Warn("release not reconciled; it is tried again", "release", s.key.String(), "error", err)
+		}
 		site.queue.AddRateLimited(s.key)
 	case again > 0:
 		site.queue.Forget(s.key)

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/davit-dev/davit/gitops"
@@ -42,8 +43,11 @@ type state struct {
 	told    bool                 // people were told that it waits
 	heard   string               // what of the status' message a container wrote
 	recent  map[string]time.Time // the Events of late while it is under way
+	way     *way                 // it is on; nil when it has none to go
+	failed  trace.SpanContext    // of the way that failed last
 
 	// Read without work:
+	stands    atomicString // the phase told last
 	trouble   atomicString // why the last try came to nothing
 	build     atomic.Pointer[building]
 	back      atomic.Pointer[back]   // why policy keeps it back; nil when it does not
@@ -265,6 +269,9 @@ func (s *state) phase(phase v1alpha1.Phase, reason, message string) {
 		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
 	}
 	st.Phase, st.Reason, st.Message = phase, reason, message
+	if s.way != nil {
+		s.way.said = time.Now()
+	}
 	if s.release.Spec.Pin == nil {
 		st.Pinned = ""
 	}

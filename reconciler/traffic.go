@@ -6,6 +6,7 @@ import (
 	"maps"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -21,7 +22,9 @@ const defaultKeep = 10 * time.Minute
 
 // apply sends the objects of a target. Where each revision has a workload of its own and another one has the traffic,
 // what turns the traffic is left out: that is for shift, once the new pods are ready.
-func (r *Reconciler) apply(ctx context.Context, s *state, t *target, objects []*unstructured.Unstructured) (cluster.ChangeSet, error) {
+func (r *Reconciler) apply(ctx context.Context, s *state, t *target, objects []*unstructured.Unstructured) (changes cluster.ChangeSet, err error) {
+	ctx, traced := stage(ctx, "apply", attribute.Int("davit.objects", len(objects)))
+	defer func() { traced(err, attribute.Int("davit.changed", changed(changes))) }()
 	was := s.release.Status.Traffic
 	now := next(was, t.rollout)
 	s.release.Status.Traffic = now
@@ -33,7 +36,7 @@ func (r *Reconciler) apply(ctx context.Context, s *state, t *target, objects []*
 	default:
 		sent = own(objects, s.key.Name)
 	}
-	changes, err := r.site(s.key.Environment).cluster.Apply(ctx, s.release, sent, applyOptions(t))
+	changes, err = r.site(s.key.Environment).cluster.Apply(ctx, s.release, sent, applyOptions(t))
 	if now != nil && now.Next != "" {
 		unjudged(changes.Inventory, s.key.Name)
 	}

@@ -126,6 +126,7 @@ func (r *Reconciler) claimRun(ctx context.Context, key runKey, want *desired, t 
 		r.endedRun(key)
 	}
 	if err == nil && mine {
+		r.ran(run)
 		r.cfg.Log.Info("a run is claimed", "training", t.Key(), "run", run.Name, "environment", run.Environment, "commit", run.Commit)
 	}
 	return run, err
@@ -402,6 +403,9 @@ func (r *Reconciler) recordRun(ctx context.Context, x *running, state gitops.Run
 	}
 	if err != nil {
 		return err
+	}
+	if x.State != now.State {
+		r.ran(now)
 	}
 	x.Run = now
 	return nil

@@ -14,8 +14,8 @@ import (
 
 // arrows says what each package may import of davit's own; what is not listed may import nothing of it.
 var arrows = map[string][]string{
-	"cmd/davit":                        {"reconciler", "reconciler/history", "reconciler/lineage", "reconciler/made", "reconciler/install", "reconciler/plan", "reconciler/why", "reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/gate", "registry/image", "render", "render/catalog", "gitops", "gitops/forge", "reconciler/cluster/capacity", "reconciler/credentials"},
-	"reconciler":                       {"reconciler/cluster", "reconciler/history", "reconciler/made", "reconciler/plan", "reconciler/v1alpha1", "registry", "registry/gate", "registry/image", "render", "gitops", "gitops/forge", "reconciler/credentials", "reconciler/notify"},
+	"cmd/davit":                        {"reconciler", "reconciler/history", "reconciler/lineage", "reconciler/made", "reconciler/install", "reconciler/plan", "reconciler/why", "reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/gate", "registry/image", "render", "render/catalog", "gitops", "gitops/forge", "reconciler/cluster/capacity", "reconciler/credentials", "reconciler/metrics", "reconciler/tracing"},
+	"reconciler":                       {"reconciler/cluster", "reconciler/history", "reconciler/made", "reconciler/plan", "reconciler/v1alpha1", "registry", "registry/gate", "registry/image", "render", "gitops", "gitops/forge", "reconciler/credentials", "reconciler/notify", "reconciler/metrics", "reconciler/tracing"},
 	"reconciler/credentials":           {"gitops", "gitops/forge"},
 	"reconciler/history":               {"reconciler/v1alpha1", "registry", "gitops"},
 	"reconciler/lineage":               {"gitops", "reconciler/history", "registry"},
@@ -51,6 +51,8 @@ var outside = map[string][]string{
 	"github.com/google/go-containerregistry/": {"registry/image"},
 	"github.com/fsnotify/":                    {"gitops"},
 	"github.com/drone/go-scm/":                {"gitops/forge"},
+	"github.com/prometheus/client_golang/":    {"reconciler/metrics"},
+	"go.opentelemetry.io/otel/sdk":            {"reconciler/tracing"},
 }
 
 const module = "github.com/davit-dev/davit/"
