@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -29,7 +28,9 @@ func controllerCommand(a *app) *cobra.Command {
 			"its own and neither applies nor deletes what is another's.",
 	}
 	a.signs(c)
+	o := &observeOptions{}
 	f := c.Flags()
+	o.flags(f, ":8080")
 	namespace := f.String("namespace", "", "the namespace of the ModelRegistries (default: the pod's own)")
 	environments := f.StringSlice("environments", nil, "work on these environments only")
 	webhook := f.String("webhook", "", "receive webhooks of forges at this address, at /hooks/<name of the ModelRegistry>")
@@ -38,7 +39,10 @@ func controllerCommand(a *app) *cobra.Command {
 	mirrors := f.String("mirrors", "", "folder for the mirrors of the repositories (default: in the user's cache)")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
-		log := slog.New(slog.NewTextHandler(stderr, nil))
+		log, err := o.log(stderr)
+		if err != nil {
+			return err
+		}
 		klog.SetSlogLogger(log)
 		if *namespace == "" {
 			own, err := os.ReadFile(namespaceFile)
@@ -58,12 +62,17 @@ func controllerCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		watched, stop, err := o.observe(ctx, log)
+		if err != nil {
+			return err
+		}
+		defer stop()
 		host, err := os.Hostname()
 		if err != nil {
 			return fmt.Errorf("finding a name for this process: %w", err)
 		}
 		own, err := cluster.New(ctx, cluster.Config{
-			REST: config, Log: log, Owner: "davit", Holder: fmt.Sprintf("%s_%d", host, os.Getpid()), Namespaces: []string{*namespace},
+			REST: watched.count(config), Log: log, Owner: "davit", Holder: fmt.Sprintf("%s_%d", host, os.Getpid()), Namespaces: []string{*namespace},
 		})
 		if err != nil {
 			return err
@@ -75,7 +84,6 @@ func controllerCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		out := &reporter{w: cmd.OutOrStdout()}
 		received := &hooks{handlers: map[string]http.Handler{}}
 		if *webhook != "" {
 			over, err := received.over(ctx, *webhookCert, *webhookKey, log)
@@ -90,10 +98,11 @@ func controllerCommand(a *app) *cobra.Command {
 			defer stop()
 		}
 		return uninstalled(own.Lead(ctx, *namespace, lease(*environments), func(ctx context.Context) error {
+			defer watched.lead()()
 			log.Info("leading", "namespace", *namespace, "lease", lease(*environments))
 			return reconciler.Control(ctx, reconciler.ControllerConfig{
-				Cluster: own, Namespace: *namespace, Mirrors: *mirrors, Images: builder, Only: *environments, Log: log, Report: out.report,
-				Hook: received.add,
+				Cluster: own, Namespace: *namespace, Mirrors: *mirrors, Images: builder, Only: *environments, Log: log,
+				Hook: received.add, Metrics: watched.metrics, Tracer: watched.tracer,
 			})
 		}))
 	}

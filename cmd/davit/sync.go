@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -34,6 +33,7 @@ type syncOptions struct {
 	interval time.Duration
 	timeout  time.Duration
 	writes   writeOptions
+	observe  observeOptions
 	forge    forgeOptions
 	git      gitOptions
 }
@@ -61,6 +61,7 @@ func syncCommand(a *app) *cobra.Command {
 	f.DurationVar(&o.interval, "interval", 10*time.Second, "how often the refs of a --repo URL are checked")
 	f.DurationVar(&o.timeout, "timeout", 30*time.Minute, "with --once: give up after this time")
 	o.writes.flags(f)
+	o.observe.flags(f, "")
 	o.forge.flags(f)
 	o.git.flags(f)
 	c.RunE = func(cmd *cobra.Command, _ []string) error { return a.sync(cmd, o) }
@@ -69,13 +70,24 @@ func syncCommand(a *app) *cobra.Command {
 
 func (a *app) sync(cmd *cobra.Command, o *syncOptions) error {
 	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
-	log := slog.New(slog.NewTextHandler(stderr, nil))
+	log, err := o.observe.log(stderr)
+	if err != nil {
+		return err
+	}
 	klog.SetSlogLogger(log) // client-go tells of lost watches there
 	config, err := a.follow()
 	if err != nil {
 		return err
 	}
-	gitConfig := gitops.Config{URL: a.dir, Branch: o.branch, Interval: o.interval, Log: log}
+	watched, stop, err := o.observe.observe(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	defer watched.lead()()
+	recorder := watched.metrics.Registry("sync")
+	recorder.Every(o.interval)
+	gitConfig := gitops.Config{URL: a.dir, Branch: o.branch, Interval: o.interval, Log: log, Looked: recorder.Looked}
 	if o.repo != "" {
 		if gitConfig.Mirror, err = mirrorOf(o.repo); err != nil {
 			return err
@@ -91,7 +103,7 @@ func (a *app) sync(cmd *cobra.Command, o *syncOptions) error {
 	}
 	defer o.git.follow(ctx, source)()
 	owner := ownerOf(source, o.repo)
-	target, err := cluster.New(ctx, cluster.Config{REST: config, Log: log, Owner: owner, TakeOver: o.takeOver, Adopt: o.adopt})
+	target, err := cluster.New(ctx, cluster.Config{REST: watched.count(config), Log: log, Owner: owner, TakeOver: o.takeOver, Adopt: o.adopt})
 	if err != nil {
 		return err
 	}
@@ -102,6 +114,7 @@ func (a *app) sync(cmd *cobra.Command, o *syncOptions) error {
 	out := &reporter{w: cmd.OutOrStdout()}
 	loopConfig := reconciler.Config{
 		Source: source, Cluster: target, Images: builder, Owner: owner, Only: o.only, AcceptRewrite: o.rewrite, Log: log, Report: out.report,
+		Metrics: recorder, Tracer: watched.tracer,
 	}
 	if err := o.writes.apply(source, log, &loopConfig); err != nil {
 		return err

@@ -8,7 +8,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// With makes another Cluster with c's Config as edit changes it; of the cluster a kubeconfig names, if there is one.
+// With makes another Cluster with c's Config as edit changes it; of the cluster a kubeconfig names, if there is one. What wraps c's transport wraps its too.
 func (c *Cluster) With(ctx context.Context, kubeconfig []byte, edit func(*Config)) (*Cluster, error) {
 	cfg := c.cfg
 	if kubeconfig != nil {
@@ -16,7 +16,7 @@ func (c *Cluster) With(ctx context.Context, kubeconfig []byte, edit func(*Config
 		if err != nil {
 			return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 		}
-		other.UserAgent = cfg.REST.UserAgent
+		other.UserAgent, other.WrapTransport = cfg.REST.UserAgent, cfg.REST.WrapTransport
 		cfg.REST = other
 	}
 	edit(&cfg)

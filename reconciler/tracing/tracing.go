@@ -8,6 +8,9 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
+	"sync"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -21,7 +24,8 @@ const Name = "github.com/davit-dev/davit"
 
 // New makes a provider that exports as OpenTelemetry's environment variables say (OTEL_EXPORTER_OTLP_*, OTEL_TRACES_SAMPLER,
 // OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_BSP_*), which its SDK reads itself. Shutdown sends what is left.
-func New(ctx context.Context, version string) (*sdk.TracerProvider, error) {
+// A collector out of reach is a line of log and holds nothing up.
+func New(ctx context.Context, version string, log *slog.Logger) (*sdk.TracerProvider, error) {
 	exporter, err := otlptracehttp.New(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("setting up the export of traces: %w", err)
@@ -32,7 +36,27 @@ func New(ctx context.Context, version string) (*sdk.TracerProvider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
-	return sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithResource(res), sdk.WithIDGenerator(ids{})), nil
+	return sdk.NewTracerProvider(sdk.WithBatcher(&told{SpanExporter: exporter, log: log}), sdk.WithResource(res), sdk.WithIDGenerator(ids{})), nil
+}
+
+// told logs why spans are not sent, at most once a minute; the SDK tells standard error otherwise, once for each batch.
+type told struct {
+	sdk.SpanExporter
+	log *slog.Logger
+	mu  sync.Mutex
+	at  time.Time
+}
+
+// ExportSpans sends spans.
+func (t *told) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
+	err := t.SpanExporter.ExportSpans(ctx, spans)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err != nil && time.Since(t.at) > time.Minute {
+		t.at = time.Now()
+		t.log.Warn("spans are not sent", "spans", len(spans), "error", err)
+	}
+	return nil // it is told
 }
 
 type commitKey struct{}
