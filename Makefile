@@ -33,11 +33,11 @@ e2e: deps ## the tests that need root and a real node
 	$(DEVCLUSTER) build all
 	DAVIT_E2E=1 go test -count=1 -p 1 -timeout 30m -run RealNode ./deploy/devcluster ./examples/finetune/demo ./examples/iris/demo
 
-deps: ## what tests and a real node need of Debian: signing tools, git-lfs, sshd, headers for runc, ip and iptables
+deps: ## what tests and a real node need of Debian: signing tools, git-lfs, sshd, Prometheus, headers for runc, ip and iptables
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		have() { command -v "$$1" >/dev/null; }; \
-		{ [ -e /usr/include/seccomp.h ] && have pkg-config && have ip && have iptables && have gpg && have ssh-keygen && have git-lfs && [ -e /usr/sbin/sshd ]; } || \
-		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends libseccomp-dev pkg-config iproute2 iptables gnupg openssh-client openssh-server git-lfs; }; fi
+		{ [ -e /usr/include/seccomp.h ] && have pkg-config && have ip && have iptables && have gpg && have ssh-keygen && have git-lfs && [ -e /usr/sbin/sshd ] && have prometheus; } || \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends libseccomp-dev pkg-config iproute2 iptables gnupg openssh-client openssh-server git-lfs prometheus; }; fi
 
 demo: deps ## the main story on real parts (as root on Linux with a real node)
 	go run ./examples/iris/demo

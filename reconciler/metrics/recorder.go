@@ -3,6 +3,8 @@ package metrics
 import (
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Recorder counts for one registry. It may be used concurrently; a nil one counts nothing.
@@ -13,7 +15,8 @@ type Recorder struct {
 	mu      sync.Mutex
 	settled bool // it was followed, or told why it can't be
 	looked  time.Time
-	quiet   time.Duration // between two looks
+	quiet   time.Duration   // between two looks
+	known   map[string]bool // environments
 	read    func(yield func(Release)) Standing
 }
 
@@ -22,7 +25,7 @@ func (m *Metrics) Registry(name string) *Recorder {
 	if m == nil {
 		return nil
 	}
-	r := &Recorder{m: m, registry: name, looked: time.Now()}
+	r := &Recorder{m: m, registry: name, looked: time.Now(), known: map[string]bool{}}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.following[name] = r
@@ -33,6 +36,35 @@ func (m *Metrics) Registry(name string) *Recorder {
 	m.fetchFailures.WithLabelValues(name)
 	m.retries.WithLabelValues(name)
 	return r
+}
+
+// Environment has an environment's counters begin at zero: an increase from nothing to one is none to Prometheus.
+func (r *Recorder) Environment(name string) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.known[name] {
+		return
+	}
+	r.known[name] = true
+	begin := func(c *prometheus.CounterVec, values ...string) {
+		for _, v := range values {
+			c.WithLabelValues(r.registry, name, v)
+		}
+	}
+	begin(r.m.outcomes, "Healthy", "Failed", "RolledBack", "Superseded", "Pinned")
+	begin(r.m.rollbacks, "davit", "person")
+	begin(r.m.images, "built", "found", "failed")
+	begin(r.m.runs, "claimed", "started", "succeeded", "failed", "canceled", "lost")
+	begin(r.m.promotions, "proposed", "merged", "declined")
+	for _, c := range []*prometheus.CounterVec{r.m.driftFound, r.m.driftCorrected, r.m.driftFights, r.m.imageRead, r.m.imageUploaded} {
+		c.WithLabelValues(r.registry, name)
+	}
+	for _, h := range []*prometheus.HistogramVec{r.m.toApplied, r.m.toHealthy, r.m.imageSeconds} {
+		h.WithLabelValues(r.registry, name)
+	}
 }
 
 // Close ends that: what it said of the present is gone, what it counted stays.
