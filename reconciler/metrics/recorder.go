@@ -57,7 +57,7 @@ func (r *Recorder) Environment(name string) {
 	begin(r.m.outcomes, "Healthy", "Failed", "RolledBack", "Superseded", "Pinned")
 	begin(r.m.rollbacks, "davit", "person")
 	begin(r.m.images, "built", "found", "failed")
-	begin(r.m.runs, "claimed", "started", "succeeded", "failed", "canceled", "lost")
+	begin(r.m.runs, "Claimed", "Started", "Succeeded", "Failed", "Canceled", "Lost")
 	begin(r.m.promotions, "proposed", "merged", "declined")
 	for _, c := range []*prometheus.CounterVec{r.m.driftFound, r.m.driftCorrected, r.m.driftFights, r.m.imageRead, r.m.imageUploaded} {
 		c.WithLabelValues(r.registry, name)

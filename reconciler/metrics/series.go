@@ -39,7 +39,7 @@ func (m *Metrics) define() {
 	m.imageSeconds = m.histogram("davit_image_build_seconds", "Time to build and upload a model image, of those that were built.", []float64{.1, 1, 5, 15, 60, 300, 900, 1800, 3600, 3 * 3600, 12 * 3600}, "registry", "environment")
 	m.imageRead = m.counter("davit_image_read_bytes_total", "Bytes read from the sources of model files, retries included.", "registry", "environment")
 	m.imageUploaded = m.counter("davit_image_uploaded_bytes_total", "Bytes uploaded to OCI registries for model images, retries included.", "registry", "environment")
-	m.runs = m.counter("davit_training_runs_total", "Training runs that came to a state: claimed, started, succeeded, failed, canceled or lost.", "registry", "environment", "state")
+	m.runs = m.counter("davit_training_runs_total", "Training runs that came to a state: Claimed, Started, Succeeded, Failed, Canceled or Lost.", "registry", "environment", "state")
 	m.runSeconds = m.histogram("davit_training_run_seconds", "Time from the start of a training run to its end, by the state it ended in.", long, "registry", "environment", "state")
 	m.activeRuns = m.read("davit_training_runs_active", "Training runs under way.", "registry", "environment")
 	m.apiRequests = m.counter("davit_api_requests_total", "Requests to the API servers of all clusters, by verb, resource and status code (\"error\" where none came).", "verb", "resource", "code")
