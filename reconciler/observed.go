@@ -23,12 +23,31 @@ func (cfg *Config) logged(p Report) {
 		slog.String("release", p.Key.String()), slog.String("phase", string(p.Phase)), slog.String("version", p.Version),
 		slog.String("commit", p.Commit), slog.String("after", p.Took.Round(time.Millisecond).String()),
 	}
-	for _, more := range [][2]string{{"reason", p.Reason}, {"message", p.Message}, {"image", p.Image}} {
+	for _, more := range [][2]string{{"reason", p.Reason}, {"message", p.Plain}, {"image", p.Image}} {
 		if more[1] != "" {
 			facts = append(facts, slog.String(more[0], more[1]))
 		}
 	}
 	cfg.Log.LogAttrs(context.Background(), level, "release changed", facts...)
+}
+
+// plain is the status' message without what a container wrote: logs and traces are read by more people than a release's.
+func (s *state) plain() string {
+	st := &s.release.Status
+	switch st.Phase {
+	case v1alpha1.Failed, v1alpha1.Held, v1alpha1.RolledBack:
+		for _, o := range st.Outcomes {
+			if o.Outcome == v1alpha1.Failed || o.Outcome == v1alpha1.RolledBack {
+				return o.Version + ": " + o.Reason + ": " + o.Message
+			}
+		}
+		return ""
+	case v1alpha1.Waiting:
+		if !byPolicy(st.Reason) {
+			return "" // its reason says enough, and the status the rest
+		}
+	}
+	return st.Message
 }
 
 // followed tells how following a tip went.

@@ -24,6 +24,7 @@ type Report struct {
 	Phase    v1alpha1.Phase
 	Reason   string
 	Message  string
+	Plain    string        // Message without what a container wrote, which may hold prompts and keys
 	Took     time.Duration // since the commit, or the failure that led to a rollback, was seen
 }
 
@@ -40,7 +41,7 @@ func (r *Reconciler) tell(s *state, t *target) {
 	st := s.release.Status
 	r.cfg.Report(Report{
 		Key: s.key, Version: t.release.ModelVersion.Name, Commit: t.commit.String(), Image: t.image, Uploaded: t.uploaded,
-		Phase: st.Phase, Reason: st.Reason, Message: st.Message, Took: time.Since(t.seen),
+		Phase: st.Phase, Reason: st.Reason, Message: st.Message, Plain: s.plain(), Took: time.Since(t.seen),
 	})
 }
 

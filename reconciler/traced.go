@@ -53,7 +53,7 @@ func (r *Reconciler) traceRelease(ctx context.Context, want *desired, s *state, 
 		ctx = trace.ContextWithRemoteSpanContext(ctx, want.span)
 	}
 	ctx, span := r.cfg.Tracer.Start(ctx, name, options...)
-	if !resumed && !t.rollback {
+	if !resumed && !t.rollback { // what is gone on with was in no queue of this process before it began
 		_, waited := r.cfg.Tracer.Start(ctx, "queue", trace.WithTimestamp(w.seen))
 		waited.End()
 	}

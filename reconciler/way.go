@@ -51,13 +51,14 @@ func (s *state) unsettled(t *target) bool {
 }
 
 // newWay begins a way; of one that an earlier process began and did not see to its end, the time counts from its claim.
-func (r *Reconciler) newWay(ctx context.Context, want *desired, s *state, t *target, resumed bool) *way {
+func (r *Reconciler) newWay(ctx context.Context, want *desired, s *state, t *target, synced bool) *way {
+	resumed := synced || s.release != nil && s.release.Pending() && s.release.Spec.Claim.Commit == t.commit.String()
 	w := &way{key: t.key, rollback: t.rollback, counts: !t.rollback && t.pin == nil && !t.kept, seen: t.seen}
 	if resumed {
-		w.applied, w.seen = true, s.release.Spec.Claim.Time.Time
+		w.applied, w.seen = synced, s.release.Spec.Claim.Time.Time
 	}
 	w.span = r.traceRelease(ctx, want, s, t, w, resumed)
-	if resumed {
+	if synced {
 		w.watchHealth(time.Now())
 	}
 	return w
@@ -84,14 +85,14 @@ func (r *Reconciler) witness(s *state, t *target) {
 		w.said = time.Time{}
 	case v1alpha1.Waiting:
 		w.said = time.Time{}
-		w.span.AddEvent(st.Reason, trace.WithAttributes(attribute.String("davit.message", st.Message)))
+		w.span.AddEvent(st.Reason, trace.WithAttributes(attribute.String("davit.message", s.plain())))
 	case v1alpha1.Healthy:
 		if w.counts {
 			r.cfg.Metrics.Healthy(environment, time.Since(w.seen))
 		}
 		s.endWay(st.Phase, "")
 	default:
-		s.endWay(st.Phase, st.Reason+": "+st.Message)
+		s.endWay(st.Phase, st.Reason+": "+s.plain())
 	}
 }
 

@@ -134,7 +134,7 @@ func (l *life) control(environment string) {
 		l.t.Fatal(err)
 	}
 	cmd := exec.CommandContext(l.t.Context(), filepath.Join(l.bin, "davit"), "controller", "--namespace", "davit", "--environments", environment,
-		"--mirrors", filepath.Join(l.home, environment), "--webhook", address)
+		"--mirrors", filepath.Join(l.home, environment), "--webhook", address, "--listen", "127.0.0.1:0")
 	cmd.Env, cmd.Stdout, cmd.Stderr = l.env(), log, log
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	if err := cmd.Start(); err != nil {
