@@ -211,9 +211,10 @@ func (r *Reconciler) showBack(ctx context.Context, s *state, t *target, b *back)
 	if err := r.write(ctx, s); err != nil {
 		return err
 	}
-	r.cfg.Log.Info("release stays as it is", "release", s.key.String(), "reason", b.reason, "why", b.why)
 	r.site(s.key.Environment).event(s.release, "Warning", b.reason, b.why)
-	if t.release != nil {
+	if t.release == nil { // a removal, which is no report
+		r.cfg.Log.Info("release stays as it is", "release", s.key.String(), "reason", b.reason, "why", b.why)
+	} else {
 		r.noteBack(s, t, b)
 		r.tell(s, t)
 		r.begun(s.key.Environment, t.commit)
