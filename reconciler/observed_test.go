@@ -1,13 +1,17 @@
 package reconciler_test
 
 import (
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler"
 	"github.com/davit-dev/davit/reconciler/metrics"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
@@ -71,3 +75,70 @@ func TestMetricsOfARollback(t *testing.T) {
 		}
 	}
 }
+
+// TestTimeOfPolicy wants the time that a gate keeps a release back not counted as davit's.
+func TestTimeOfPolicy(t *testing.T) {
+	w := newWorld(t)
+	m := metrics.New("v0")
+	w.follow(func(c *reconciler.Config) { c.Metrics = m.Registry("models") })
+	w.until(production, "v1", v1alpha1.Healthy)
+	w.policy("production", "  gates:\n    healthyIn: {staging: 6s}\n")
+	w.edit("releases/iris/staging.yaml", "version: v1", "version: v2")
+	w.edit("releases/iris/production.yaml", "version: v1", "version: v2")
+	w.commit("iris v2 everywhere")
+	w.until(production, "v2", v1alpha1.Healthy)
+	const of = `{environment="production",registry="models"}`
+	samples := scrape(t, m.Handler())
+	first := scrape(t, m.Handler())["davit_commit_to_healthy_seconds_count"+of]
+	if sum := samples["davit_commit_to_healthy_seconds_sum"+of]; first != 2 || sum >= 6 {
+		t.Errorf("%g commits took %g s together, and the gate alone 6 s", first, sum)
+	}
+}
+
+// TestObservedTraining counts a run, and wants one line of log for each thing that comes of it.
+func TestObservedTraining(t *testing.T) {
+	w := newTrainingWorld(t)
+	m, log := metrics.New("v0"), &lines{}
+	w.follow(func(c *reconciler.Config) {
+		c.Committer, c.Name = &gitops.Author{Name: "davit", Email: "davit@example.com"}, "here"
+		c.Metrics, c.Log = m.Registry("models"), slog.New(slog.NewTextHandler(log, nil))
+	})
+	w.until(staging, "v1", v1alpha1.Healthy)
+	w.spec("1000", "  version: v{n}")
+	hash := w.publish()
+	w.commit("train iris")
+	w.ended(hash, gitops.RunSucceeded)
+	for _, state := range []gitops.RunState{gitops.RunClaimed, gitops.RunStarted, gitops.RunSucceeded} {
+		name := fmt.Sprintf("davit_training_runs_total{environment=%q,registry=%q,state=%q}", "staging", "models", state)
+		w.eventually(name, func() bool { return scrape(t, m.Handler())[name] == 1 })
+	}
+	for _, message := range []string{"a run is claimed", "a run started", "a run ended", "a version is proposed"} {
+		w.eventually(message, func() bool { return log.count(message) > 0 })
+		if n := log.count(message); n != 1 {
+			t.Errorf("%q is in the log %d times:\n%s", message, n, log)
+		}
+	}
+	if n := log.count("level=WARN") + log.count("level=ERROR"); n > 0 {
+		t.Errorf("%d lines of trouble:\n%s", n, log)
+	}
+}
+
+// lines is a log that is read while it is written.
+type lines struct {
+	mu  sync.Mutex
+	out strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.out.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.out.String()
+}
+
+func (l *lines) count(text string) int { return strings.Count(l.String(), text) }

@@ -103,13 +103,16 @@ func (s *state) halted(again time.Duration, err error) {
 		return
 	}
 	switch {
-	case heldUp(err):
+	case heldUp(err) || s.back.Load() != nil:
 		w.paused = true
-		w.span.AddEvent("kept back", trace.WithAttributes(attribute.String("davit.message", err.Error())))
+		w.span.AddEvent("kept back")
 	case err != nil:
 		w.span.RecordError(err)
-	case again == 0 && s.release != nil && s.release.Status.Phase == v1alpha1.Healthy: // other inputs gave the same objects
+	case again > 0 || s.release == nil || s.release.Status.Phase != v1alpha1.Healthy:
+	case s.release.Status.Applied.InputKey == w.key || s.passing == w.key: // other inputs gave the same objects
 		s.endWay(v1alpha1.Healthy, "")
+	default:
+		s.endWay(v1alpha1.Superseded, "")
 	}
 }
 
