@@ -25,7 +25,9 @@ func controllerCommand(a *app) *cobra.Command {
 		Short: "Follow every ModelRegistry of a namespace, with the rights it grants",
 		Long: "Runs in a cluster, or anywhere with a kubeconfig. Of several replicas one leads, by a Lease; the others\n" +
 			"take over within seconds. With --environments several controllers share one fleet: each has a Lease of\n" +
-			"its own and neither applies nor deletes what is another's.",
+			"its own and neither applies nor deletes what is another's.\n\n" +
+			"Where OTEL_EXPORTER_OTLP_ENDPOINT names an OpenTelemetry collector (OTLP over HTTP, port 4318), the way of\n" +
+			"each commit is a trace; its id is the first 32 digits of the commit's hash.",
 	}
 	a.signs(c)
 	o := &observeOptions{}

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/davit-dev/davit/reconciler/metrics"
 )
@@ -162,6 +164,36 @@ func TestDashboard(t *testing.T) {
 		if p.Type != "row" && (len(p.Targets) == 0 || p.Datasource.UID != "${datasource}") {
 			t.Errorf("dashboard.json: panel %q asks %d queries of %q", p.Title, len(p.Targets), p.Datasource.UID)
 		}
+	}
+}
+
+// TestComponent builds what the component adds, as kubectl apply -k does.
+func TestComponent(t *testing.T) {
+	files := filesys.MakeFsInMemory()
+	for _, name := range []string{"kustomization.yaml", "podmonitor.yaml", "prometheusrule.yaml", "dashboard.json"} {
+		data, err := os.ReadFile(name)
+		if err == nil {
+			err = files.WriteFile("/observability/"+name, data)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := files.WriteFile("/overlay/kustomization.yaml", []byte("namespace: davit-system\ncomponents: [../observability]\n")); err != nil {
+		t.Fatal(err)
+	}
+	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(files, "/overlay")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range built.Resources() {
+		got = append(got, r.GetNamespace()+" "+r.GetKind()+" "+r.GetName())
+	}
+	slices.Sort(got)
+	want := []string{"davit-system ConfigMap davit-dashboard", "davit-system PodMonitor davit", "davit-system PrometheusRule davit"}
+	if !slices.Equal(got, want) {
+		t.Errorf("the component adds %q, want %q", got, want)
 	}
 }
 
