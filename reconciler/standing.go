@@ -15,8 +15,9 @@ const (
 // standing yields how every release stands, for a scrape. It waits for nobody: a build may take hours.
 func (r *Reconciler) standing(yield func(metrics.Release)) metrics.Standing {
 	want := r.desired.Load()
-	there := map[registry.Key]bool{}
-	for _, s := range r.all() {
+	all := r.all()
+	there := make(map[registry.Key]bool, len(all))
+	for _, s := range all {
 		if st := s.shown.Load(); st != nil && s.inCluster.Load() {
 			there[s.key] = true
 			yield(s.standing(want))
