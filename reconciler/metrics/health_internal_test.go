@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,11 @@ func TestAlive(t *testing.T) {
 		t.Errorf("one that looks once an hour: %v", err)
 	}
 	r.Every(0)
+	r.Followed(time.Time{}, errors.New("no such secret"))
+	if err := m.Alive(); err != nil {
+		t.Errorf("one that is tried again and again: %v", err)
+	}
+	r.looked = time.Now().Add(-stillLooking - time.Minute)
 	r.Looked(time.Second, nil)
 	if err := m.Alive(); err != nil {
 		t.Errorf("one that looked: %v", err)

@@ -89,7 +89,7 @@ func (r *Recorder) Followed(commit time.Time, err error) {
 		return
 	}
 	r.mu.Lock()
-	r.settled = true
+	r.settled, r.looked = true, time.Now() // a try that fails before the repository is reached is one, too
 	r.mu.Unlock()
 	r.m.followed.WithLabelValues(r.registry).Set(flag(err == nil))
 	if err == nil && !commit.IsZero() {
