@@ -47,7 +47,7 @@ func TestWatched(t *testing.T) {
 
 	t.Run("log", func(t *testing.T) { logOfStory(t, first) })
 	t.Run("probes", func(t *testing.T) { probesOf(t, w, first, second) })
-	t.Run("trace", func(t *testing.T) { traceOfRollback(t, w.spans, bad) })
+	t.Run("trace", func(t *testing.T) { traceOfRollback(t, w, bad) })
 	t.Run("prometheus", func(t *testing.T) { queried(t, w, prometheus) })
 	t.Run("killed", func(t *testing.T) { killed(t, w, first, second) })
 }
@@ -109,7 +109,11 @@ func probesOf(t *testing.T, w *watched, leader, standby *process) {
 }
 
 // traceOfRollback wants one trace, found by the commit, that covers the stages in order and ends with what came of it.
-func traceOfRollback(t *testing.T, c *collector, commit string) {
+func traceOfRollback(t *testing.T, w *watched, commit string) {
+	c := w.spans
+	w.until("the trace has come", func() bool { // spans come in batches
+		return len(c.ended(commit, "release", inProduction, "Failed")) > 0 && len(c.ended(commit, "rollback", inProduction, "RolledBack")) > 0
+	})
 	failed, back := c.ended(commit, "release", inProduction, "Failed"), c.ended(commit, "rollback", inProduction, "RolledBack")
 	if len(failed) != 1 || len(back) != 1 {
 		t.Fatalf("%d spans of the release that failed, %d of its rollback in %v", len(failed), len(back), c.of(commit))
