@@ -38,6 +38,11 @@ type Rollout struct {
 	OnImmutable string `yaml:"onImmutable"`
 	// StartupTimeout bounds the time from container start to ready; 10 minutes when zero.
 	StartupTimeout Duration `yaml:"startupTimeout"`
+	// Checks are what the serving metrics of the new revision's pods must be, by [ParseCheck]: at each step of a canary,
+	// and for every strategy while it bakes. They judge and are not rendered: changing one rolls no pod.
+	Checks []string `yaml:"checks"`
+	// MinSamples is how many requests the checks must have seen; [DefaultMinSamples] when zero.
+	MinSamples int `yaml:"minSamples"`
 }
 
 // CanaryStep sends a share of the traffic to the new revision for a time.
@@ -96,6 +101,7 @@ func (c *check) rollout(r *Release) {
 		return
 	}
 	c.steps(s)
+	c.metricChecks(r)
 	if !s.Rollout.Progressive() && s.Rollout.Keep != 0 {
 		c.fault([]string{"rollout", "keep"}, "rollout.keep is for blueGreen and canary; remove it")
 	}

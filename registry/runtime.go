@@ -23,7 +23,7 @@ type RuntimeSpec struct {
 	Env map[string]EnvVar `yaml:"env"`
 	// Formats are the model formats it serves, with what each of them adds. It serves any when there are none.
 	Formats map[string]RuntimeFormat `yaml:"formats"`
-	// Metrics is where Prometheus finds the server's metrics; nowhere when its port is empty.
+	// Metrics is where Prometheus finds the server's metrics, nowhere when its port is empty, and what they are called.
 	Metrics MetricsEndpoint `yaml:"metrics"`
 	// MultiNode is how it serves a model on several nodes; it can't when nil.
 	MultiNode *MultiNode `yaml:"multiNode"`
@@ -49,7 +49,8 @@ type MetricsEndpoint struct {
 	// Port is the name of a port of the runtime's Service.
 	Port string `yaml:"port"`
 	// Path is /metrics when empty.
-	Path string `yaml:"path"`
+	Path     string `yaml:"path"`
+	Measures `yaml:",inline"`
 }
 
 // MultiNode is a second base for releases on several nodes. It holds a LeaderWorkerSet of the workload's name

@@ -34,6 +34,7 @@ func checkRuntime(doc *document, rt *Runtime, files listing) []Fault {
 		f.add([]string{"modelPath"}, "modelPath %q is not absolute", p)
 	}
 	checkPlaceholders(&f, rt)
+	checkMeasures(&f, rt.Spec.Metrics.Measures)
 	if m := rt.Spec.MultiNode; m != nil {
 		checkMultiNode(&f, rt, files)
 	}
