@@ -18,6 +18,7 @@ import (
 	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/reconciler/history"
 	"github.com/davit-dev/davit/reconciler/metrics"
+	"github.com/davit-dev/davit/reconciler/monitor"
 	"github.com/davit-dev/davit/reconciler/notify"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry"
@@ -82,6 +83,11 @@ type Config struct {
 	Metrics *metrics.Recorder
 	// Tracer has a trace for each commit, from snapshot to outcome; none when nil.
 	Tracer trace.Tracer
+	// Prometheus is asked for serving metrics by a reconciler with Grants nil; nobody is when nil.
+	Prometheus *monitor.Prometheus
+	// MetricsInterval is how often that is done, for all of an environment's releases at once; a minute when zero. What a
+	// rollout's checks want is looked at four times as often.
+	MetricsInterval time.Duration
 	// Now is the present that gates, freezes and schedules go by; time.Now when nil.
 	Now func() time.Time
 }
@@ -108,6 +114,8 @@ type Grant struct {
 	MinBake time.Duration
 	// Policy is what promotions must keep to, whatever environment.yaml says; nothing of its own when nil.
 	Policy *registry.Policy
+	// Prometheus is asked for the serving metrics of the environment's releases; nobody is when nil.
+	Prometheus *monitor.Prometheus
 }
 
 // Reconciler brings every release of a registry to its cluster and keeps it there.
@@ -160,6 +168,9 @@ func New(cfg Config) (*Reconciler, error) {
 	}
 	if cfg.Workers == 0 {
 		cfg.Workers = 64
+	}
+	if cfg.MetricsInterval == 0 {
+		cfg.MetricsInterval = defaultMetricsInterval
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)

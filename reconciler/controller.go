@@ -231,6 +231,9 @@ func (cfg ControllerConfig) grant(ctx context.Context, mr *v1alpha1.ModelRegistr
 	if grant.Policy, err = floor(g.Policy); err != nil {
 		return Grant{}, err
 	}
+	if grant.Prometheus, err = cfg.prometheus(mr, g.Prometheus); err != nil {
+		return Grant{}, err
+	}
 	if grant.Every = g.Verify == "Every"; len(g.Signers) > 0 {
 		grant.Signers, err = gitops.ParseSigners(strings.Join(g.Signers, "\n"))
 	}

@@ -100,6 +100,7 @@ func (r *Reconciler) with(ctx context.Context, lead func(context.Context) error)
 	defer cancel()
 	visits.Go(func() { r.runErrands(ctx) })
 	visits.Go(func() { r.runTrainings(ctx) })
+	visits.Go(func() { r.watchServing(ctx) })
 	for _, place := range r.cfg.Former {
 		visits.Go(func() { r.visit(ctx, &former{Former: place}) })
 	}

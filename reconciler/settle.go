@@ -150,8 +150,13 @@ func (r *Reconciler) bake(ctx context.Context, s *state, t *target) (time.Durati
 	if again, err := r.shift(ctx, s, t); err != nil || again > 0 || !s.tested {
 		return again, err
 	}
-	if left := r.bakeTime(t.release) - time.Since(s.ready); left > 0 {
-		return left, nil
+	left := r.bakeTime(t.release) - time.Since(s.ready)
+	again, passed, err := r.check(ctx, s, t, period{since: s.ready, due: left <= 0})
+	if err != nil || !passed {
+		return again, err
+	}
+	if left > 0 {
+		return sooner(left, again), nil
 	}
 	return 0, r.healthy(ctx, s, t)
 }

@@ -39,6 +39,8 @@ type state struct {
 	stopped gitops.Hash // the tip at which a person was needed: what happens to its objects does not try again
 	noted   mark        // the newest outcome that was handed on
 	passing string      // the input key that was found to give the same objects
+	judged  judged      // what its rollout's checks came to last
+	waiting time.Time   // when it was written last what they wait for
 	pin     pin
 	told    bool                 // people were told that it waits
 	heard   string               // what of the status' message a container wrote

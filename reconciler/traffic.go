@@ -78,8 +78,15 @@ func (r *Reconciler) shift(ctx context.Context, s *state, t *target) (time.Durat
 	}
 	steps := s.steps(t)
 	if began := int(now.Step); began > 0 && began <= len(steps) {
-		if left := time.Duration(steps[began-1].Pause) - time.Since(now.Since.Time); left > 0 {
-			return r.hold(ctx, s, t, objects.Objects, left)
+		left := time.Duration(steps[began-1].Pause) - time.Since(now.Since.Time)
+		again, passed, err := r.check(ctx, s, t, period{since: now.Since.Time, due: left <= 0, patient: true})
+		switch {
+		case err != nil || !passed && again == 0:
+			return 0, err
+		case left > 0:
+			return r.hold(ctx, s, t, objects.Objects, sooner(left, again))
+		case !passed:
+			return r.hold(ctx, s, t, objects.Objects, again)
 		}
 		s.tested = false // with the traffic it had
 		if again, err := r.smoke(ctx, s, t); err != nil || again > 0 || !s.tested {
@@ -107,6 +114,14 @@ func (r *Reconciler) shift(ctx context.Context, s *state, t *target) (time.Durat
 	s.ready = time.Now() // with the traffic
 	s.phase(v1alpha1.Progressing, "TrafficTurned", fmt.Sprintf("all traffic goes to %s", t.release.ModelVersion.Name))
 	return 0, r.writeAndReport(ctx, s, t)
+}
+
+// sooner is the earlier of two looks, of which the second may be none.
+func sooner(left, again time.Duration) time.Duration {
+	if again == 0 {
+		return left
+	}
+	return min(left, again)
 }
 
 // step begins the next step of a canary.

@@ -269,9 +269,13 @@ type Prometheus struct {
 	// URL without credentials: http://prometheus.monitoring:9090.
 	// +kubebuilder:validation:Pattern=`^https?://`
 	URL string `json:"url"`
-	// Secret beside the ModelRegistry: username and password, or bearerToken; ca.crt.
+	// Secret beside the ModelRegistry: username and password, or bearerToken; ca.crt. It is read anew each time.
 	// +optional
 	Secret string `json:"secret,omitempty"`
+	// Labels are those that the environment's series have beside namespace and pod, where one server has the series of
+	// several clusters: {cluster: eu-1}.
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
 }
 
 // ImagePolicy is what a model image must have.

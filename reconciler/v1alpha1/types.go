@@ -202,7 +202,8 @@ type ModelReleaseStatus struct {
 // ServingMetrics summarise what a release's pods served in a window of time. Values are decimal text; one that the
 // runtime does not tell, or that had no sample, is absent.
 type ServingMetrics struct {
-	// At is when it was asked, Window the time before it that counts.
+	// At is when it was asked, Window the time before it that counts. It is asked each minute, and written again when a
+	// number differs by more than a fifth: older ones hold still, but for that.
 	At     metav1.Time     `json:"at"`
 	Window metav1.Duration `json:"window"`
 	// Requests per second, and Errors of them as a share from 0 to 1.
@@ -210,7 +211,8 @@ type ServingMetrics struct {
 	Requests string `json:"requests,omitempty"`
 	// +optional
 	Errors string `json:"errors,omitempty"`
-	// Latency is the 95th percentile of a whole answer, TTFT that of the time to its first token; in seconds.
+	// Latency is the 95th percentile of a whole answer, TTFT that of the time to its first token; in seconds. While a
+	// revision replaces another they are those of the worse one.
 	// +optional
 	Latency string `json:"latency,omitempty"`
 	// +optional
