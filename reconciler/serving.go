@@ -147,9 +147,13 @@ func (r *Reconciler) summary(release *registry.Release, groups map[string]monito
 	return m
 }
 
+// plus and worse leave out what is not known.
 func plus(a, b float64) float64 {
-	if math.IsNaN(a) {
+	switch {
+	case math.IsNaN(a):
 		return b
+	case math.IsNaN(b):
+		return a
 	}
 	return a + b
 }

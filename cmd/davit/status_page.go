@@ -32,6 +32,7 @@ func (v *view) page(ctx context.Context, out io.Writer, mr *v1alpha1.ModelReleas
 		all = all[1:]
 	}
 	v.serves(ctx, p, mr)
+	p.served(st.Serving)
 	v.asks(p, mr, want)
 	if mr.Pending() {
 		p.row("on its way", fmt.Sprintf("%s at %s, since %s, by %s", orDash(mr.Spec.Claim.Version), short(mr.Spec.Claim.Commit),

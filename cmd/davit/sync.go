@@ -36,6 +36,7 @@ type syncOptions struct {
 	observe  observeOptions
 	forge    forgeOptions
 	git      gitOptions
+	metrics  prometheusOptions
 }
 
 func syncCommand(a *app) *cobra.Command {
@@ -64,6 +65,7 @@ func syncCommand(a *app) *cobra.Command {
 	o.observe.flags(f, "")
 	o.forge.flags(f)
 	o.git.flags(f)
+	o.metrics.flags(f)
 	c.RunE = func(cmd *cobra.Command, _ []string) error { return a.sync(cmd, o) }
 	return c
 }
@@ -120,6 +122,9 @@ func (a *app) sync(cmd *cobra.Command, o *syncOptions) error {
 		return err
 	}
 	if loopConfig.Forge, err = o.forge.by(o.repo, source.HTTP()); err != nil {
+		return err
+	}
+	if err := o.metrics.apply(&loopConfig); err != nil {
 		return err
 	}
 	loop, err := reconciler.New(loopConfig)
