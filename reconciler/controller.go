@@ -34,7 +34,9 @@ type ControllerConfig struct {
 	// Only names the environments this controller works on; all when empty.
 	Only    []string
 	Workers int
-	Log     *slog.Logger
+	// MetricsInterval is as that of Config.
+	MetricsInterval time.Duration
+	Log             *slog.Logger
 	// Report receives what Config's does.
 	Report func(Report)
 	// Metrics have a Recorder for each ModelRegistry; nothing is counted when nil.
@@ -169,7 +171,8 @@ func (cfg ControllerConfig) run(ctx context.Context, mr *v1alpha1.ModelRegistry,
 	}
 	var r *Reconciler
 	config := Config{
-		Source: source, Accept: gitops.ParseHash(mr.Spec.AcceptRewrite), Accepted: before.accepted, Last: before.following, Images: cfg.Images, Grants: grants, Former: cfg.former(ctx, mr, log, left), Only: cfg.Only, Owner: owner(mr), Workers: cfg.Workers, Log: log, Report: cfg.Report, Metrics: cfg.recorder, Tracer: cfg.Tracer,
+		Source: source, Accept: gitops.ParseHash(mr.Spec.AcceptRewrite), Accepted: before.accepted, Last: before.following, Images: cfg.Images, Grants: grants, Former: cfg.former(ctx, mr, log, left), Only: cfg.Only, Owner: owner(mr), Workers: cfg.Workers, Log: log, Report: cfg.Report,
+		Metrics: cfg.recorder, Tracer: cfg.Tracer, MetricsInterval: cfg.MetricsInterval,
 		Followed: func(commit gitops.Hash, err error) {
 			went := told{source.Revision(commit), r.author(ctx, commit), r.Following(), r.Accepted(), err}
 			last.set(went)

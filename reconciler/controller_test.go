@@ -39,7 +39,7 @@ func (w *world) control(holder, namespace string, leads chan<- string) (stop fun
 		done <- own.Lead(ctx, namespace, "davit", func(ctx context.Context) error {
 			leads <- holder
 			return reconciler.Control(ctx, reconciler.ControllerConfig{
-				Cluster: own, Namespace: namespace, Mirrors: mirrors, Images: images, Log: slog.New(slog.DiscardHandler),
+				Cluster: own, Namespace: namespace, Mirrors: mirrors, Images: images, Log: slog.New(slog.DiscardHandler), MetricsInterval: 2 * time.Second,
 				Report: func(p reconciler.Report) { w.reports <- p },
 			})
 		})
