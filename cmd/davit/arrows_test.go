@@ -14,13 +14,14 @@ import (
 
 // arrows says what each package may import of davit's own; what is not listed may import nothing of it.
 var arrows = map[string][]string{
-	"cmd/davit":                        {"reconciler", "reconciler/history", "reconciler/lineage", "reconciler/made", "reconciler/install", "reconciler/plan", "reconciler/why", "reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/gate", "registry/image", "render", "render/catalog", "gitops", "gitops/forge", "reconciler/cluster/capacity", "reconciler/credentials", "reconciler/metrics", "reconciler/tracing"},
-	"reconciler":                       {"reconciler/cluster", "reconciler/history", "reconciler/made", "reconciler/plan", "reconciler/v1alpha1", "registry", "registry/gate", "registry/image", "render", "gitops", "gitops/forge", "reconciler/credentials", "reconciler/notify", "reconciler/metrics", "reconciler/tracing"},
+	"cmd/davit":                        {"reconciler", "reconciler/history", "reconciler/lineage", "reconciler/made", "reconciler/install", "reconciler/plan", "reconciler/why", "reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/gate", "registry/image", "render", "render/catalog", "gitops", "gitops/forge", "reconciler/cluster/capacity", "reconciler/credentials", "reconciler/metrics", "reconciler/tracing", "reconciler/monitor"},
+	"reconciler":                       {"reconciler/cluster", "reconciler/history", "reconciler/made", "reconciler/plan", "reconciler/v1alpha1", "registry", "registry/gate", "registry/image", "render", "gitops", "gitops/forge", "reconciler/credentials", "reconciler/notify", "reconciler/metrics", "reconciler/tracing", "reconciler/monitor"},
 	"reconciler/credentials":           {"gitops", "gitops/forge"},
 	"reconciler/history":               {"reconciler/v1alpha1", "registry", "gitops"},
 	"reconciler/lineage":               {"gitops", "reconciler/history", "registry"},
 	"reconciler/made":                  {"gitops", "reconciler/plan", "registry", "registry/gate", "registry/image"},
 	"reconciler/notify":                {"gitops", "gitops/forge"},
+	"reconciler/monitor":               {"registry"},
 	"reconciler/plan":                  {"registry", "registry/gate", "registry/image", "render"},
 	"reconciler/why":                   {"gitops", "registry", "render"},
 	"reconciler/cluster":               {"reconciler/cluster/capacity", "reconciler/v1alpha1", "deploy/crds"},
@@ -53,6 +54,7 @@ var outside = map[string][]string{
 	"github.com/drone/go-scm/":                {"gitops/forge"},
 	"github.com/prometheus/client_golang/":    {"reconciler/metrics"},
 	"go.opentelemetry.io/otel/sdk":            {"reconciler/tracing"},
+	"github.com/prometheus/client_golang/api": {"reconciler/monitor"},
 }
 
 const module = "github.com/davit-dev/davit/"
