@@ -78,7 +78,7 @@ func (r *Reconciler) askServing(ctx context.Context, environment string, down ma
 	}
 	var all []news
 	for _, release := range want.models.Releases {
-		if release.Environment != env || server == nil && !r.state(release.Key()).told() {
+		if release.Environment != env || server == nil && !r.state(release.Key()).measured() {
 			continue
 		}
 		is := r.summary(release, numbers[release.Runtime], watcher.Pods(env.Spec.Namespace, release.Name, nil))
@@ -184,8 +184,8 @@ type news struct {
 	was time.Time
 }
 
-// told says that the status has serving metrics. One that is worked on counts as having none.
-func (s *state) told() bool {
+// measured says that the status has serving metrics. One that is worked on counts as having none.
+func (s *state) measured() bool {
 	if !s.work.TryLock() {
 		return false
 	}
