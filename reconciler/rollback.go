@@ -134,6 +134,8 @@ func (r *Reconciler) unapplied(ctx context.Context, s *state, t *target, err err
 	case errors.As(err, &conflict):
 		s.stopped = r.wanted(s.key.Environment).snapshot.Hash()
 		return 0, errors.Join(&stuckError{conflict}, r.wait(ctx, s, t, "Conflict", conflict.Error()))
+	case errors.As(err, new(*cluster.SealedError)):
+		return 0, errors.Join(fmt.Errorf("applying %s: %w", s.key, err), r.wait(ctx, s, t, "DecryptionFailed", err.Error()))
 	case errors.As(err, &busy):
 		return look, r.wait(ctx, s, t, "Busy", busy.Error())
 	}

@@ -14,8 +14,8 @@ import (
 
 // arrows says what each package may import of davit's own; what is not listed may import nothing of it.
 var arrows = map[string][]string{
-	"cmd/davit":                        {"reconciler", "reconciler/history", "reconciler/lineage", "reconciler/made", "reconciler/install", "reconciler/plan", "reconciler/why", "reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/gate", "registry/image", "render", "render/catalog", "gitops", "gitops/forge", "reconciler/cluster/capacity", "reconciler/credentials", "reconciler/metrics", "reconciler/tracing", "reconciler/monitor"},
-	"reconciler":                       {"reconciler/cluster", "reconciler/history", "reconciler/made", "reconciler/plan", "reconciler/v1alpha1", "registry", "registry/gate", "registry/image", "render", "gitops", "gitops/forge", "reconciler/credentials", "reconciler/notify", "reconciler/metrics", "reconciler/tracing", "reconciler/monitor"},
+	"cmd/davit":                        {"reconciler", "reconciler/history", "reconciler/lineage", "reconciler/made", "reconciler/install", "reconciler/plan", "reconciler/why", "reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/gate", "registry/image", "render", "render/catalog", "gitops", "gitops/forge", "reconciler/cluster/capacity", "reconciler/credentials", "reconciler/metrics", "reconciler/tracing", "reconciler/monitor", "reconciler/sops"},
+	"reconciler":                       {"reconciler/cluster", "reconciler/history", "reconciler/made", "reconciler/plan", "reconciler/v1alpha1", "registry", "registry/gate", "registry/image", "render", "gitops", "gitops/forge", "reconciler/credentials", "reconciler/notify", "reconciler/metrics", "reconciler/tracing", "reconciler/monitor", "reconciler/sops"},
 	"reconciler/credentials":           {"gitops", "gitops/forge"},
 	"reconciler/history":               {"reconciler/v1alpha1", "registry", "gitops"},
 	"reconciler/lineage":               {"gitops", "reconciler/history", "registry"},
@@ -24,7 +24,7 @@ var arrows = map[string][]string{
 	"reconciler/monitor":               {"registry"},
 	"reconciler/plan":                  {"registry", "registry/gate", "registry/image", "render"},
 	"reconciler/why":                   {"gitops", "registry", "render"},
-	"reconciler/cluster":               {"reconciler/cluster/capacity", "reconciler/v1alpha1", "deploy/crds"},
+	"reconciler/cluster":               {"reconciler/cluster/capacity", "reconciler/v1alpha1", "deploy/crds", "reconciler/sops"},
 	"reconciler/install":               {"deploy"},
 	"registry/gate":                    {"registry"},
 	"registry/image":                   {"registry"},

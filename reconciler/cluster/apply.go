@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/metadata"
 
+	"github.com/davit-dev/davit/reconciler/sops"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
@@ -41,8 +42,8 @@ const (
 // had an error is finished and the next not begun; the ChangeSet tells what was done.
 //
 // An object refused for its content is a *RefusedError, one that exists and is somebody else's a
-// *ConflictError, one that is being deleted or runs on a *BusyError; every other error passes, as far as anyone
-// can know.
+// *ConflictError, one that is being deleted or runs on a *BusyError, a Secret that no key decrypts a *SealedError;
+// every other error passes, as far as anyone can know.
 func (c *Cluster) Apply(ctx context.Context, mr *v1alpha1.ModelRelease, objects []*unstructured.Unstructured, opts ApplyOptions) (ChangeSet, error) {
 	members, err := c.members(mr, objects)
 	if err != nil {
@@ -81,6 +82,7 @@ type member struct {
 	action   Action       // empty: not tried
 	from     []string     // managers that lost fields
 	fields   []FieldDrift // that a plan changes
+	sealed   error        // of a plan: why the object is still encrypted
 	err      error
 }
 
@@ -200,7 +202,7 @@ func hash(v any) (string, error) {
 // there in davit's name, and what others do to data would be no drift.
 func encodeSecret(o *unstructured.Unstructured) {
 	plain, found, err := unstructured.NestedStringMap(o.Object, "stringData")
-	if !found || err != nil || o.GroupVersionKind().GroupKind() != kindSecret {
+	if !found || err != nil || o.GroupVersionKind().GroupKind() != kindSecret || sops.Encrypted(o) {
 		return
 	}
 	for key, value := range plain {

@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 
+	"github.com/davit-dev/davit/reconciler/sops"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
@@ -59,6 +60,9 @@ type Config struct {
 	Impersonate rest.ImpersonationConfig
 	// Kinds are those a release may hold; every namespaced kind when empty.
 	Kinds []schema.GroupKind
+	// Decryption gives the keys for Secrets that SOPS encrypted. It is asked each time one is sent, also concurrently. There
+	// are none when nil.
+	Decryption func(context.Context) (sops.Keys, error)
 	// Adopt takes over objects that exist already and are somebody else's; without it they are a *ConflictError.
 	Adopt bool
 }

@@ -77,6 +77,7 @@ func (c *Cluster) Drift(ctx context.Context, mr *v1alpha1.ModelRelease, objects 
 	found := make([]*ObjectDrift, len(members))
 	var work sync.WaitGroup
 	for i, m := range members {
+		m.sealed = c.unseal(ctx, m)
 		work.Go(func() {
 			m.err = c.write(ctx, func() (err error) {
 				found[i], err = c.driftOf(ctx, m)
@@ -110,6 +111,9 @@ func (c *Cluster) driftOf(ctx context.Context, m *member) (*ObjectDrift, error) 
 		}
 		if live.GetAnnotations()[driftAnnotation] == "ignore" || m.object.GetAnnotations()[driftAnnotation] == "ignore" {
 			return nil, nil
+		}
+		if m.sealed != nil {
+			return m.driftSealed(live)
 		}
 		wanted, err := c.wanted(ctx, m, live)
 		if err != nil {

@@ -26,6 +26,7 @@ func (c *Cluster) Plan(ctx context.Context, mr *v1alpha1.ModelRelease, objects [
 	}
 	var work sync.WaitGroup
 	for _, m := range members {
+		m.sealed = c.unseal(ctx, m)
 		work.Go(func() { m.err = c.write(ctx, func() error { return c.planOne(ctx, m) }) })
 	}
 	work.Wait()
@@ -50,6 +51,9 @@ func (c *Cluster) planOne(ctx context.Context, m *member) error {
 		if conflict := m.foreign(live); conflict != nil && !(conflict.Adoptable && c.adopt) {
 			return conflict
 		}
+	}
+	if m.sealed != nil {
+		return m.planSealed(live, exists)
 	}
 	body, err := json.Marshal(m.object.Object)
 	if err != nil {

@@ -90,6 +90,9 @@ func (c *Cluster) runMembers(objects []*unstructured.Unstructured) (job *member,
 // bringRun creates an object unless it is there and the run's. With an owner it brings one that is there to what it
 // should be, too, and makes it that owner's.
 func (c *Cluster) bringRun(ctx context.Context, m *member, owner *metav1.OwnerReference) error {
+	if err := c.unseal(ctx, m); err != nil {
+		return err
+	}
 	if owner != nil {
 		m.object.SetOwnerReferences([]metav1.OwnerReference{*owner})
 	}

@@ -34,6 +34,9 @@ func (c *Cluster) applyOne(ctx context.Context, m *member) error {
 				}
 			}
 		}
+		if err := c.unseal(ctx, m); err != nil {
+			return err
+		}
 		return c.bring(ctx, m, seen)
 	})
 }
