@@ -213,6 +213,7 @@ func (cfg ControllerConfig) grant(ctx context.Context, mr *v1alpha1.ModelRegistr
 	}
 	target, err := cfg.Cluster.With(ctx, kubeconfig, func(c *cluster.Config) {
 		c.Owner, c.Namespaces, c.TakeOverFrom = owner, g.Namespaces, mr.Spec.TakeOver
+		cfg.decrypts(c, mr.Namespace, g.Decryption)
 		for _, kind := range g.Kinds {
 			c.Kinds = append(c.Kinds, schema.ParseGroupKind(kind))
 		}

@@ -81,6 +81,7 @@ type survey struct {
 	merges      []merge
 	overwritten []overwriting
 	copied      int
+	inClear     []string // secrets, by path:line
 }
 
 // merge is a strategic merge patch with a target.
@@ -99,6 +100,7 @@ func (s *survey) resource(name string, doc *yaml.Node) error {
 		return fmt.Errorf("%s:%d: kind %s is not namespaced; a release holds objects of its namespace only", name, lineOf(doc, meta.Kind), meta.Kind)
 	}
 	s.kind(meta)
+	s.secrets(name, doc)
 	return nil
 }
 
@@ -118,7 +120,9 @@ func (s *survey) holds(kind string) bool {
 // where it should merge them, and drop fields, in silence.
 func (s *survey) patch(name string, doc *yaml.Node, target *types.Selector) error {
 	s.overwrites(name, doc)
+	s.secrets(name, doc)
 	if doc.Kind == yaml.SequenceNode { // JSON6902
+		s.secretOperations(name, doc, target)
 		return s.copies(name, doc.Line, operationsOf(doc, "copy"))
 	}
 	meta := typeMeta(doc)

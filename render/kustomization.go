@@ -77,6 +77,7 @@ func (k *kustomizationFile) check(depth int) error {
 			return err
 		}
 	}
+	k.generatedSecrets()
 	return k.generators()
 }
 

@@ -93,6 +93,7 @@ func (ls *layers) take(c *content) {
 	if ls.base != nil { // a base may do as it likes with its own
 		ls.survey.overwritten = append(slices.Clip(ls.survey.overwritten), c.overwritten...)
 	}
+	ls.survey.inClear = append(slices.Clip(ls.survey.inClear), c.inClear...)
 	ls.survey.copied += c.copied
 }
 

@@ -28,6 +28,9 @@ type Output struct {
 	// Rollout is the name of what a revision runs where each revision has a workload of its own: a hash, which the
 	// names of all its objects end in but those that turn the traffic (see IsTraffic). Empty otherwise.
 	Rollout string
+	// InClear tells of secret values that are in the repository in clear, each as "path:line: what is wrong and what to
+	// do". They are no error here: what such a file led to once can still be gone back to.
+	InClear []string
 }
 
 // Release renders a release as it is in fsys, the tree it was loaded from. modelImage is "repository@sha256:…".

@@ -40,7 +40,7 @@ func (r *Renderer) Release(fsys fs.FS, rel *registry.Release, modelImage string)
 	}
 	out, err := r.render(o)
 	if err == nil {
-		out.Rollout = o.rollout
+		out.Rollout, out.InClear = o.rollout, o.layers.survey.inClear
 	}
 	return out, err
 }

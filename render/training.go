@@ -66,10 +66,13 @@ func buildTraining(fsys fs.FS, t *registry.Training, hash, modelImage string) (m
 		return nil, nil, err
 	}
 	tree, out, err := e.carrier()
-	if err != nil || !e.jobSet() {
-		return tree, out, err
+	if err == nil && e.jobSet() {
+		tree, out, err = e.wrapped(tree, out.Objects)
 	}
-	return e.wrapped(tree, out.Objects)
+	if err == nil {
+		out.InClear = e.layers.survey.inClear
+	}
+	return tree, out, err
 }
 
 var runHash = regexp.MustCompile(`^[0-9a-f]{64}$`)

@@ -114,5 +114,5 @@ func (a *app) cluster(ctx context.Context) (*cluster.Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cluster.New(ctx, cluster.Config{REST: config})
+	return cluster.New(ctx, cluster.Config{REST: config, Decryption: decryption})
 }

@@ -105,7 +105,9 @@ func (a *app) sync(cmd *cobra.Command, o *syncOptions) error {
 	}
 	defer o.git.follow(ctx, source)()
 	owner := ownerOf(source, o.repo)
-	target, err := cluster.New(ctx, cluster.Config{REST: watched.count(config), Log: log, Owner: owner, TakeOver: o.takeOver, Adopt: o.adopt})
+	target, err := cluster.New(ctx, cluster.Config{
+		REST: watched.count(config), Log: log, Owner: owner, TakeOver: o.takeOver, Adopt: o.adopt, Decryption: decryption,
+	})
 	if err != nil {
 		return err
 	}

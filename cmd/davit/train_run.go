@@ -33,7 +33,7 @@ func trainLogsCommand(a *app) *cobra.Command {
 		if *follow {
 			config.Timeout = 0 // it would end each log
 		}
-		target, err := cluster.New(ctx, cluster.Config{REST: config})
+		target, err := cluster.New(ctx, cluster.Config{REST: config, Decryption: decryption})
 		if err != nil {
 			return err
 		}

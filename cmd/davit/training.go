@@ -80,8 +80,8 @@ func trainingOf(models *registry.Registry, key string) (*registry.Training, erro
 }
 
 // renders says why a training's run can't be rendered. Of a sweep the first and the last are: trials differ in the values of
-// arguments alone, and a thousand of them take seconds.
-func renders(fsys fs.FS, t *registry.Training) error {
+// arguments alone, and a thousand of them take seconds. inClear is render.Output's.
+func renders(fsys fs.FS, t *registry.Training) (inClear []string, err error) {
 	ref := ""
 	if t.BaseVersion != nil {
 		ref = image.Placeholder(t.BaseRepository())
@@ -89,12 +89,14 @@ func renders(fsys fs.FS, t *registry.Training) error {
 	trials := t.Trials()
 	for _, trial := range slices.Compact([]*registry.Training{trials[0], trials[len(trials)-1]}) {
 		hash, err := trial.RunHash(fsys)
-		if err == nil {
-			_, err = render.Training(fsys, trial, hash, ref)
-		}
 		if err != nil {
-			return err
+			return nil, err
 		}
+		out, err := render.Training(fsys, trial, hash, ref)
+		if err != nil {
+			return nil, err
+		}
+		inClear = out.InClear
 	}
-	return nil
+	return inClear, nil
 }

@@ -84,7 +84,7 @@ func (t *trial) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	target, err := cluster.New(ctx, cluster.Config{REST: config, Namespaces: []string{t.place.Namespace}})
+	target, err := cluster.New(ctx, cluster.Config{REST: config, Namespaces: []string{t.place.Namespace}, Decryption: decryption})
 	if err != nil {
 		return err
 	}

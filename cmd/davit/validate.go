@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -130,13 +131,23 @@ func (v *validity) render(fsys fs.FS) {
 			v.faults = append(v.faults, fault)
 		}
 	}
+	exposed := func(file string, secrets []string) {
+		for _, text := range secrets {
+			add(file, errors.New(text))
+		}
+	}
 	var renderer render.Renderer
 	for _, r := range v.models.Releases {
-		_, err := renderer.Release(fsys, r, image.Placeholder(r.Repository()))
+		out, err := renderer.Release(fsys, r, image.Placeholder(r.Repository()))
 		add(r.Path, err)
+		if err == nil {
+			exposed(r.Path, out.InClear)
+		}
 	}
 	for _, t := range slices.SortedFunc(maps.Values(v.models.Trainings), func(a, b *registry.Training) int { return strings.Compare(a.Path, b.Path) }) {
-		add(t.Path, renders(fsys, t))
+		inClear, err := renders(fsys, t)
+		add(t.Path, err)
+		exposed(t.Path, inClear)
 	}
 }
 
