@@ -104,6 +104,10 @@ type Grant struct {
 	Secret func(ctx context.Context, name string) (map[string]string, error)
 	// Images is what a model image must have, beside what environment.yaml asks for.
 	Images []image.Policy
+	// PullSecrets are named by all pods as imagePullSecrets, beside those of environment.yaml; Pullable brings them into a
+	// namespace before pods come there, when they are not there already. It may be called concurrently, and be nil.
+	PullSecrets []string
+	Pullable    func(ctx context.Context, namespace string) error
 	// MaxDeletions is how many releases one commit may remove at most; no bound of its own when zero.
 	MaxDeletions int
 	// Signers are who must have signed the tip for the environment to follow it; anybody's commits count when nil.

@@ -161,7 +161,11 @@ func (cfg ControllerConfig) run(ctx context.Context, mr *v1alpha1.ModelRegistry,
 			return fmt.Errorf("environment %q: %w", granted.Name, err)
 		}
 	}
-	left, err := cfg.place(ctx, mr)
+	copies, err := cfg.dropCopies(ctx, mr, log)
+	if err != nil {
+		return err
+	}
+	left, err := cfg.place(ctx, mr, copies)
 	if err != nil {
 		return err
 	}
@@ -169,9 +173,13 @@ func (cfg ControllerConfig) run(ctx context.Context, mr *v1alpha1.ModelRegistry,
 	if err != nil {
 		return err
 	}
+	images, err := cfg.images(mr)
+	if err != nil {
+		return err
+	}
 	var r *Reconciler
 	config := Config{
-		Source: source, Accept: gitops.ParseHash(mr.Spec.AcceptRewrite), Accepted: before.accepted, Last: before.following, Images: cfg.Images, Grants: grants, Former: cfg.former(ctx, mr, log, left), Only: cfg.Only, Owner: owner(mr), Workers: cfg.Workers, Log: log, Report: cfg.Report,
+		Source: source, Accept: gitops.ParseHash(mr.Spec.AcceptRewrite), Accepted: before.accepted, Last: before.following, Images: images, Grants: grants, Former: cfg.former(ctx, mr, log, left), Only: cfg.Only, Owner: owner(mr), Workers: cfg.Workers, Log: log, Report: cfg.Report,
 		Metrics: cfg.recorder, Tracer: cfg.Tracer, MetricsInterval: cfg.MetricsInterval,
 		Followed: func(commit gitops.Hash, err error) {
 			went := told{source.Revision(commit), r.author(ctx, commit), r.Following(), r.Accepted(), err}
@@ -191,6 +199,7 @@ func (cfg ControllerConfig) run(ctx context.Context, mr *v1alpha1.ModelRegistry,
 		return err
 	}
 	defer stopNotifying()
+	defer cfg.keepsCopies(ctx, mr, log, grants)()
 	defer cfg.hook(mr, source, log)()
 	defer cfg.tellRecorded(ctx, mr, log, config.Notes)()
 	r, err = New(config)
@@ -225,6 +234,9 @@ func (cfg ControllerConfig) grant(ctx context.Context, mr *v1alpha1.ModelRegistr
 		return Grant{}, err
 	}
 	grant := Grant{Cluster: target, Namespaces: g.Namespaces, Sources: g.Sources, Secret: cfg.secret(mr.Namespace), MaxDeletions: g.MaxDeletions, MinBake: g.MinBake.Duration}
+	if grant.PullSecrets = g.PullSecrets; len(g.PullSecrets) > 0 {
+		grant.Pullable = cfg.pullSecrets(mr.Namespace, g.PullSecrets, target).bring
+	}
 	if g.Images != nil {
 		policy, err := imagePolicy(g.Images.Keys, g.Images.Provenance)
 		if err != nil {

@@ -90,7 +90,7 @@ func (r *Reconciler) desire(ctx context.Context, snapshot *gitops.Snapshot, mode
 			delete(next.waves, key)
 			continue
 		}
-		input, err := InputKey(release, snapshot)
+		input, err := InputKey(r.withGranted(release), snapshot)
 		if err != nil {
 			return nil, fmt.Errorf("hashing the inputs of %s: %w", key, err)
 		}

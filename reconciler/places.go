@@ -12,11 +12,16 @@ import (
 
 // place writes down where the environments are, before anything is applied there, and returns the places they moved
 // away from.
-func (cfg ControllerConfig) place(ctx context.Context, mr *v1alpha1.ModelRegistry) (left []v1alpha1.EnvironmentPlace, err error) {
+//
+// copies are the pull secrets of each environment that stay on record although no grant asks for them.
+func (cfg ControllerConfig) place(ctx context.Context, mr *v1alpha1.ModelRegistry, copies map[string][]string) (left []v1alpha1.EnvironmentPlace, err error) {
 	err = cfg.Cluster.WriteRegistryStatus(ctx, mr.Namespace, mr.Name, func(live *v1alpha1.ModelRegistry) {
 		left = nil
 		kept := live.Status.Places[:0:0]
 		for _, old := range live.Status.Places {
+			if cfg.mine(old.Environment) {
+				old.PullSecrets = copies[old.Environment]
+			}
 			i := slices.IndexFunc(mr.Spec.Environments, func(g v1alpha1.EnvironmentGrant) bool { return g.Name == old.Environment })
 			switch {
 			case i < 0 || !cfg.mine(old.Environment): // not granted any more, or another controller's
@@ -30,7 +35,7 @@ func (cfg ControllerConfig) place(ctx context.Context, mr *v1alpha1.ModelRegistr
 		for _, g := range mr.Spec.Environments {
 			if cfg.mine(g.Name) {
 				kept = append(kept, v1alpha1.EnvironmentPlace{
-					Environment: g.Name, Cluster: g.Cluster, Namespaces: g.Namespaces, ServiceAccount: g.ServiceAccount,
+					Environment: g.Name, Cluster: g.Cluster, Namespaces: g.Namespaces, ServiceAccount: g.ServiceAccount, PullSecrets: g.PullSecrets,
 				})
 			}
 		}

@@ -122,7 +122,7 @@ func (r *Reconciler) gives(ctx context.Context, commit gitops.Hash, key registry
 	if err != nil || release == nil || release.ModelVersion.Name != rev.Version {
 		return false, err
 	}
-	objects, err := r.renderer.Release(snapshot, release, rev.Image)
+	objects, err := r.renderer.Release(snapshot, r.withGranted(release), rev.Image)
 	return err == nil && objects.Hash == rev.ObjectsHash, nil
 }
 

@@ -25,7 +25,7 @@ func (r *Reconciler) target(ctx context.Context, want *desired, s *state) (*targ
 		}
 		return r.asItIs(ctx, want, s)
 	}
-	tip := &target{commit: want.since[s.key], snapshot: want.snapshot, release: release, key: want.keys[s.key], seen: want.seen}
+	tip := &target{commit: want.since[s.key], snapshot: want.snapshot, release: r.withGranted(release), key: want.keys[s.key], seen: want.seen}
 	if s.unknown() {
 		if regained, err := r.regain(ctx, want, s, tip); regained && err == nil {
 			return r.target(ctx, want, s)
@@ -140,6 +140,7 @@ func (r *Reconciler) at(ctx context.Context, s *state, rev v1alpha1.Revision, se
 	if err != nil {
 		return nil, fmt.Errorf("commit %.12s: %w", rev.Commit, err)
 	}
+	t.release = r.withGranted(t.release)
 	t.key, err = InputKey(t.release, t.snapshot)
 	return t, err
 }

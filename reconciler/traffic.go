@@ -25,6 +25,10 @@ const defaultKeep = 10 * time.Minute
 func (r *Reconciler) apply(ctx context.Context, s *state, t *target, objects []*unstructured.Unstructured) (changes cluster.ChangeSet, err error) {
 	ctx, traced := stage(ctx, "apply", attribute.Int("davit.objects", len(objects)))
 	defer func() { traced(err, attribute.Int("davit.changed", changed(changes))) }()
+	if err := r.pullable(ctx, s.key.Environment, s.release.Namespace); err != nil {
+		return cluster.ChangeSet{Inventory: s.release.Status.Inventory}, err
+	}
+	s.release.Status.PullSecrets = r.cfg.Grants[s.key.Environment].PullSecrets
 	was := s.release.Status.Traffic
 	now := next(was, t.rollout)
 	s.release.Status.Traffic = now

@@ -333,13 +333,16 @@ func (r *Reconciler) startRun(ctx context.Context, x *running) error {
 		}
 		base = result.Ref
 	}
-	out, err := render.Training(x.snapshot, t, x.Hash, base)
+	out, err := render.Training(x.snapshot, t.WithPullSecrets(r.cfg.Grants[x.Environment].PullSecrets), x.Hash, base)
 	if err != nil {
 		return r.refuseRun(ctx, x, &image.ContentError{Err: err})
 	}
 	site := r.site(x.Environment)
 	if err := site.cluster.EnsureNamespace(ctx, x.namespace()); err != nil {
 		return fmt.Errorf("namespace of %s: %w", x.Name, err)
+	}
+	if err := r.pullable(ctx, x.Environment, x.namespace()); err != nil {
+		return err
 	}
 	return r.refuseRun(ctx, x, site.cluster.ApplyRun(ctx, out.Objects))
 }

@@ -115,7 +115,7 @@ func (r *Reconciler) inputsAt(ctx context.Context, key registry.Key, commit gito
 	} else if err != nil {
 		return "", err
 	}
-	return InputKey(release, snapshot)
+	return InputKey(r.withGranted(release), snapshot)
 }
 
 // bornAt says whether a commit added the file that a release began with.

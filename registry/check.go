@@ -98,6 +98,7 @@ func checkEnvironment(doc *document, env *Environment) []Fault {
 	}
 	checkServingPolicy(&f, &env.Spec)
 	checkPublisher(&f, env.Spec.Publisher)
+	checkPullSecrets(&f, env.Spec.PullSecrets)
 	checkFleet(&f, &env.Spec.Fleet)
 	checkHealth(&f, env.Spec.HealthCheckExprs)
 	if env.Spec.Promote != (PromoteRule{}) {

@@ -133,7 +133,8 @@ type Environment struct {
 	// Component is the folder of the environment's optional kustomization.yaml, or "".
 	Component string
 
-	digest digest
+	digest  digest
+	granted []string // pull secrets, see WithPullSecrets
 }
 
 // Runtime is a versioned Kustomize base that can serve a model.

@@ -44,6 +44,9 @@ type EnvironmentSpec struct {
 	// ModelLoader brings the model's files into pods where Kubernetes can't mount an image: before 1.35, unless
 	// the feature imageVolume is declared.
 	ModelLoader ModelLoader `yaml:"modelLoader"`
+	// PullSecrets are Secrets of the environment's namespace, of type kubernetes.io/dockerconfigjson, that the pods of
+	// releases and runs name as imagePullSecrets, beside those that a ModelRegistry grants.
+	PullSecrets []string `yaml:"pullSecrets"`
 	// Publisher makes the model image of what a training left in /output.
 	Publisher Publisher `yaml:"publisher"`
 	// HealthCheckExprs say when objects of kinds davit has no rule for are healthy.

@@ -87,7 +87,7 @@ func (o *overlay) fits() bool {
 			return false
 		}
 	}
-	return !collides(r.Environment.Spec.ModelLoader.PullSecret)
+	return !collides(r.Environment.Spec.ModelLoader.PullSecret) && !slices.ContainsFunc(r.Environment.PullSecrets(), collides)
 }
 
 // abstract is the release, its image and its rollout with a token in the place of each value, which it collects.

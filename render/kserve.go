@@ -25,6 +25,9 @@ func (o *overlay) predictor(r *registry.Release, modelImage string) object {
 	base := o.base.server
 	model["volumeMounts"] = append(slices.Clone(base.mounts), modelMount(r.Runtime))
 	spec := object{"model": model, "volumes": append(slices.Clone(base.volumes), modelVolumes(r.Environment, modelImage)...)}
+	if secrets := pullSecrets(r.Environment); secrets != nil {
+		spec["imagePullSecrets"] = append(slices.Clone(base.pullSecrets), secrets...)
+	}
 	if !r.Environment.MountsImages() {
 		spec["initContainers"] = append(slices.Clone(base.initContainers), loader(r.Environment, modelImage, mountPoint(r.Runtime)))
 	}

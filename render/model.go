@@ -56,10 +56,22 @@ func podIdentity(r *registry.Release, modelImage string) object {
 		}},
 		"volumes": modelVolumes(r.Environment, modelImage),
 	}
+	if secrets := pullSecrets(r.Environment); secrets != nil {
+		pod["imagePullSecrets"] = secrets
+	}
 	if !r.Environment.MountsImages() {
 		pod["initContainers"] = []any{loader(r.Environment, modelImage, mountPath)}
 	}
 	return pod
+}
+
+// pullSecrets are what a pod's images are pulled with; the list merges by name with what is below it. Nil for none, so
+// that pods stay as they are where there is none.
+func pullSecrets(env *registry.Environment) (out []any) {
+	for _, name := range env.PullSecrets() {
+		out = append(out, object{"name": name})
+	}
+	return out
 }
 
 // modelMount is for a runtime's server; nil stands for a trainer.

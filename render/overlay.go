@@ -238,7 +238,8 @@ type server struct {
 	probe           object // the startup probe, or nil
 	mounts, volumes []any
 	tolerations     []any
-	initContainers  []any // of an InferenceService, whose lists are written whole
+	initContainers  []any // of an InferenceService, whose lists are written whole, as is pullSecrets
+	pullSecrets     []any
 }
 
 func baseOf(objects []*unstructured.Unstructured, r *registry.Release) (*base, error) {
@@ -286,6 +287,7 @@ func serverOf(workload *unstructured.Unstructured, name string, r *registry.Rele
 	if workload.GetKind() == inferenceService {
 		pod = fieldOf(workload, "spec", "predictor")
 		s.initContainers, _ = pod["initContainers"].([]any)
+		s.pullSecrets, _ = pod["imagePullSecrets"].([]any)
 	}
 	s.mounts, _ = container["volumeMounts"].([]any)
 	s.volumes, _ = pod["volumes"].([]any)

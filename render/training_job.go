@@ -155,6 +155,9 @@ func (e *execution) fatalExitCodes() []int {
 func (e *execution) identity() object {
 	container := object{"name": trainerName, "image": e.Spec.Image}
 	pod := object{"restartPolicy": "Never", "containers": []any{container}}
+	if secrets := pullSecrets(e.Environment); secrets != nil {
+		pod["imagePullSecrets"] = secrets
+	}
 	if e.modelImage != "" {
 		container["volumeMounts"] = []any{modelMount(nil)}
 		pod["volumes"] = modelVolumes(e.Environment, e.modelImage)

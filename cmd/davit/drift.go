@@ -81,7 +81,7 @@ func (a *app) drift(ctx context.Context, releases []*v1alpha1.ModelRelease) ([]d
 			continue
 		}
 		key := registry.Key{Environment: mr.Spec.Environment, Name: mr.Spec.Release}
-		objects, err := applied(ctx, source, key, mr.Status.Applied)
+		objects, err := applied(ctx, source, key, mr)
 		if err != nil {
 			return nil, fmt.Errorf("rendering %s: %w", key, err)
 		}
@@ -94,8 +94,9 @@ func (a *app) drift(ctx context.Context, releases []*v1alpha1.ModelRelease) ([]d
 	return out, nil
 }
 
-// applied renders a release as it was at a revision.
-func applied(ctx context.Context, source *gitops.Source, key registry.Key, revision v1alpha1.Revision) (*render.Output, error) {
+// applied renders a release as it was applied.
+func applied(ctx context.Context, source *gitops.Source, key registry.Key, mr *v1alpha1.ModelRelease) (*render.Output, error) {
+	revision := mr.Status.Applied
 	commit, err := source.Resolve(ctx, revision.Commit)
 	if err != nil {
 		return nil, err
@@ -112,7 +113,7 @@ func applied(ctx context.Context, source *gitops.Source, key registry.Key, revis
 	if release == nil {
 		return nil, fmt.Errorf("it is not in the registry at %s", short(revision.Commit))
 	}
-	return render.Release(snapshot, release, revision.Image)
+	return render.Release(snapshot, release.WithPullSecrets(mr.Status.PullSecrets), revision.Image)
 }
 
 func flat(key registry.Key, found []cluster.ObjectDrift) (out []drifted) {

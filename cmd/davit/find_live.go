@@ -110,7 +110,7 @@ func (l *appliedReader) current(mr *v1alpha1.ModelRelease) bool {
 	if r == nil {
 		return false
 	}
-	key, err := inputs(l.view.tip, r)
+	key, err := inputs(l.view.tip, r.WithPullSecrets(mr.Status.PullSecrets))
 	return err == nil && key == mr.Status.Applied.InputKey
 }
 

@@ -88,7 +88,7 @@ func dryRun(ctx context.Context, target *cluster.Cluster, renderer *render.Rende
 	case mr.Status.Applied.Version == r.ModelVersion.Name && mr.Status.Applied.Image != "":
 		ref = mr.Status.Applied.Image
 	}
-	rendered, err := renderer.Release(models.FS(), r, ref)
+	rendered, err := renderer.Release(models.FS(), r.WithPullSecrets(mr.Status.PullSecrets), ref)
 	if err != nil {
 		return liveRelease{}, fmt.Errorf("rendering %s: %w", r.Key(), err)
 	}

@@ -23,6 +23,7 @@ func renderedOtherwise(ctx context.Context, target *cluster.Cluster, renderer *r
 			slices.ContainsFunc(p.Releases, func(c plan.Release) bool { return c.Key() == r.Key() }) {
 			continue
 		}
+		r := r.WithPullSecrets(mr.Status.PullSecrets)
 		key, err := reconciler.InputKey(r, after.FS())
 		if err != nil {
 			return nil, fmt.Errorf("hashing the inputs of %s: %w", r.Key(), err)

@@ -211,7 +211,7 @@ func (v *view) wants(ctx context.Context, mr *v1alpha1.ModelRelease) (*wants, er
 		}
 		return w, nil
 	}
-	input, err := inputs(v.tip, w.release)
+	input, err := inputs(v.tip, w.release.WithPullSecrets(mr.Status.PullSecrets))
 	if err != nil {
 		return nil, err
 	}
@@ -223,7 +223,7 @@ func (v *view) wants(ctx context.Context, mr *v1alpha1.ModelRelease) (*wants, er
 		if !slices.ContainsFunc(paths, w.release.Opens) {
 			return true, nil
 		}
-		before, err := v.inputsBefore(ctx, c, key)
+		before, err := v.inputsBefore(ctx, c, key, mr.Status.PullSecrets)
 		return before == input, err
 	})
 }
@@ -234,7 +234,7 @@ func inputs(fsys fs.FS, r *registry.Release) (string, error) {
 }
 
 // inputsBefore are a release's before a commit; "" where it was not there or had a fault.
-func (v *view) inputsBefore(ctx context.Context, c gitops.Commit, key registry.Key) (string, error) {
+func (v *view) inputsBefore(ctx context.Context, c gitops.Commit, key registry.Key, pullSecrets []string) (string, error) {
 	if len(c.Parents) == 0 {
 		return "", nil
 	}
@@ -246,7 +246,7 @@ func (v *view) inputsBefore(ctx context.Context, c gitops.Commit, key registry.K
 	if err != nil || models.Release(key) == nil {
 		return "", nil
 	}
-	return inputs(before, models.Release(key))
+	return inputs(before, models.Release(key).WithPullSecrets(pullSecrets))
 }
 
 func rollout(r v1alpha1.Rollout) string {

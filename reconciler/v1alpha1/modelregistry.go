@@ -395,4 +395,8 @@ type EnvironmentPlace struct {
 	Namespaces []string `json:"namespaces"`
 	// +optional
 	ServiceAccount *ServiceAccount `json:"serviceAccount,omitempty"`
+	// PullSecrets are those that were copied there, to be removed when they are granted no more.
+	// +optional
+	// +listType=set
+	PullSecrets []string `json:"pullSecrets,omitempty"`
 }

@@ -139,6 +139,10 @@ type ModelReleaseStatus struct {
 	// Answered is the time of the last request that was taken up.
 	// +optional
 	Answered metav1.MicroTime `json:"answered,omitzero"`
+	// PullSecrets are those that the grant adds to what the pods of Applied pull their images with.
+	// +optional
+	// +listType=atomic
+	PullSecrets []string `json:"pullSecrets,omitempty"`
 	// Applied is the revision whose objects are in the cluster.
 	// +optional
 	Applied Revision `json:"applied,omitzero"`
@@ -250,7 +254,7 @@ const (
 
 // The types of a ModelRelease's conditions.
 const (
-	ConditionReady       = "Ready"
+	ConditionReady = "Ready"
 	ConditionReconciling = "Reconciling"
 	ConditionStalled     = "Stalled"
 	// ConditionSuspended is there where a release, or the following of a registry, is or was suspended.
@@ -262,6 +266,9 @@ const ConditionNotified = "Notified"
 
 // ConditionRecorded is of a ModelRegistry: whether outcomes reach Git.
 const ConditionRecorded = "Recorded"
+
+// ConditionPullSecrets is of a ModelRegistry that grants some: whether they are in the environments' namespaces.
+const ConditionPullSecrets = "PullSecrets"
 
 // Claim says which revision a controller set out to apply.
 type Claim struct {

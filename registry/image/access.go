@@ -2,31 +2,166 @@ package image
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
+	"sync"
 
-	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// CheckPush asks the OCI registry whether one may push to a repository, as Build would. It begins an upload and leaves it
-// empty: nothing is stored.
-func (b *Builder) CheckPush(ctx context.Context, repository string) error {
-	repo, err := name.NewRepository(repository)
-	if err != nil {
-		return err
+// RegistryAccess is how OCI registries are reached, as a Secret has it by the keys below.
+type RegistryAccess map[string][]byte
+
+// The keys of a RegistryAccess.
+const (
+	dockerConfigKey = ".dockerconfigjson" // Docker's own file: the Secret is of type kubernetes.io/dockerconfigjson
+	authorityKey    = "ca.crt"            // certificates in PEM that are trusted beside the system's
+)
+
+// With is a Builder that reaches OCI registries by what access gives each time it is asked, so that a changed Secret counts
+// with the next request; nobody's docker config does. A registry that it does not name is reached by the cloud's identity,
+// or anonymously. access keeps what it read for a while, and is called concurrently. The jobs are shared with b, and nothing else
+// that was learned: what one may see is no other's.
+func (b *Builder) With(access func(context.Context) (RegistryAccess, error)) (*Builder, error) {
+	cfg := b.cfg
+	cfg.Transport = &trusting{access: access, base: b.cfg.Transport}
+	cfg.Keychain = &named{access, &identities{}}
+	other, err := New(cfg)
+	if err == nil {
+		other.jobs = b.jobs
 	}
-	if err := remote.CheckPushPermission(repo.Tag("latest"), b.cfg.Keychain, bounded(ctx, b.cfg.Transport)); err != nil {
-		return fmt.Errorf("beginning an upload to %s: %w", repo, err)
-	}
-	return nil
+	return other, err
 }
 
-type roundTrip func(*http.Request) (*http.Response, error)
+// named are the credentials of a Secret by the name of the registry, the cloud's for those it does not name.
+type named struct {
+	access func(context.Context) (RegistryAccess, error)
+	cloud  *identities
+}
 
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+// Resolve gives an authenticator that looks when it is asked: go-containerregistry keeps it for as long as a client.
+func (k *named) Resolve(target authn.Resource) (authn.Authenticator, error) {
+	return &latest{k, target}, nil
+}
 
-// bounded ends the requests of a function that takes no context with ctx.
-func bounded(ctx context.Context, next http.RoundTripper) http.RoundTripper {
-	return roundTrip(func(r *http.Request) (*http.Response, error) { return next.RoundTrip(r.WithContext(ctx)) })
+type latest struct {
+	*named
+	target authn.Resource
+}
+
+func (l *latest) Authorization() (*authn.AuthConfig, error) {
+	return l.AuthorizationContext(context.Background()) // what go-containerregistry calls has a context
+}
+
+// AuthorizationContext is [authn.ContextAuthenticator].
+func (l *latest) AuthorizationContext(ctx context.Context) (*authn.AuthConfig, error) {
+	access, err := l.access(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("credentials for %s: %w", l.target.RegistryStr(), err)
+	}
+	found, ok, err := access.credentials(l.target)
+	if err != nil {
+		return nil, fmt.Errorf("credentials for %s: %w", l.target.RegistryStr(), err)
+	}
+	if !ok {
+		return l.cloud.credentials(ctx, l.target)
+	}
+	return found, nil
+}
+
+// credentials are those of the longest name that fits, as kubelets choose: "host/path" goes before "host".
+func (a RegistryAccess) credentials(target authn.Resource) (*authn.AuthConfig, bool, error) {
+	text, ok := a[dockerConfigKey]
+	if !ok {
+		return nil, false, nil
+	}
+	var file struct {
+		Auths map[string]authn.AuthConfig `json:"auths"`
+	}
+	if json.Unmarshal(text, &file) != nil { // the error could quote it
+		return nil, false, errors.New(dockerConfigKey + " is not Docker's config.json; make it by kubectl create secret docker-registry")
+	}
+	best, length := authn.AuthConfig{}, 0
+	for key, auth := range file.Auths {
+		name := strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(key, "https://"), "http://"), "/")
+		name = strings.TrimSuffix(strings.TrimSuffix(name, "/v1"), "/v2")
+		if (target.String()+"/" == name+"/" || strings.HasPrefix(target.String()+"/", name+"/") || docker(name, target)) && len(name) >= length {
+			best, length = auth, len(name)
+		}
+	}
+	if length == 0 {
+		return nil, false, nil
+	}
+	if best.Auth != "" && best.Username == "" {
+		plain, err := base64.StdEncoding.DecodeString(best.Auth)
+		user, password, found := strings.Cut(string(plain), ":")
+		if err != nil || !found {
+			return nil, false, errors.New("auth in " + dockerConfigKey + " is not base64 of user:password")
+		}
+		best.Username, best.Password, best.Auth = user, password, ""
+	}
+	return &best, true, nil
+}
+
+// docker says whether a name is one of those that Docker Hub has.
+func docker(name string, target authn.Resource) bool {
+	return target.RegistryStr() == "index.docker.io" && (name == "docker.io" || name == "index.docker.io")
+}
+
+// trusting is a transport that trusts the certificates of a Secret beside the system's.
+type trusting struct {
+	access func(context.Context) (RegistryAccess, error)
+	base   http.RoundTripper
+
+	mu      sync.Mutex
+	of      [sha256.Size]byte
+	current *http.Transport
+}
+
+func (t *trusting) RoundTrip(req *http.Request) (*http.Response, error) {
+	to, err := t.transport(req.Context())
+	if err != nil {
+		return nil, err
+	}
+	return to.RoundTrip(req)
+}
+
+func (t *trusting) transport(ctx context.Context) (http.RoundTripper, error) {
+	access, err := t.access(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pem := access[authorityKey]
+	if len(pem) == 0 {
+		return t.base, nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if sum := sha256.Sum256(pem); t.current == nil || t.of != sum {
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			pool = x509.NewCertPool()
+		}
+		if !pool.AppendCertsFromPEM(pem) {
+			return nil, errors.New(authorityKey + " holds no certificate in PEM")
+		}
+		plain, ok := t.base.(*http.Transport)
+		if !ok {
+			plain = remote.DefaultTransport.(*http.Transport)
+		}
+		if t.current != nil {
+			t.current.CloseIdleConnections()
+		}
+		t.current, t.of = plain.Clone(), sum
+		t.current.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	}
+	return t.current, nil
 }

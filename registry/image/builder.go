@@ -25,7 +25,7 @@ const MaxFiles = 300
 
 // Config configures a Builder. The zero value is useful.
 type Config struct {
-	// Keychain has the credentials of OCI registries; authn.DefaultKeychain when nil.
+	// Keychain has the credentials of OCI registries; when nil, authn.DefaultKeychain, and then the cloud's for its own.
 	Keychain authn.Keychain
 	// Transport reaches OCI registries; remote.DefaultTransport when nil.
 	Transport http.RoundTripper
@@ -121,7 +121,7 @@ func New(cfg Config) (*Builder, error) {
 		cfg.Jobs = 4
 	}
 	if cfg.Keychain == nil {
-		cfg.Keychain = authn.DefaultKeychain
+		cfg.Keychain = authn.NewMultiKeychain(authn.DefaultKeychain, &identities{})
 	}
 	if cfg.Transport == nil {
 		cfg.Transport = remote.DefaultTransport

@@ -1,0 +1,97 @@
+package reconciler_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+)
+
+// dockerConfig is a Secret that pulls from a registry.
+func dockerConfig(name, password string) *corev1.Secret {
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: name}, Type: corev1.SecretTypeDockerConfigJson,
+		StringData: map[string]string{corev1.DockerConfigJsonKey: `{"auths":{"oci.example.com":{"username":"davit","password":"` + password + `"}}}`},
+	}
+}
+
+// copied is the password in a copy of a pull secret; empty without one.
+func (w *world) copied(name string) string {
+	secret, err := w.kubectl().CoreV1().Secrets(w.namespace("production")).Get(w.t.Context(), name, get)
+	if err != nil {
+		return ""
+	}
+	_, rest, _ := strings.Cut(string(secret.Data[corev1.DockerConfigJsonKey]), `"password":"`)
+	password, _, _ := strings.Cut(rest, `"`)
+	return password
+}
+
+func (w *world) pullsWith() (names []string) {
+	for _, ref := range w.deployment("iris").Spec.Template.Spec.ImagePullSecrets {
+		names = append(names, ref.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// TestPullSecrets: granted Secrets are copied to where the pods are, named by them, kept up to date, and removed with the
+// grant; another's Secret of the name is left.
+func TestPullSecrets(t *testing.T) {
+	w := newWorld(t)
+	namespace, place := w.id+"-davit", w.namespace("production")
+	w.edit("environments/production/environment.yaml", "spec:\n", "spec:\n  pullSecrets: [of-their-own]\n")
+	w.commit("a pull secret of the environment's own")
+	w.namespaces(place)
+	grant := func(names string) []byte {
+		return []byte(`{"spec":{"environments":[{"name":"production","namespaces":["` + place + `"],"pullSecrets":[` + names + `]}]}}`)
+	}
+	registries := w.register(namespace, v1alpha1.ModelRegistrySpec{Environments: []v1alpha1.EnvironmentGrant{
+		{Name: "production", Namespaces: []string{place}},
+	}})
+	w.putSecret(namespace, dockerConfig("granted", "planted-1"))
+	w.putSecret(namespace, dockerConfig("taken", "planted-1"))
+	w.putSecret(place, dockerConfig("taken", "somebody's"))
+	w.controlled(namespace)
+	w.until(production, "v1", v1alpha1.Healthy)
+	if got := w.pullsWith(); !slices.Equal(got, []string{"of-their-own"}) {
+		t.Fatalf("pods pull with %v", got)
+	}
+	patch := func(names string) {
+		t.Helper()
+		if _, err := registries.Patch(t.Context(), "models", "application/merge-patch+json", grant(names), metav1.PatchOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	patch(`"granted"`)
+	w.eventually("copied", func() bool { return w.copied("granted") == "planted-1" })
+	w.eventually("named", func() bool { return slices.Equal(w.pullsWith(), []string{"granted", "of-their-own"}) })
+	w.settled("production")
+	was := w.deployment("iris").Generation
+
+	// Another content goes with the next comparison, and no pod rolls for it.
+	w.putSecret(namespace, dockerConfig("granted", "planted-2"))
+	patch(`"granted", "taken"`)
+	w.eventually("up to date", func() bool { return w.copied("granted") == "planted-2" })
+	w.eventually("told of the one that is another's", func() bool {
+		mr, _ := w.registry(registries)
+		i := slices.IndexFunc(mr.Status.Conditions, func(c metav1.Condition) bool { return c.Type == v1alpha1.ConditionPullSecrets })
+		return i >= 0 && mr.Status.Conditions[i].Status == metav1.ConditionFalse &&
+			strings.Contains(mr.Status.Conditions[i].Message, "no copy of davit's; delete or rename it, or take the name out")
+	})
+	if w.copied("taken") != "somebody's" {
+		t.Error("another's Secret was written")
+	}
+	if now := w.deployment("iris").Generation; now != was {
+		t.Errorf("generation %d, was %d", now, was)
+	}
+	patch("")
+	w.eventually("removed", func() bool { return w.copied("granted") == "" })
+	w.eventually("not named", func() bool { return slices.Equal(w.pullsWith(), []string{"of-their-own"}) })
+	if w.copied("taken") != "somebody's" {
+		t.Error("another's Secret was deleted")
+	}
+}
