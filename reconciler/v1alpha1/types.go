@@ -254,7 +254,7 @@ const (
 
 // The types of a ModelRelease's conditions.
 const (
-	ConditionReady = "Ready"
+	ConditionReady       = "Ready"
 	ConditionReconciling = "Reconciling"
 	ConditionStalled     = "Stalled"
 	// ConditionSuspended is there where a release, or the following of a registry, is or was suspended.

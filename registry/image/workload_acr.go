@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	azpolicy "github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/google/go-containerregistry/pkg/authn"
 )
@@ -24,7 +24,7 @@ func defaultAzure(ctx context.Context, scope string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	t, err := who.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
+	t, err := who.GetToken(ctx, azpolicy.TokenRequestOptions{Scopes: []string{scope}})
 	return t.Token, err
 }
 
