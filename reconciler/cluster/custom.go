@@ -37,6 +37,9 @@ func (v view) custom(kind schema.GroupKind, t *tracked) Health {
 	case kindClaim:
 		return read(t, body, func(o *conditioned) Health { return claimHealth(o, v.now.Sub(t.created)) })
 	}
+	if _, makes := secretMakers[kind]; makes {
+		return read(t, body, func(o *conditioned) Health { return secretMakerHealth(kind, o) })
+	}
 	return read(t, body, func(o *unstructured.Unstructured) Health { return statusHealth(kind, o) })
 }
 

@@ -18,6 +18,9 @@ const (
 )
 
 func stage(kind schema.GroupKind) int {
+	if _, makes := secretMakers[kind]; makes {
+		return stageConfig
+	}
 	switch kind.Group {
 	case "rbac.authorization.k8s.io", "policy", "resource.k8s.io", "scheduling.k8s.io":
 		return stageConfig
