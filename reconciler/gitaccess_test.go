@@ -1,8 +1,6 @@
 package reconciler_test
 
 import (
-	"bytes"
-	"context"
 	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/rand"
@@ -31,9 +29,7 @@ import (
 
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler"
-	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
-	"github.com/davit-dev/davit/registry/image"
 )
 
 // private serves a world's repository as team/models, behind TLS, with the real git http-backend, to whoever has the
@@ -92,64 +88,26 @@ func (w *world) secret(namespace, name string, data map[string]string) {
 	}
 }
 
-// controlled runs a controller that receives webhooks; everything it logs is in the returned text.
-func (w *world) controlled(namespace string) (hook func() http.Handler, logged func() string) {
+// hooked runs a controller that receives webhooks; everything it logs is in the returned text.
+func (w *world) hooked(namespace string) (hook func() http.Handler, logged func() string) {
 	w.t.Helper()
-	own, err := cluster.New(w.t.Context(), cluster.Config{REST: restConfig(w.t), Owner: "davit", Holder: "one", Namespaces: []string{namespace}})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	images, err := image.New(image.Config{})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	var mu sync.Mutex
-	var text bytes.Buffer
-	var handler http.Handler
-	ctx, cancel := context.WithCancel(w.t.Context())
-	done := make(chan struct{})
-	mirrors := w.t.TempDir()
-	go func() {
-		defer close(done)
-		_ = reconciler.Control(ctx, reconciler.ControllerConfig{
-			Cluster: own, Namespace: namespace, Mirrors: mirrors, Images: images, Report: func(p reconciler.Report) { w.reports <- p },
-			Log: slog.New(slog.NewTextHandler(locked{&mu, &text}, nil)),
-			Hook: func(_ string, h http.Handler) func() {
-				mu.Lock()
-				defer mu.Unlock()
-				handler = h
-				return func() {}
-			},
-		})
-	}()
-	w.t.Cleanup(func() {
-		cancel()
-		<-done
+	handler := atomic.Value{}
+	log := w.controlled(namespace, func(c *reconciler.ControllerConfig) {
+		c.Hook = func(_ string, h http.Handler) func() {
+			handler.Store(&h)
+			return func() {}
+		}
 	})
-	hook = func() http.Handler {
-		mu.Lock()
-		defer mu.Unlock()
-		return handler
-	}
-	return hook, func() string {
-		mu.Lock()
-		defer mu.Unlock()
-		return text.String()
-	}
+	return func() http.Handler {
+		h, _ := handler.Load().(*http.Handler)
+		if h == nil {
+			return nil
+		}
+		return *h
+	}, log.String
 }
 
-type locked struct {
-	mu   *sync.Mutex
-	text *bytes.Buffer
-}
-
-func (l locked) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (w *world) patch(registries dynamic.ResourceInterface, patch string) {
+func (w *world) patchRaw(registries dynamic.ResourceInterface, patch string) {
 	w.t.Helper()
 	if _, err := registries.Patch(w.t.Context(), "models", types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
 		w.t.Fatal(err)
@@ -190,8 +148,8 @@ func TestCredentialsFollowTheSecret(t *testing.T) {
 	p := w.private("pl4nted-one")
 	namespace := w.id + "-davit"
 	registries := w.grantRegistry(namespace)
-	w.patch(registries, `{"spec":{"url":"`+p.URL+`/team/models.git","credentials":"git","interval":"1h"}}`)
-	_, logged := w.controlled(namespace)
+	w.patchRaw(registries, `{"spec":{"url":"`+p.URL+`/team/models.git","credentials":"git","interval":"1h"}}`)
+	_, logged := w.hooked(namespace)
 	w.ready(registries, "False", "spec.credentials: there is no Secret "+namespace+"/git; make it: kubectl create secret generic -n "+namespace+" git --from-literal=username=NAME")
 	w.secret(namespace, "git", map[string]string{"password": "pl4nted-one"})
 	w.ready(registries, "False", "spec.credentials: Secret "+namespace+"/git: there is no key username")
@@ -214,11 +172,11 @@ func TestCredentialsFollowTheSecret(t *testing.T) {
 	if text := logged(); strings.Contains(text, "begins anew") || strings.Contains(text, "pl4nted") {
 		t.Errorf("the log:\n%s", text)
 	}
-	w.planted(registries)
+	w.noPassword(registries)
 }
 
-// planted looks for a password in davit's objects.
-func (w *world) planted(registries dynamic.ResourceInterface) {
+// noPassword looks for a password in davit's objects.
+func (w *world) noPassword(registries dynamic.ResourceInterface) {
 	w.t.Helper()
 	live, err := registries.Get(w.t.Context(), "models", get)
 	if err != nil {
@@ -249,8 +207,8 @@ func TestSecretsOfTheForge(t *testing.T) {
 	namespace := w.id + "-davit"
 	registries := w.grantRegistry(namespace)
 	w.secret(namespace, "git", map[string]string{"username": "ada", "password": "pw", "ca.crt": p.ca()})
-	w.patch(registries, `{"spec":{"url":"`+p.URL+`/team/models.git","credentials":"git","interval":"1h","forge":{"kind":"Gitea","secret":"forge"}}}`)
-	hook, _ := w.controlled(namespace)
+	w.patchRaw(registries, `{"spec":{"url":"`+p.URL+`/team/models.git","credentials":"git","interval":"1h","forge":{"kind":"Gitea","secret":"forge"}}}`)
+	hook, _ := w.hooked(namespace)
 	w.ready(registries, "False", "spec.forge.secret: there is no Secret "+namespace+"/forge; make it")
 	w.secret(namespace, "forge", map[string]string{"webhook": "first"})
 	w.ready(registries, "False", "has no key token")
@@ -313,11 +271,11 @@ func TestSecretsThatAreReadOnce(t *testing.T) {
 	w := newWorld(t)
 	namespace := w.id + "-davit"
 	registries := w.grantRegistry(namespace)
-	w.patch(registries, `{"spec":{"committer":{"signingKey":{"secret":"signing","key":"key"}}}}`)
+	w.patchRaw(registries, `{"spec":{"committer":{"signingKey":{"secret":"signing","key":"key"}}}}`)
 	if _, err := registries.Patch(t.Context(), "models", types.JSONPatchType, []byte(`[{"op":"add","path":"/spec/environments/0/cluster","value":{"secret":"far","key":"kubeconfig"}}]`), metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	_, logged := w.controlled(namespace)
+	_, logged := w.hooked(namespace)
 	w.ready(registries, "False", namespace+"/far")
 	kubeconfig, err := os.ReadFile(dev.Kubeconfig)
 	if err != nil {

@@ -64,7 +64,7 @@ func (w *world) account(namespace string) *rest.Config {
 }
 
 // register creates a ModelRegistry of both environments.
-func (w *world) register(namespace string, impersonate bool) {
+func (w *world) registerIn(namespace string, impersonate bool) {
 	w.t.Helper()
 	mr := v1alpha1.ModelRegistry{
 		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.RegistryKind},
@@ -110,7 +110,7 @@ func (w *world) condition(namespace, typ string) *metav1.Condition {
 }
 
 // controller runs one as cfg until it is stopped, or the test ends.
-func (w *world) controller(cfg *rest.Config, namespace string) (stop func()) {
+func (w *world) controllerAs(cfg *rest.Config, namespace string) (stop func()) {
 	w.t.Helper()
 	own, err := cluster.New(w.t.Context(), cluster.Config{REST: cfg, Owner: "davit", Namespaces: []string{namespace}})
 	if err != nil {
@@ -154,8 +154,8 @@ func TestMissingRights(t *testing.T) {
 	if _, err := w.kubectl().CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.namespace("production")}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	w.register(namespace, true)
-	w.controller(w.account(namespace), namespace)
+	w.registerIn(namespace, true)
+	w.controllerAs(w.account(namespace), namespace)
 	w.until(staging, "v1", v1alpha1.Healthy)
 	account, told := "system:serviceaccount:"+namespace+":davit may not, in namespace "+w.namespace("production")+": ", ""
 	w.eventually("told", func() bool {

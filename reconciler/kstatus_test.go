@@ -115,7 +115,7 @@ func TestKstatusOfReleases(t *testing.T) {
 }
 
 // condition waits for the condition Suspended.
-func (w *world) condition(is metav1.ConditionStatus, message string) {
+func (w *world) suspendedIs(is metav1.ConditionStatus, message string) {
 	w.t.Helper()
 	w.drain("production", "suspended: "+string(is), func(s v1alpha1.ModelReleaseStatus) bool {
 		for _, c := range s.Conditions {

@@ -31,25 +31,6 @@ func (cfg *Config) logged(p Report) {
 	cfg.Log.LogAttrs(context.Background(), level, "release changed", facts...)
 }
 
-// plain is the status' message without what a container wrote: logs and traces are read by more people than a release's.
-func (s *state) plain() string {
-	st := &s.release.Status
-	switch st.Phase {
-	case v1alpha1.Failed, v1alpha1.Held, v1alpha1.RolledBack:
-		for _, o := range st.Outcomes {
-			if o.Outcome == v1alpha1.Failed || o.Outcome == v1alpha1.RolledBack {
-				return o.Version + ": " + o.Reason + ": " + o.Message
-			}
-		}
-		return ""
-	case v1alpha1.Waiting:
-		if !byPolicy(st.Reason) {
-			return "" // its reason says enough, and the status the rest
-		}
-	}
-	return st.Message
-}
-
 // followed tells how following a tip went.
 func (r *Reconciler) followed(ctx context.Context, tip gitops.Hash, err error) {
 	if r.cfg.Metrics != nil {

@@ -41,7 +41,7 @@ func (r *Reconciler) tell(s *state, t *target) {
 	st := s.release.Status
 	r.cfg.Report(Report{
 		Key: s.key, Version: t.release.ModelVersion.Name, Commit: t.commit.String(), Image: t.image, Uploaded: t.uploaded,
-		Phase: st.Phase, Reason: st.Reason, Message: st.Message, Plain: s.plain(), Took: time.Since(t.seen),
+		Phase: st.Phase, Reason: st.Reason, Message: st.Message, Plain: s.said(), Took: time.Since(t.seen),
 	})
 }
 

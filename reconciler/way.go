@@ -85,14 +85,14 @@ func (r *Reconciler) witness(s *state, t *target) {
 		w.said = time.Time{}
 	case v1alpha1.Waiting:
 		w.said = time.Time{}
-		w.span.AddEvent(st.Reason, trace.WithAttributes(attribute.String("davit.message", s.plain())))
+		w.span.AddEvent(st.Reason, trace.WithAttributes(attribute.String("davit.message", s.said())))
 	case v1alpha1.Healthy:
 		if w.counts {
 			r.cfg.Metrics.Healthy(environment, time.Since(w.seen))
 		}
 		s.endWay(st.Phase, "")
 	default:
-		s.endWay(st.Phase, st.Reason+": "+s.plain())
+		s.endWay(st.Phase, st.Reason+": "+s.said())
 	}
 }
 

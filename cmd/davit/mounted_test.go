@@ -203,7 +203,7 @@ func TestGitCredentialsFolder(t *testing.T) {
 	checked := make(chan error, 100)
 	cfg := gitops.Config{
 		URL: server.URL + "/.git", Mirror: t.TempDir(), Interval: time.Hour, Log: slog.New(slog.DiscardHandler),
-		Checked: func(err error) { checked <- err },
+		Reached: func(err error) { checked <- err },
 	}
 	if err := o.apply(cfg.URL, &cfg); err != nil {
 		t.Fatal(err)
