@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -63,14 +62,6 @@ func interrupted(ctx context.Context, v *registry.ModelVersion, err error) error
 		return err
 	}
 	return fmt.Errorf("interrupted: nothing of %s was published; run the command again", v)
-}
-
-// version is what davit was built from.
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		return info.Main.Version
-	}
-	return ""
 }
 
 // images makes a builder as the environment has it. An S3 endpoint of one's own has no host name for each bucket.

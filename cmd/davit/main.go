@@ -90,7 +90,7 @@ func newRoot() *cobra.Command {
 		Short: "Brings the models of a Git repository to Kubernetes and takes them back",
 		Long: "davit follows a model registry kept in Git: it builds model images, renders each release and\n" +
 			"syncs it to Kubernetes. A merge promotes a model, git revert rolls it back.",
-		SilenceErrors: true, SilenceUsage: true,
+		SilenceErrors: true, SilenceUsage: true, Version: version(),
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
@@ -106,6 +106,7 @@ func newRoot() *cobra.Command {
 		pullCommand(a), renderCommand(a), tryCommand(a), installCommand(a), uninstallCommand(a), syncCommand(a), controllerCommand(a),
 		statusCommand(a), historyCommand(a), driftCommand(a), suspendCommand(a), resumeCommand(a), retryCommand(a),
 		rollbackCommand(a), whyCommand(a), lineageCommand(a), trainCommand(a), publishRunCommand(a), doctorCommand(a),
+		versionCommand(),
 	)
 	for _, c := range root.Commands() {
 		asUsage(c)
