@@ -4,15 +4,25 @@ SHELL := /bin/bash
 TOOLS := -modfile=.ci/tools/go.mod
 # Linked by a C compiler, 30 MiB more of the program become resident at its start.
 STATIC := CGO_ENABLED=0 go
+# What davit says of itself. The same version and commit give the same bytes, wherever they are built.
+VERSION ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo devel)
+COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
+IMAGE := go run ./deploy/image --version "$(VERSION)" --commit "$(COMMIT)"
 DEVCLUSTER := go run ./deploy/devcluster/cmd/devcluster
 
-.PHONY: help build test lint generate demo e2e bench devcluster deps
+.PHONY: help build image release test lint generate demo e2e bench devcluster deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/davit
-	$(STATIC) build -trimpath -ldflags "-s -w" -o bin/davit ./cmd/davit
+	$(STATIC) build -trimpath -ldflags "-s -w -X main.linkedVersion=$(VERSION) -X main.linkedCommit=$(COMMIT)" -o bin/davit ./cmd/davit
+
+image: ## build davit's OCI image, SBOMs attached, and push it: make image TO=REPOSITORY:TAG
+	@$(IMAGE) --to "$(TO)"
+
+release: ## davit for Linux and macOS, with checksums and SBOMs, in DIR (default bin/release)
+	@$(IMAGE) --binaries $(or $(DIR),bin/release)
 
 test: deps devcluster ## all tests, against real git, a real OCI registry and a real API server
 	go test -race -timeout 45m ./...

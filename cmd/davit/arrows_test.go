@@ -49,7 +49,7 @@ var outside = map[string][]string{
 	"k8s.io/client-go/kubernetes":             {"reconciler/cluster"},
 	"github.com/go-git/":                      {"gitops"},
 	"sigs.k8s.io/kustomize/":                  {"reconciler/install", "render"},
-	"github.com/google/go-containerregistry/": {"registry/image"},
+	"github.com/google/go-containerregistry/": {"registry/image", "deploy/image"},
 	"github.com/fsnotify/":                    {"gitops"},
 	"github.com/drone/go-scm/":                {"gitops/forge"},
 	"github.com/prometheus/client_golang/":    {"reconciler/metrics"},
