@@ -106,6 +106,7 @@ type Cluster struct {
 	Forge       string         // URL of the forge; empty without one
 	Gateway     string         // host:port of PublicGateway's listener on loopback, plain http; empty without a gateway
 	PodRegistry string         // the same registry as pods on the real node reach it; empty without both
+	PodForge    string         // the same forge as pods on the real node reach it; empty without both
 	RealNode    string         // the real node's name; empty without one
 	Dir         string         // the state folder; <Dir>/logs/<process>.log
 	PIDs        map[string]int // what runs, by name, the supervisor included
@@ -124,6 +125,7 @@ type ready struct {
 	Forge       string         `json:"forge"`
 	Gateway     string         `json:"gateway"`
 	PodRegistry string         `json:"podRegistry"`
+	PodForge    string         `json:"podForge"`
 	RealNode    string         `json:"realNode"`
 	PIDs        map[string]int `json:"pids"`
 }
@@ -250,7 +252,7 @@ func (c *Cluster) take(line string) error {
 		return errors.New(r.Error)
 	}
 	c.Kubeconfig, c.Registry, c.PodRegistry, c.RealNode, c.PIDs = r.Kubeconfig, r.Registry, r.PodRegistry, r.RealNode, r.PIDs
-	c.Forge, c.Gateway = r.Forge, r.Gateway
+	c.Forge, c.PodForge, c.Gateway = r.Forge, r.PodForge, r.Gateway
 	return nil
 }
 

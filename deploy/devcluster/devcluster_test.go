@@ -232,7 +232,7 @@ func TestRealNode(t *testing.T) {
 	if os.Getenv("DAVIT_E2E") == "" || os.Geteuid() != 0 {
 		t.Skip("a real node needs root on Linux and minutes for its first build; set DAVIT_E2E=1")
 	}
-	c := start(t, Config{RealNode: true, Registry: true, GPUs: 2, Controllers: []string{"jobset", "gateway"}})
+	c := start(t, Config{RealNode: true, Registry: true, Forge: true, GPUs: 2, Controllers: []string{"jobset", "gateway"}})
 	servePod(t, c)
 	resolvePods(t, c)
 	shareRequests(t, c)
@@ -273,6 +273,9 @@ func servePod(t *testing.T, c *Cluster) {
 	pod := "http://" + kubectl(t, c, "get", "pod", "model", "-o", "jsonpath={.status.podIP}") + ":8080"
 	if code, body := get(t, pod+"/models/weights"); code != http.StatusOK || body != "1 2 3" {
 		t.Errorf("the pod served %d %q, want what the image volume holds", code, body)
+	}
+	if code, body := get(t, pod+"/fetch?url="+c.PodForge+"/api/v1/version"); code != http.StatusOK || !strings.Contains(body, "version") {
+		t.Errorf("a pod asked the forge and got %d %s", code, body)
 	}
 	if code, body := get(t, pod+"/fetch?url=http://"+c.PodRegistry+"/v2/iris/tags/list"); code != http.StatusOK || !strings.Contains(body, `"v1"`) {
 		t.Errorf("the pod got %d %q from the registry", code, body)

@@ -16,6 +16,7 @@ import (
 type realNode struct {
 	name     string
 	registry string // host:port of the registry as pods reach it
+	forge    string // URL of the forge as pods reach it
 	api      *api
 }
 
@@ -23,12 +24,12 @@ func nodeName(id string) string { return "node-" + id }
 
 // startRealNode brings the node up and returns when it is ready for pods. The bridge comes first: the node's
 // address, and what pods reach of the host, are on it.
-func (s *supervisor) startRealNode(ctx context.Context, c *controlPlane, registry string) (*realNode, error) {
+func (s *supervisor) startRealNode(ctx context.Context, c *controlPlane, registry, forge string) (*realNode, error) {
 	n := &realNode{name: nodeName(s.record.ID), api: c.api}
 	if err := s.makeBridge(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.forwardToHost(c, registry, n); err != nil {
+	if err := s.forwardToHost(c, registry, forge, n); err != nil {
 		return nil, err
 	}
 	if err := s.startContainerd(ctx, registry, n.registry); err != nil {
@@ -68,13 +69,19 @@ func (s *supervisor) makeBridge(ctx context.Context) error {
 }
 
 // forwardToHost lets pods reach the API server, by the kubernetes service's address that their service account
-// is told (there is no kube-proxy), and the registry.
-func (s *supervisor) forwardToHost(c *controlPlane, registry string, n *realNode) error {
+// is told (there is no kube-proxy), the registry and the forge.
+func (s *supervisor) forwardToHost(c *controlPlane, registry, forge string, n *realNode) error {
 	target := strings.TrimPrefix(c.server, "https://")
 	forwards := [][2]string{{s.net.service(1) + ":443", target}, {fmt.Sprintf("%s:%d", s.net.gateway(), c.port), target}}
 	if registry != "" {
 		n.registry = s.net.gateway() + registry[strings.LastIndexByte(registry, ':'):]
 		forwards = append(forwards, [2]string{n.registry, registry})
+	}
+	if forge != "" {
+		address := strings.TrimPrefix(forge, "http://")
+		reached := s.net.gateway() + address[strings.LastIndexByte(address, ':'):]
+		n.forge = "http://" + reached
+		forwards = append(forwards, [2]string{reached, address})
 	}
 	for _, f := range forwards {
 		p, err := startProxy(f[0], f[1])

@@ -141,10 +141,10 @@ func (s *supervisor) up(ctx context.Context) (ready, error) {
 			}
 		}
 		if s.config.RealNode {
-			if s.real, err = s.startRealNode(ctx, c, r.Registry); err != nil {
+			if s.real, err = s.startRealNode(ctx, c, r.Registry, r.Forge); err != nil {
 				return r, fmt.Errorf("starting the real node: %w", err)
 			}
-			r.RealNode, r.PodRegistry = s.real.name, s.real.registry
+			r.RealNode, r.PodRegistry, r.PodForge = s.real.name, s.real.registry, s.real.forge
 		}
 		if err := c.controllersServe(ctx); err != nil {
 			return r, err

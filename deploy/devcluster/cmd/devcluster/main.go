@@ -105,6 +105,9 @@ func up(ctx context.Context, args []string) error {
 	if cluster.PodRegistry != "" {
 		fmt.Printf("export POD_REGISTRY=%s\n", cluster.PodRegistry)
 	}
+	if cluster.PodForge != "" {
+		fmt.Printf("export POD_FORGE=%s\n", cluster.PodForge)
+	}
 	fmt.Fprintln(os.Stderr, "ready; Ctrl-C takes it down")
 	select {
 	case <-ctx.Done():
