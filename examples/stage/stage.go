@@ -134,13 +134,16 @@ func (s *Stage) buildStatic(ctx context.Context, name, pkg string) error {
 // user is who programs run as in pods: none that is root.
 const user = "65532"
 
-// PushDavit builds davit's own image, such as a training's publisher is, and pushes it. It has no CA certificates: its OCI
-// registry speaks http. It returns the reference by digest.
+// PushDavit builds davit's own image, for this machine's architecture alone, and pushes it: what its pod runs, and a
+// training's publisher. It returns the reference by digest.
 func (s *Stage) PushDavit(ctx context.Context, repository string) (ref string, err error) {
-	if err := s.buildStatic(ctx, "davit-static", "./cmd/davit"); err != nil {
-		return "", err
+	cmd := s.Command(ctx, "go", "run", "./deploy/image", "--to", s.Cluster.Registry+"/"+repository+":demo", "--platforms", "linux/"+runtime.GOARCH)
+	cmd.Dir, cmd.Stderr = "", os.Stderr // of the repository, not of the registry's
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("making davit's image: %w", err)
 	}
-	return s.Push(ctx, "davit-static", repository, "/davit")
+	return strings.TrimSpace(string(out)), nil
 }
 
 // Push makes an image of a program that Build built, with the program at path at, and pushes it. It returns the
