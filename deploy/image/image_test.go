@@ -76,7 +76,7 @@ func TestSameDigest(t *testing.T) {
 	first := filepath.Join(t.TempDir(), "first")
 	a := build(t, "--layout", first, "--version", "v1", "--platforms", own)
 	elsewhere := t.TempDir()
-	for _, dir := range []string{"cmd", "reconciler", "registry", "render", "gitops", "deploy/crds"} {
+	for _, dir := range []string{"cmd", "reconciler", "registry", "render", "gitops", "deploy"} {
 		if err := os.CopyFS(filepath.Join(elsewhere, dir), os.DirFS(filepath.Join(root, dir))); err != nil {
 			t.Fatal(err)
 		}
