@@ -75,6 +75,11 @@ func (l *loop) init(ctx context.Context) error {
 	if err := l.demo.init(ctx); err != nil {
 		return err
 	}
+	return l.publish(ctx)
+}
+
+// publish makes the repository on the forge, and pushes.
+func (l *loop) publish(ctx context.Context) error {
 	if err := l.api(ctx, http.MethodPost, "/user/repos", map[string]any{"name": "models", "default_branch": "main"}, nil); err != nil {
 		return err
 	}
@@ -83,22 +88,29 @@ func (l *loop) init(ctx context.Context) error {
 
 // follow has davit sync follow the forge, with a token for it, until v1 is healthy.
 func (l *loop) follow(ctx context.Context) error {
-	var token struct {
-		SHA1 string `json:"sha1"`
-	}
-	scopes := map[string]any{"name": "davit", "scopes": []string{"write:repository", "write:issue", "read:user"}}
-	if err := l.api(ctx, http.MethodPost, "/users/"+devcluster.ForgeUser+"/tokens", scopes, &token); err != nil {
+	token, err := l.token(ctx)
+	if err != nil {
 		return err
 	}
 	cache := os.Getenv("XDG_CACHE_HOME")
-	l.t.Setenv("DAVIT_FORGE_TOKEN", token.SHA1)
+	l.t.Setenv("DAVIT_FORGE_TOKEN", token)
 	l.t.Setenv("XDG_CACHE_HOME", filepath.Join(l.Dir, "cache")) // for the mirror
-	err := l.StartSync(ctx, "--repo", l.clone(), "--forge", "Gitea", "--interval", "1s")
+	err = l.StartSync(ctx, "--repo", l.clone(), "--forge", "Gitea", "--interval", "1s")
 	if l.t.Setenv("XDG_CACHE_HOME", cache); err != nil {
 		return err
 	}
 	_, err = l.Until(ctx, `production/iris +v1 +Healthy`, time.Now())
 	return err
+}
+
+// token makes one for the forge, with no more rights than davit needs.
+func (l *loop) token(ctx context.Context) (string, error) {
+	var token struct {
+		SHA1 string `json:"sha1"`
+	}
+	scopes := map[string]any{"name": "davit", "scopes": []string{"write:repository", "write:issue", "read:user"}}
+	err := l.api(ctx, http.MethodPost, "/users/"+devcluster.ForgeUser+"/tokens", scopes, &token)
+	return token.SHA1, err
 }
 
 // push merges the training and the rule that takes its versions on, and pushes: the last that anybody types.

@@ -23,9 +23,17 @@ func (d *demo) build(ctx context.Context) error {
 
 func (d *demo) start(ctx context.Context) error { return d.Start(ctx, devcluster.Config{GPUs: 8}) }
 
-// init makes the repository; what is known only at run time, ports and the server image's digest, is written by
-// the first commit.
+// init makes the repository and installs davit's CRDs.
 func (d *demo) init(ctx context.Context) error {
+	if err := d.makeRegistry(ctx); err != nil {
+		return err
+	}
+	return d.Init(ctx, "iris v1 in staging and production")
+}
+
+// makeRegistry makes the registry's folder; what is known only at run time, ports and the server image's digest, is
+// written by the first commit.
+func (d *demo) makeRegistry(ctx context.Context) error {
 	ref, err := d.Push(ctx, "iris-server", "iris-server", "/iris-server")
 	if err != nil {
 		return err
@@ -40,11 +48,9 @@ func (d *demo) init(ctx context.Context) error {
 		}
 	}
 	if !d.Real { // nothing answers in a simulated pod
-		if err := d.Edit("releases/iris/serving.yaml", "  smokeTest: {path: /v2/health/ready}\n", ""); err != nil {
-			return err
-		}
+		return d.Edit("releases/iris/serving.yaml", "  smokeTest: {path: /v2/health/ready}\n", "")
 	}
-	return d.Init(ctx, "iris v1 in staging and production")
+	return nil
 }
 
 func (d *demo) first(ctx context.Context) error {
