@@ -24,8 +24,10 @@ image: ## build davit's OCI image, SBOMs attached, and push it: make image TO=RE
 release: ## davit for Linux and macOS, with checksums and SBOMs, in DIR (default bin/release)
 	@$(IMAGE) --binaries $(or $(DIR),bin/release)
 
-test: deps devcluster ## all tests, against real git, a real OCI registry and a real API server
+test: deps devcluster ## all tests, against real git, a real OCI registry and a real API server; as root on Linux on a real node too
 	go test -race -timeout 45m ./...
+	@if [ "$$(uname)" = Linux ] && [ "$$(id -u)" = 0 ]; then $(MAKE) e2e; \
+	else echo "left out: the tests of a real node, which need root on Linux (make e2e)"; fi
 
 lint: ## gofmt, go vet, staticcheck, tidy modules
 	@files=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$files" ] || { echo "gofmt -w: $$files" >&2; exit 1; }
