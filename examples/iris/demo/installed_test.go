@@ -182,8 +182,23 @@ func (d *installed) tell(ctx context.Context) error {
 	return errors.Join(
 		d.Expect(ctx, []string{`models +http.* main@sha1:` + head[:12] + ` .*True`}, kubectl, "get", "modelregistries", "-n", system),
 		d.Expect(ctx, []string{`^production +production.iris .*v4 +Healthy`, `^staging +staging.iris .*v1 +Healthy`}, kubectl, "get", "modelreleases", "-A"),
-		d.Expect(ctx, []string{`"phase":"Healthy".*"version":"v4"|"version":"v4".*"phase":"Healthy"`}, "git", "log", "-1", "--notes=davit", "--format=%N", "--grep=promote iris v4", "--merges"),
+		d.noted(ctx),
 	)
+}
+
+// noted wants the outcome of the last promotion beside its commit in Git.
+func (d *installed) noted(ctx context.Context) error {
+	err := d.poll(ctx, "the outcome is in Git", func(ctx context.Context) (bool, error) {
+		if _, err := d.Output(ctx, "git", "fetch", "-q", "origin", "+refs/notes/davit:refs/notes/davit"); err != nil {
+			return false, err
+		}
+		note, err := d.Output(ctx, "git", "log", "-1", "--notes=davit", "--format=%N", "--grep=promote iris v4", "--merges")
+		return strings.Contains(note, `"v4"`) && strings.Contains(note, `"Healthy"`), err
+	})
+	if err != nil {
+		return err
+	}
+	return d.Expect(ctx, []string{`v4 .*Healthy`, `v3 .*Failed`}, d.Davit(), "history", "production/iris")
 }
 
 // rights holds what davit's identity may do against what a review asks of it.
