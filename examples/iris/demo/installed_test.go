@@ -12,7 +12,7 @@ import (
 	"github.com/davit-dev/davit/examples/stage"
 )
 
-// installed is the story with davit as a pod, installed from deploy/multi-tenant: it follows a repository on a forge, and
+// installed is the story with davit as a pod, as davit install puts it there: it follows a repository on a forge, and
 // writes with the rights of one service account for each environment. People only merge pull requests.
 //
 // What the node does not have is not tried: it enforces no NetworkPolicy, and there is no kube-proxy, so that forges' webhooks

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/davit-dev/davit/deploy/devcluster"
@@ -16,49 +15,22 @@ import (
 // patience is how long the story waits for a step of davit's.
 const patience = 3 * time.Minute
 
-// install makes the environments' namespaces, and installs davit from deploy with an image of its own.
+// install installs davit with an image of its own, as an administrator does, and prepares the environments' namespaces.
 func (d *installed) install(ctx context.Context) error {
 	ref, err := d.PushDavit(ctx, "davit")
 	if err != nil {
 		return err
 	}
-	name, digest, _ := strings.Cut(ref, "@")
-	if err := d.apply(ctx, "davit", "multi-tenant", fmt.Sprintf("images: [{name: davit, newName: %q, digest: %q}]\n", name, digest)); err != nil {
+	if err := d.Expect(ctx, []string{`davit runs in namespace davit-system`}, d.Davit(), "install", "--image", ref,
+		"--environment", "staging=staging", "--environment", "production=production"); err != nil {
 		return err
 	}
 	for _, namespace := range []string{"staging", "production"} {
-		if err := d.All(ctx,
-			[]string{d.Cluster.Bin("kubectl"), "create", "namespace", namespace},
-			[]string{d.Cluster.Bin("kubectl"), "label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted"},
-		); err != nil {
-			return err
-		}
-		if err := d.apply(ctx, namespace, "environment/multi-tenant", "namespace: "+namespace+"\n"); err != nil {
+		if err := d.Show(ctx, d.Cluster.Bin("kubectl"), "label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted"); err != nil {
 			return err
 		}
 	}
-	return d.Show(ctx, d.Cluster.Bin("kubectl"), "rollout", "status", "deployment/davit", "-n", system, "--timeout=2m")
-}
-
-// apply applies a folder of deploy with something changed, as an administrator's own overlay does.
-func (d *installed) apply(ctx context.Context, name, folder, more string) error {
-	here, err := filepath.Abs(filepath.Join("deploy", folder))
-	if err != nil {
-		return err
-	}
-	overlay := filepath.Join(d.Dir, "overlays", name)
-	if err := os.MkdirAll(overlay, 0o755); err != nil {
-		return err
-	}
-	relative, err := filepath.Rel(overlay, here)
-	if err != nil {
-		return err
-	}
-	text := "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [" + relative + "]\n" + more
-	if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte(text), 0o644); err != nil {
-		return err
-	}
-	return d.Show(ctx, d.Cluster.Bin("kubectl"), "apply", "--server-side", "-k", overlay)
+	return nil
 }
 
 // follow tells davit of the repository, with a token for its forge, until v1 is healthy in both environments.
