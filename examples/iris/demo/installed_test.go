@@ -198,7 +198,7 @@ func (d *installed) noted(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return d.Expect(ctx, []string{`v4 .*Healthy`, `v3 .*Failed`}, d.Davit(), "history", "production/iris")
+	return d.Expect(ctx, []string{`v4 .*Healthy`, `v3 .*RolledBack`}, d.Davit(), "history", "production/iris")
 }
 
 // rights holds what davit's identity may do against what a review asks of it.
