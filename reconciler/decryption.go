@@ -48,7 +48,7 @@ func (cfg ControllerConfig) decrypts(c *cluster.Config, namespace, secret string
 		}
 		keys, err := sops.Parse(data)
 		if err != nil {
-			return keys, fmt.Errorf("Secret %s/%s: %w", namespace, secret, err)
+			return keys, fmt.Errorf("reading Secret %s/%s: %w", namespace, secret, err)
 		}
 		keys.From = "Secret " + namespace + "/" + secret
 		return keys, nil

@@ -66,14 +66,14 @@ func TestKstatusOfReleases(t *testing.T) {
 	w.stands(v1alpha1.Healthy, "v1", status.CurrentStatus)
 
 	w.ask(func(s *v1alpha1.ModelReleaseSpec) { s.Suspend = &v1alpha1.Suspend{By: "ada", Reason: "launch"} })
-	w.condition("True", "suspended by ada: launch")
+	w.suspendedIs("True", "suspended by ada: launch")
 	w.eventually("an Event", func() bool { return w.event("Suspended", "suspended by ada: launch") })
 	if got, live := w.kstatus(w.modelReleases(), "production.iris"); got != status.CurrentStatus {
 		t.Errorf("suspended: %s: %v", got, live.Object["status"])
 	}
 	until := metav1.NewTime(metav1.Now().Add(2e9))
 	w.ask(func(s *v1alpha1.ModelReleaseSpec) { s.Suspend.Until = &until })
-	w.condition("False", "") // by itself
+	w.suspendedIs("False", "") // by itself
 
 	w.promote("v1", "v3") // its simulated pods crash
 	w.stands(v1alpha1.Failed, "v3", status.FailedStatus)
