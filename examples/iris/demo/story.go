@@ -189,7 +189,27 @@ func (d *demo) revertGood(ctx context.Context) error {
 }
 
 func (d *demo) tell(ctx context.Context) error {
+	if err := d.noted(ctx); err != nil {
+		return err
+	}
 	return d.All(ctx, []string{d.Davit(), "status"}, []string{d.Davit(), "history", "production/iris"})
+}
+
+// noted waits until the last outcome is in Git: they are written there together, some seconds later.
+func (d *demo) noted(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		note, err := d.Output(ctx, "git", "log", "-1", "--notes=davit", "--format=%N")
+		if err != nil || strings.Contains(note, `"release":"production/iris","outcome":"Healthy"`) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("no outcome of the last commit is in Git: %w", ctx.Err())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // flower is a setosa, and one that the weak v1 takes for a versicolor.
