@@ -45,16 +45,16 @@ var arrows = map[string][]string{
 
 // outside says which packages alone may import a module, by the beginning of its path.
 var outside = map[string][]string{
-	"k8s.io/client-go/dynamic":                {"reconciler/cluster"},
-	"k8s.io/client-go/kubernetes":             {"reconciler/cluster"},
-	"github.com/go-git/":                      {"gitops"},
-	"sigs.k8s.io/kustomize/":                  {"reconciler/install", "render"},
-	"github.com/google/go-containerregistry/": {"registry/image", "deploy/image"},
-	"github.com/fsnotify/":                    {"gitops"},
-	"github.com/drone/go-scm/":                {"gitops/forge"},
-	"github.com/prometheus/client_golang/":    {"reconciler/metrics"},
-	"go.opentelemetry.io/otel/sdk":            {"reconciler/tracing"},
-	"github.com/prometheus/client_golang/api": {"reconciler/monitor"},
+	"k8s.io/client-go/dynamic":                 {"reconciler/cluster"},
+	"k8s.io/client-go/kubernetes":              {"reconciler/cluster"},
+	"github.com/go-git/":                       {"gitops"},
+	"sigs.k8s.io/kustomize/":                   {"reconciler/install", "render"},
+	"github.com/google/go-containerregistry/":  {"registry/image", "deploy/image"},
+	"github.com/fsnotify/":                     {"gitops"},
+	"github.com/drone/go-scm/":                 {"gitops/forge"},
+	"github.com/prometheus/client_golang/prom": {"reconciler/metrics"},
+	"go.opentelemetry.io/otel/sdk":             {"reconciler/tracing"},
+	"github.com/prometheus/client_golang/api":  {"reconciler/monitor"},
 }
 
 const module = "github.com/davit-dev/davit/"

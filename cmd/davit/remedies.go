@@ -45,6 +45,10 @@ var waiting = map[string]remedy{
 	"ImageRegistry":    {"The OCI registry, or where the model's files come from, is out of reach or refuses the credentials. It is tried again.", []string{retryIt}, false},
 	"ImagePull":        {"The image is there, and the node can't get it: the registry is out of its reach, or it lacks the credentials.", []string{describePods}, false},
 	"SmokeTest":        {"The smoke test could not be sent. It is sent again.", []string{describeIt}, false},
+	"DecryptionFailed": {"No key that davit has decrypts a Secret. It goes on when the key is in the Secret that the ModelRegistry names for the environment (decryption), or, of davit sync, in SOPS_AGE_KEY_FILE or gpg's keyring.", []string{"{grant}"}, true},
+	"TooFewRequests":   {"rollout.checks judge it when enough requests came: rollout.minSamples.", []string{"davit status {release}"}, false},
+	"NoSamples":        {"Prometheus does not have its serving metrics: it does not scrape the pods, or the runtime's metrics have other names.", []string{"kubectl -n {namespace} get pods -l davit.dev/release={name} -o wide", renderIt}, true},
+	"NoPrometheus":     {"Its rollout has checks, and nobody may ask a Prometheus for this environment. Who runs davit can grant one, or take rollout.checks away.", []string{"{grant}"}, true},
 	"Unschedulable":    {"No node has room, or the device. It goes on when one has.", []string{"davit plan {release} --server", describePods}, false},
 	"SchedulingGated":  {"A gate of somebody else's keeps the pods from nodes. It goes on when that is lifted.", []string{describePods}, false},
 	"NodeLost":         {"A node does not report. Its pods are replaced when it is given up or comes back.", []string{"kubectl get nodes"}, false},
@@ -65,6 +69,7 @@ var waiting = map[string]remedy{
 	"CreateContainerError":       {"The node can't make the container. It tries again.", []string{describePods}, false},
 	"RunContainerError":          {"The node can't start the container. It tries again.", []string{describePods}, false},
 	"ErrImagePull":               {"The node can't get the image: the registry is out of its reach, or it lacks the credentials. It tries again.", []string{describePods}, false},
+	"PrometheusUnreachable":      {"Its checks can't be judged before Prometheus answers. It is asked again.", []string{"davit doctor"}, false},
 	"ImagePullBackOff":           {"The node can't get the image: the registry is out of its reach, or it lacks the credentials. It tries again.", []string{describePods}, false},
 
 	// What a Gateway's controller says of the route.
@@ -83,6 +88,7 @@ var waiting = map[string]remedy{
 // them too.
 var inside = map[string]remedy{
 	"CrashLoop":         {"Its containers ended three times.", []string{readPrevious}, true},
+	"CheckFailed":       {"It serves, and its metrics are not what rollout.checks want.", []string{"davit status {release}", readLogs}, true},
 	"StartupTimeout":    {"It started and did not become ready. Raise rollout.startupTimeout if it only needs longer.", []string{readLogs}, true},
 	"ImageNotFound":     {"The OCI registry has no such image.", []string{buildIt}, true},
 	"ErrImageNeverPull": {"A Component says that the image is never pulled, and the node does not have it.", []string{renderIt}, true},
@@ -109,6 +115,7 @@ var underway = map[string]remedy{
 	"Retry":            {means: "It is applied again."},
 	"Resume":           {means: "What the branch asks for is tried again."},
 	"Retried":          {means: "It is tried again."},
+	"Recovered":        {means: "The cluster knew nothing of it. It goes where its outcomes in Git left it."},
 	"Canary":           {means: "It gets more of the traffic step by step."},
 	"TrafficTurned":    {means: "It has the traffic, and counts as healthy when it stays ready."},
 	"TrafficTakenBack": {means: "None of its pods was ready, so what served before has the traffic again. It goes on when they are.", do: []string{describePods}},
