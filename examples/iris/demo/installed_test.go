@@ -211,7 +211,9 @@ func (d *installed) rights(ctx context.Context) error {
 	}{
 		{davit, "production", "create", "deployments.apps", false},
 		{davit, "production", "get", "secrets", false},
-		{davit, system, "list", "secrets", false},
+		{davit, "production", "list", "secrets", false},
+		{davit, system, "list", "secrets", true},
+		{davit, system, "create", "secrets", false},
 		{davit, system, "update", "modelregistries.davit.dev", false},
 		{davit, "default", "list", "pods", false},
 		{davit, "production", "impersonate", "serviceaccounts/davit-releases", true},
