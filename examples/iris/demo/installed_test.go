@@ -42,13 +42,14 @@ func TestRealNodeInstalled(t *testing.T) {
 		{Title: "install davit", Do: d.install}, {Title: "follow the forge", Do: d.follow},
 		{Title: "v1 answers", Do: d.weak},
 		{Title: "a pull request promotes v2", Do: d.promote}, {Title: "v2 answers", Do: d.good},
-		{Title: "davit's pod is deleted, and another leads", Do: d.replaced},
+		{Title: "nothing is refused to davit", Do: d.unrefused}, {Title: "davit's pod is deleted, and another leads", Do: d.replaced},
 		{Title: "the damaged v3 goes back by itself", Do: d.damaged}, {Title: "v2 answers again", Do: d.good},
 		{Title: "the proposed revert is merged", Do: d.revertDamaged},
 		{Title: "git revert of v2", Do: d.revertGood}, {Title: "v1 answers again", Do: d.weak},
 		{Title: "a training is merged, and its version proposed", Do: d.train},
 		{Title: "a pull request promotes it", Do: d.trained}, {Title: "the trained version answers", Do: d.good},
 		{Title: "what kubectl tells", Do: d.tell}, {Title: "what davit may do", Do: d.rights},
+		{Title: "nothing is refused to davit", Do: d.unrefused}, {Title: "davit doctor finds it well", Do: d.doctor},
 	} {
 		began := time.Now()
 		if err := step.Do(t.Context()); err != nil {
@@ -229,6 +230,31 @@ func (d *installed) rights(ctx context.Context) error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// unrefused wants the log of the pod that leads to tell of no right that it lacks.
+func (d *installed) unrefused(ctx context.Context) error {
+	log, err := d.Output(ctx, d.Cluster.Bin("kubectl"), "logs", "-n", system, "-l", "app.kubernetes.io/name=davit", "--tail=-1")
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(log, "leading") {
+		return fmt.Errorf("davit's log does not say that it leads: %s", log)
+	}
+	for line := range strings.Lines(log) {
+		if strings.Contains(strings.ToLower(line), "forbidden") {
+			return fmt.Errorf("davit lacks a right: %s", line)
+		}
+	}
+	return nil
+}
+
+// doctor examines the installation as an administrator.
+func (d *installed) doctor(ctx context.Context) error {
+	return d.Expect(ctx, []string{
+		`ok +controller +davit-system/davit is available`, `ok +controller +service account davit-system/davit may do what it has to`,
+		`ok +controller +davit-system/models follows main@sha1:`,
+	}, d.Davit(), "doctor")
 }
 
 // system is davit's namespace.
