@@ -5,11 +5,12 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// told is what a script shows to the readers of README.md.
+// told is what a script shows to the readers of README.md, or of another page.
 type told struct{ strings.Builder }
 
 var (
@@ -48,25 +49,33 @@ func show(ts *testscript.TestScript, neg bool, args []string) {
 	t.WriteString("$ " + args[0] + "\n" + ts.ReadFile("stdout"))
 }
 
-// holdPage is page SECTION: it holds that section of README.md to what was shown, but for hashes, times and the width of columns.
+var pages sync.Mutex
+
+// holdPage is page SECTION [PAGE]: it holds that section of README.md, or of a page of deploy/docs, to what was shown, but for
+// hashes, times and the width of columns.
 func holdPage(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: page SECTION")
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: page SECTION [PAGE]")
 	}
 	text := strings.ReplaceAll(ts.Value("told").(*told).String(), ts.Getenv("REGISTRY"), "registry.example.com")
 	text = strings.ReplaceAll(text, ts.Getenv("WORK")+"/models.git", "https://git.example.com/ml/models.git") // git tells what stands for it
-	const readme = "../../README.md"
-	data, err := os.ReadFile(readme)
+	page := "../../README.md"
+	if len(args) == 2 {
+		page = "../../deploy/docs/" + args[1]
+	}
+	pages.Lock() // scripts run side by side, and some share a page
+	defer pages.Unlock()
+	data, err := os.ReadFile(page)
 	ts.Check(err)
 	is := regexp.MustCompile("(?s)<!-- " + args[0] + " -->\n```\n(.*?)```\n").FindSubmatchIndex(data)
 	if is == nil {
-		ts.Fatalf("%s has no section <!-- %s -->", readme, args[0])
+		ts.Fatalf("%s has no section <!-- %s -->", page, args[0])
 	}
 	if os.Getenv("UPDATE") != "" {
-		ts.Check(os.WriteFile(readme, append(append(bytes.Clone(data[:is[2]]), text...), data[is[3]:]...), 0o644))
+		ts.Check(os.WriteFile(page, append(append(bytes.Clone(data[:is[2]]), text...), data[is[3]:]...), 0o644))
 		return
 	}
 	if dayMask(text) != dayMask(string(data[is[2]:is[3]])) {
-		ts.Fatalf("%s tells another story; UPDATE=1 writes it anew. Lived:\n%s", readme, text)
+		ts.Fatalf("%s tells another story; UPDATE=1 writes it anew. Lived:\n%s", page, text)
 	}
 }

@@ -83,7 +83,9 @@ func writeParagraphs(b *bytes.Buffer, text string) {
 	}
 }
 
-func outdent(text string) string { return strings.ReplaceAll(strings.TrimPrefix(text, "  "), "\n  ", "\n") }
+func outdent(text string) string {
+	return strings.ReplaceAll(strings.TrimPrefix(text, "  "), "\n  ", "\n")
+}
 
 func writeFlags(b *bytes.Buffer, flags *pflag.FlagSet) {
 	b.WriteString("| flag | |\n|---|---|\n")

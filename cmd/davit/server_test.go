@@ -69,7 +69,7 @@ func TestServerScripts(t *testing.T) {
 			return setup(env)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"replace": replace, "exitcode": exitCode, "say": say, "show": show, "page": holdPage,
+			"replace": replace, "exitcode": exitCode, "say": say, "show": show, "page": holdPage, "push": push,
 			"kept":   func(ts *testscript.TestScript, neg bool, args []string) { kept(ts, config, args) },
 			"pod":    func(ts *testscript.TestScript, neg bool, args []string) { pod(ts, client, args) },
 			"patch":  func(ts *testscript.TestScript, neg bool, args []string) { patch(ts, client, args) },
