@@ -85,6 +85,45 @@ func TestDecrypt(t *testing.T) {
 	}
 }
 
+// documents are those of a file of testdata, as objects.
+func documents(t *testing.T, name string) (all []*unstructured.Unstructured) {
+	t.Helper()
+	for _, text := range strings.Split(string(read(t, name)), "\n---\n") {
+		all = append(all, secret(t, text))
+	}
+	return all
+}
+
+func TestDocuments(t *testing.T) {
+	keys := keysOf(t, "keys.agekey")
+	for _, name := range []string{"two.yaml", "two-rotated.yaml"} { // sops rotate: another data key
+		all := documents(t, name)
+		for i, want := range []map[string]string{{"token": "planted-4711-token", "number": "4711", "truth": "True"}, {"token": "planted-4711-other"}} {
+			if err := Decrypt(t.Context(), all[i], keys); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if got, _, err := unstructured.NestedStringMap(all[i].Object, "stringData"); err != nil || !maps.Equal(got, want) {
+				t.Errorf("%s: stringData %v, %v; want %v", name, got, err, want)
+			}
+		}
+		if blob, _, _ := unstructured.NestedString(all[0].Object, "data", "blob"); blob != "/wAB" { // bytes that are no text
+			t.Errorf("%s: data.blob %q", name, blob)
+		}
+	}
+	// A value of before the rotation is nobody's any more.
+	now, before := documents(t, "two-rotated.yaml")[0], documents(t, "two.yaml")[0]
+	now.Object["stringData"] = before.Object["stringData"]
+	if err := Decrypt(t.Context(), now, keys); !errors.As(err, new(*ContentError)) {
+		t.Errorf("a value of another data key: %v", err)
+	}
+	// The documents of a file share it: the package's comment says so.
+	now, other := documents(t, "two.yaml")[0], documents(t, "two.yaml")[1]
+	now.Object["stringData"] = other.Object["stringData"]
+	if err := Decrypt(t.Context(), now, keys); err != nil {
+		t.Errorf("a value of another document of the file: %v", err)
+	}
+}
+
 // TestNoKey tells where keys were looked for and whom it is encrypted for.
 func TestNoKey(t *testing.T) {
 	for _, c := range []struct {
@@ -136,6 +175,14 @@ func TestChanged(t *testing.T) {
 	}
 }
 
+// TestMixed: values that SOPS was told to leave in clear (by encrypted_regex here) are none of a Secret's.
+func TestMixed(t *testing.T) {
+	err := Decrypt(t.Context(), secret(t, string(read(t, "mixed.yaml"))), keysOf(t, "keys.agekey"))
+	if !errors.As(err, new(*ContentError)) || !strings.Contains(err.Error(), "stringData.user_unencrypted is in clear beside encrypted values") {
+		t.Error(err)
+	}
+}
+
 func TestParse(t *testing.T) {
 	for _, c := range []struct {
 		name, content, want string
@@ -164,7 +211,12 @@ func FuzzDecrypt(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	two, err := os.ReadFile("testdata/two.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Add(string(age))
+	f.Add(string(two))
 	f.Add("kind: Secret\nsops: {age: [{enc: x}], key_groups: [1]}\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		o := map[string]any{}
