@@ -206,6 +206,8 @@ func (cfg ControllerConfig) run(ctx context.Context, mr *v1alpha1.ModelRegistry,
 	if err != nil {
 		return err
 	}
+	anew, _ := secretsOf(&mr.Spec)
+	defer cfg.secrets.on(anew, r.tryAgain)()
 	return cmp.Or(r.Run(ctx), errors.New("following ended"))
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // leave is what becomes of the releases of a ModelRegistry that was deleted: nothing, or by its deletionPolicy Delete they
-// are deleted with their objects, wherever the registry had any. It goes on, however often it takes, until ctx ends; there
+// are deleted with their objects and the copies of pull secrets, wherever the registry had any. It goes on, however often it takes, until ctx ends; there
 // is no finalizer, and so the next process does not know of it. Runs of trainings are left to end, as is what they made;
 // namespaces and CRDs always stay.
 func (cfg ControllerConfig) leave(ctx context.Context, mr *v1alpha1.ModelRegistry, log *slog.Logger) {
@@ -55,7 +55,9 @@ func (cfg ControllerConfig) deleteAll(ctx context.Context, mr *v1alpha1.ModelReg
 		}, owner(mr))
 		if err == nil {
 			var n int
-			n, err = deleteReleases(ctx, grant.Cluster, place.Environment, owner(mr))
+			if n, err = deleteReleases(ctx, grant.Cluster, place.Environment, owner(mr)); err == nil {
+				err = removeCopies(ctx, grant.Cluster, mr, place)
+			}
 			log.Info("releases of a deleted ModelRegistry deleted", "environment", place.Environment, "releases", n)
 		}
 		if err != nil {

@@ -13,7 +13,7 @@ func (cfg ControllerConfig) images(mr *v1alpha1.ModelRegistry) (*image.Builder, 
 	if mr.Spec.Images == nil || mr.Spec.Images.Secret == "" {
 		return cfg.Images, nil
 	}
-	secret := &recent[image.RegistryAccess]{read: func(ctx context.Context) (image.RegistryAccess, error) {
+	secret := &recent[image.RegistryAccess]{news: cfg.secrets, read: func(ctx context.Context) (image.RegistryAccess, error) {
 		return cfg.Cluster.Secrets(ctx, mr.Namespace, mr.Spec.Images.Secret)
 	}}
 	return cfg.Images.With(secret.get)

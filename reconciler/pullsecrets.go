@@ -39,17 +39,24 @@ type pullSecrets struct {
 	names  []string
 	target *cluster.Cluster
 	read   map[string]*recent[cluster.SecretCopy]
+	news   *secretNews
 
 	mu      sync.Mutex
-	brought map[string]time.Time // by namespace
+	brought map[string]brought // by namespace
+}
+
+// brought is when all of them were, and how many changes of Secrets had been by then.
+type brought struct {
+	at      time.Time
+	changes int64
 }
 
 func (cfg ControllerConfig) pullSecrets(namespace string, names []string, target *cluster.Cluster) *pullSecrets {
 	p := &pullSecrets{
-		names: names, target: target, read: map[string]*recent[cluster.SecretCopy]{}, brought: map[string]time.Time{},
+		names: names, target: target, read: map[string]*recent[cluster.SecretCopy]{}, news: cfg.secrets, brought: map[string]brought{},
 	}
 	for _, name := range names {
-		p.read[name] = &recent[cluster.SecretCopy]{read: func(ctx context.Context) (cluster.SecretCopy, error) {
+		p.read[name] = &recent[cluster.SecretCopy]{news: cfg.secrets, read: func(ctx context.Context) (cluster.SecretCopy, error) {
 			return cfg.Cluster.PullSecret(ctx, namespace, name)
 		}}
 	}
@@ -60,7 +67,8 @@ func (cfg ControllerConfig) pullSecrets(namespace string, names []string, target
 func (p *pullSecrets) bring(ctx context.Context, namespace string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if time.Since(p.brought[namespace]) < keysAge { // hundreds of releases may be applied at once
+	changes := p.news.changes()
+	if b := p.brought[namespace]; b.changes == changes && time.Since(b.at) < keysAge { // hundreds of releases may be applied at once
 		return nil
 	}
 	var errs []error
@@ -73,12 +81,12 @@ func (p *pullSecrets) bring(ctx context.Context, namespace string) error {
 	}
 	err := errors.Join(errs...)
 	if err == nil {
-		p.brought[namespace] = time.Now()
+		p.brought[namespace] = brought{time.Now(), changes}
 	}
 	return err
 }
 
-// copiesEvery is how often the copies are compared with their Secrets.
+// copiesEvery is how often the copies are compared with their Secrets, beside whenever one of those changes.
 const copiesEvery = 30 * time.Second
 
 // keepsCopies runs keepCopies until stop is called.
@@ -95,9 +103,15 @@ func (cfg ControllerConfig) keepsCopies(ctx context.Context, mr *v1alpha1.ModelR
 // keepCopies keeps the copies in the namespaces of the grants up to date until ctx ends, and tells in the ModelRegistry's
 // status of those that can't be.
 func (cfg ControllerConfig) keepCopies(ctx context.Context, mr *v1alpha1.ModelRegistry, log *slog.Logger, grants map[string]Grant) {
-	if !slices.ContainsFunc(mr.Spec.Environments, func(g v1alpha1.EnvironmentGrant) bool { return len(g.PullSecrets) > 0 }) {
+	var names []string
+	for _, g := range mr.Spec.Environments {
+		names = append(names, g.PullSecrets...)
+	}
+	if len(names) == 0 {
 		return
 	}
+	changed := make(chan struct{}, 1)
+	defer cfg.secrets.on(names, func() { wake(changed) })()
 	every := time.NewTicker(copiesEvery)
 	defer every.Stop()
 	last := "unknown"
@@ -114,6 +128,7 @@ func (cfg ControllerConfig) keepCopies(ctx context.Context, mr *v1alpha1.ModelRe
 		select {
 		case <-ctx.Done():
 			return
+		case <-changed:
 		case <-every.C:
 		}
 	}
@@ -181,6 +196,17 @@ func (cfg ControllerConfig) dropCopiesOf(ctx context.Context, mr *v1alpha1.Model
 			if !wanted {
 				errs = append(errs, target.Cluster.RemoveCopy(ctx, namespace, mr.Namespace+"/"+name, name))
 			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// removeCopies removes all copies that the registry asked for in a place.
+func removeCopies(ctx context.Context, in *cluster.Cluster, mr *v1alpha1.ModelRegistry, place v1alpha1.EnvironmentPlace) error {
+	var errs []error
+	for _, namespace := range place.Namespaces {
+		for _, name := range place.PullSecrets {
+			errs = append(errs, in.RemoveCopy(ctx, namespace, mr.Namespace+"/"+name, name))
 		}
 	}
 	return errors.Join(errs...)

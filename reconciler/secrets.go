@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
@@ -14,6 +15,8 @@ import (
 
 // secretNews passes on which Secrets of davit's namespace changed. A nil one passes on nothing.
 type secretNews struct {
+	count atomic.Int64 // of the changes
+
 	mu   sync.Mutex
 	uses map[*secretUse]bool
 }
@@ -39,7 +42,16 @@ func (n *secretNews) on(names []string, changed func()) (stop func()) {
 	}
 }
 
+// changes counts those so far. What was read before the last one may be out of date.
+func (n *secretNews) changes() int64 {
+	if n == nil {
+		return 0
+	}
+	return n.count.Load()
+}
+
 func (n *secretNews) tell(name string) {
+	n.count.Add(1) // before anybody who hears of it reads the Secret
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for use := range n.uses {
@@ -53,6 +65,12 @@ func (n *secretNews) tell(name string) {
 // that are read when following begins.
 func secretsOf(spec *v1alpha1.ModelRegistrySpec) (anew, once []string) {
 	anew = []string{spec.Credentials, spec.Proxy}
+	if spec.Images != nil {
+		anew = append(anew, spec.Images.Secret)
+	}
+	for _, n := range spec.Notifications {
+		anew = append(anew, n.Secret)
+	}
 	if spec.Forge != nil {
 		anew = append(anew, spec.Forge.Secret)
 	}
@@ -65,6 +83,10 @@ func secretsOf(spec *v1alpha1.ModelRegistrySpec) (anew, once []string) {
 		}
 		for _, s := range g.Sources {
 			anew = append(anew, s.Secret)
+		}
+		anew = append(append(anew, g.Decryption), g.PullSecrets...)
+		if g.Prometheus != nil {
+			anew = append(anew, g.Prometheus.Secret)
 		}
 	}
 	named := func(names []string) []string {
@@ -106,6 +128,21 @@ func (cfg ControllerConfig) untilSecrets(ctx context.Context, mr *v1alpha1.Model
 		unsubscribe()
 		cancel()
 		waiting.Wait()
+	}
+}
+
+// tryAgain queues the releases that wait: a Secret changed, for which they may. It does not wait for one that is being
+// worked on, and queues it too.
+func (r *Reconciler) tryAgain() {
+	for _, s := range r.all() {
+		waits := true
+		if s.work.TryLock() {
+			waits = s.release != nil && s.release.Status.Phase == v1alpha1.Waiting
+			s.work.Unlock()
+		}
+		if waits && r.site(s.key.Environment) != nil {
+			r.enqueue(s.key)
+		}
 	}
 }
 

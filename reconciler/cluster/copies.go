@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,7 +18,7 @@ const (
 	// annotationCopiedFrom says which Secret another one is a copy of, as "namespace/name", and by it that davit may
 	// write and delete that.
 	annotationCopiedFrom = "davit.dev/copied-from"
-	// annotationCopiedFor is the ModelRegistry that wants the copy.
+	// annotationCopiedFor are the ModelRegistries that want the copy, with commas between them. A copy goes with the last.
 	annotationCopiedFor = "davit.dev/copied-for"
 	labelManagedBy      = "app.kubernetes.io/managed-by"
 )
@@ -66,16 +68,19 @@ func (c *Cluster) CopySecret(ctx context.Context, namespace string, from SecretC
 			return nil
 		case live.Annotations[annotationCopiedFrom] != from.From:
 			return errNotACopy
-		case live.Type == want.Type && reflect.DeepEqual(live.Data, want.Data):
-			return nil
+		}
+		want.Annotations[annotationCopiedFor] = withOwner(live.Annotations[annotationCopiedFor], c.owner)
+		switch {
 		case live.Type != want.Type: // it can't be changed
 			if err := secrets.Delete(ctx, from.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &live.UID}}); err != nil {
 				return err
 			}
 			_, err = secrets.Create(ctx, want, metav1.CreateOptions{FieldManager: Manager})
 			return err
+		case reflect.DeepEqual(live.Data, want.Data) && live.Annotations[annotationCopiedFor] == want.Annotations[annotationCopiedFor]:
+			return nil
 		}
-		live.Data = want.Data
+		live.Data, live.Annotations[annotationCopiedFor] = want.Data, want.Annotations[annotationCopiedFor]
 		_, err = secrets.Update(ctx, live, metav1.UpdateOptions{FieldManager: Manager})
 		return err
 	})
@@ -95,18 +100,46 @@ func (s SecretCopy) in(namespace, owner string) *corev1.Secret {
 	}
 }
 
-// RemoveCopy deletes this owner's copy of a Secret from a namespace; what is somebody else's stays.
+// RemoveCopy takes this owner's wish for a copy of a Secret back, and deletes it from the namespace when nobody else wants
+// it; what is no copy of that Secret stays.
 func (c *Cluster) RemoveCopy(ctx context.Context, namespace, from, name string) error {
 	secrets := c.as.typed.CoreV1().Secrets(namespace)
 	err := c.write(ctx, func() error {
 		live, err := secrets.Get(ctx, name, metav1.GetOptions{})
-		if err != nil || live.Annotations[annotationCopiedFrom] != from || live.Annotations[annotationCopiedFor] != c.owner {
+		if err != nil || live.Annotations[annotationCopiedFrom] != from {
 			return err
 		}
-		return secrets.Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &live.UID}})
+		had := live.Annotations[annotationCopiedFor]
+		switch left := withoutOwner(had, c.owner); left {
+		case had:
+			return nil
+		case "":
+			return secrets.Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &live.UID, ResourceVersion: &live.ResourceVersion}})
+		default:
+			live.Annotations[annotationCopiedFor] = left
+			_, err = secrets.Update(ctx, live, metav1.UpdateOptions{FieldManager: Manager})
+			return err
+		}
 	})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("removing the copy of Secret %s from namespace %s: %w", from, namespace, err)
 	}
 	return nil
+}
+
+func withOwner(owners, owner string) string {
+	if owners == "" {
+		return owner
+	}
+	all := strings.Split(owners, ",")
+	if !slices.Contains(all, owner) {
+		all = append(all, owner)
+		slices.Sort(all)
+	}
+	return strings.Join(all, ",")
+}
+
+func withoutOwner(owners, owner string) string {
+	all := strings.Split(owners, ",")
+	return strings.Join(slices.DeleteFunc(all, func(name string) bool { return name == owner }), ",")
 }
