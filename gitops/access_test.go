@@ -173,6 +173,38 @@ func TestAccessHTTPS(t *testing.T) {
 	}
 }
 
+// TestAccessRedirect: a host that sends davit on to another one, or to a port, does not have it take the credentials there.
+func TestAccessRedirect(t *testing.T) {
+	ours := newAuthority(t, "ours")
+	for what, c := range map[string]struct {
+		access Access
+		want   string
+	}{
+		"password": {Access{Username: "ada", Password: "pl4nted"}, basic("ada", "pl4nted")},
+		"bearer":   {Access{Bearer: "pl4nted"}, "Bearer pl4nted"},
+	} {
+		r := newRepo(t)
+		r.commit("one", "a", "1")
+		moved := serveTLS(t, r, ours.server(), "") // takes requests without credentials alone
+		var sent atomic.Int64
+		srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			if req.Header.Get("Authorization") == c.want {
+				sent.Add(1)
+			}
+			http.Redirect(w, req, moved.URL+req.URL.RequestURI(), http.StatusTemporaryRedirect)
+		}))
+		srv.TLS = ours.server()
+		srv.StartTLS()
+		t.Cleanup(srv.Close)
+		c.access.CA = ours.pem
+		t.Log(what)
+		roundTrip(t, r, open(t, Config{URL: srv.URL + "/.git", Mirror: t.TempDir(), Access: fixed(c.access)}))
+		if sent.Load() == 0 {
+			t.Error("the host itself was not sent the credentials")
+		}
+	}
+}
+
 // TestAccessOfTwoRemotes: two remotes that are followed at once, each with an authority that the other's client does not
 // know, and the same password for neither.
 func TestAccessOfTwoRemotes(t *testing.T) {

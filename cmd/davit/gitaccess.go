@@ -66,8 +66,12 @@ func (o *gitOptions) keys(repository string) func(context.Context) (credentials.
 				return nil, fmt.Errorf("--git-credentials: %w", err)
 			}
 			for _, e := range entries {
-				if data, err := os.ReadFile(filepath.Join(o.folder, e.Name())); err == nil { // else a folder, such as kubelet's own
-					keys[e.Name()] = data
+				file := filepath.Join(o.folder, e.Name())
+				if info, err := os.Stat(file); err == nil && info.IsDir() { // kubelet's own
+					continue
+				}
+				if keys[e.Name()], err = os.ReadFile(file); err != nil {
+					return nil, fmt.Errorf("--git-credentials: %w", err)
 				}
 			}
 		}
