@@ -104,7 +104,7 @@ func (a *app) newVersion(cmd *cobra.Command, flags versionOptions, model, versio
 	if err := flags.check(); err != nil {
 		return nil, err
 	}
-	builder, err := a.images(nil)
+	builder, err := a.images(nil, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -34,7 +35,7 @@ func buildCommand(a *app) *cobra.Command {
 		}
 		bars := newProgress(cmd.ErrOrStderr())
 		defer bars.clear()
-		builder, err := a.images(bars.show)
+		builder, err := a.images(bars.show, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
 		if err != nil {
 			return err
 		}
@@ -65,7 +66,8 @@ func interrupted(ctx context.Context, v *registry.ModelVersion, err error) error
 }
 
 // images makes a builder as the environment has it. An S3 endpoint of one's own has no host name for each bucket.
-func (a *app) images(progress func(image.Progress)) (*image.Builder, error) {
+// Progress and log may be nil.
+func (a *app) images(progress func(image.Progress), log *slog.Logger) (*image.Builder, error) {
 	key, err := a.key()
 	if err != nil {
 		return nil, err
@@ -75,7 +77,7 @@ func (a *app) images(progress func(image.Progress)) (*image.Builder, error) {
 		gcs = "http://" + gcs
 	}
 	return image.New(image.Config{
-		Progress: progress, Key: key, BuilderVersion: version(), GCSEndpoint: strings.TrimSuffix(gcs, "/"),
+		Progress: progress, Log: log, Key: key, BuilderVersion: version(), GCSEndpoint: strings.TrimSuffix(gcs, "/"),
 		S3PathStyle: os.Getenv("AWS_ENDPOINT_URL_S3") != "" || os.Getenv("AWS_ENDPOINT_URL") != "",
 		HuggingFace: image.HuggingFace{Endpoint: strings.TrimSuffix(os.Getenv("HF_ENDPOINT"), "/"), Token: os.Getenv("HF_TOKEN")},
 	})

@@ -82,7 +82,7 @@ func controllerCommand(a *app) *cobra.Command {
 		if err := own.CheckOwn(ctx, *namespace); err != nil {
 			return err
 		}
-		builder, err := a.images(onTerminal(stderr))
+		builder, err := a.images(onTerminal(stderr), log)
 		if err != nil {
 			return err
 		}

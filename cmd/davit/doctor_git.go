@@ -71,7 +71,7 @@ func (e *examination) images(ctx context.Context) {
 	if prefix == "" || len(e.models.Models) == 0 {
 		return
 	}
-	builder, err := e.app.images(nil)
+	builder, err := e.app.images(nil, nil)
 	if err != nil {
 		e.say(failed, "images", err.Error(), "")
 		return

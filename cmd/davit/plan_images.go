@@ -22,7 +22,7 @@ type imagesAsked struct {
 }
 
 func (a *app) askImages(models *registry.Registry) (*imagesAsked, error) {
-	builder, err := a.images(nil)
+	builder, err := a.images(nil, nil)
 	return &imagesAsked{builder: builder, prefix: models.Spec.Images}, err
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"time"
@@ -29,7 +30,7 @@ func pullCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			bars := newProgress(cmd.ErrOrStderr())
 			defer bars.clear()
-			builder, err := a.images(bars.show)
+			builder, err := a.images(bars.show, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
 			if err != nil {
 				return err
 			}

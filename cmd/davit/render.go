@@ -35,7 +35,7 @@ func renderCommand(a *app) *cobra.Command {
 		}
 		r := rendering{cmd: cmd, models: models, overlays: *overlays}
 		if !*offline {
-			if r.builder, err = a.images(nil); err != nil {
+			if r.builder, err = a.images(nil, nil); err != nil {
 				return err
 			}
 		}

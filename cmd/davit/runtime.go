@@ -172,7 +172,7 @@ func (r *runtimeAdd) resolve(ctx context.Context, ref *image.Reference) error {
 	if ref.Repository == "" || ref.Digest != "" {
 		return nil
 	}
-	builder, err := r.app.images(nil)
+	builder, err := r.app.images(nil, nil)
 	if err != nil {
 		return err
 	}

@@ -111,7 +111,7 @@ func (a *app) sync(cmd *cobra.Command, o *syncOptions) error {
 	if err != nil {
 		return err
 	}
-	builder, err := a.images(onTerminal(stderr))
+	builder, err := a.images(onTerminal(stderr), log)
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func (a *app) trainVersion(cmd *cobra.Command, arg, version string) error {
 			return fmt.Errorf("%s is what %s made already", v.Path, run.Name)
 		}
 	}
-	images, err := a.images(nil)
+	images, err := a.images(nil, nil)
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,8 @@ type ModelRegistrySpec struct {
 	// (http://host:port), and username and password where it asks for them. Ssh goes through it, too.
 	// +optional
 	Proxy string `json:"proxy,omitempty"`
-	// Images is how model images are pushed and pulled; davit's own workload identity and anonymous when absent.
+	// Images is how model images are pushed and pulled; by the docker config of davit's own process when absent, and where
+	// that does not name the OCI registry by workload identity (ECR, GAR, ACR), or anonymously.
 	// +optional
 	Images *ImageAccess `json:"images,omitempty"`
 	// Notifications are sent at changes of releases.
@@ -141,7 +142,7 @@ const (
 type ImageAccess struct {
 	// Secret beside the ModelRegistry: .dockerconfigjson (type kubernetes.io/dockerconfigjson) and, for a certificate
 	// authority of one's own, ca.crt. Registries that it does not name are reached by workload identity (ECR, GAR, ACR), or
-	// anonymously.
+	// anonymously; the docker config of davit's process does not count then. A Secret that changes is heeded at once.
 	// +optional
 	Secret string `json:"secret,omitempty"`
 }

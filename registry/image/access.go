@@ -9,7 +9,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -33,7 +35,7 @@ const (
 func (b *Builder) With(access func(context.Context) (RegistryAccess, error)) (*Builder, error) {
 	cfg := b.cfg
 	cfg.Transport = &trusting{access: access, base: b.cfg.Transport}
-	cfg.Keychain = &named{access, &identities{}}
+	cfg.Keychain = &named{access, &identities{log: cfg.Log}}
 	other, err := New(cfg)
 	if err == nil {
 		other.jobs = b.jobs
@@ -90,7 +92,8 @@ func (a RegistryAccess) credentials(target authn.Resource) (*authn.AuthConfig, b
 		return nil, false, errors.New(dockerConfigKey + " is not Docker's config.json; make it by kubectl create secret docker-registry")
 	}
 	best, length := authn.AuthConfig{}, 0
-	for key, auth := range file.Auths {
+	for _, key := range slices.Sorted(maps.Keys(file.Auths)) { // of two that fit alike, the same each time
+		auth := file.Auths[key]
 		name := strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(key, "https://"), "http://"), "/")
 		name = strings.TrimSuffix(strings.TrimSuffix(name, "/v1"), "/v2")
 		if (target.String()+"/" == name+"/" || strings.HasPrefix(target.String()+"/", name+"/") || docker(name, target)) && len(name) >= length {

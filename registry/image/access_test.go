@@ -5,9 +5,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -148,6 +150,31 @@ func TestACR(t *testing.T) {
 	}
 	if auth, err := i.credentials(t.Context(), repository(t, "oci.example.com/iris")); err != nil || auth.IdentityToken != "" {
 		t.Errorf("elsewhere: %+v, %v", auth, err)
+	}
+}
+
+// TestNoIdentity: a process without an identity is anonymous, and that is told once for each registry, with the reason.
+func TestNoIdentity(t *testing.T) {
+	var said strings.Builder
+	none := errors.New("no instance\nmetadata")
+	i := &identities{
+		log:   slog.New(slog.NewTextHandler(&said, nil)),
+		aws:   func(context.Context) (aws.Credentials, error) { return aws.Credentials{}, none },
+		azure: func(context.Context, string) (string, error) { return "", none },
+	}
+	hosts := []string{"123456789012.dkr.ecr.eu-central-1.amazonaws.com", "models.azurecr.io"}
+	for range 2 {
+		for _, host := range hosts {
+			auth, err := i.credentials(t.Context(), repository(t, host+"/models/iris"))
+			if err != nil || auth.Username+auth.Password+auth.IdentityToken != "" {
+				t.Errorf("%s: %+v, %v", host, auth, err)
+			}
+		}
+	}
+	for _, host := range hosts {
+		if line := `asked anonymously; give the process a workload identity there, or name a Secret in images.secret" registry=` + host + ` error="the process has no identity there: no instance metadata"`; strings.Count(said.String(), line) != 1 {
+			t.Errorf("%s: said %q", host, said.String())
+		}
 	}
 }
 

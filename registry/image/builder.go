@@ -48,7 +48,8 @@ type Config struct {
 	Jobs int
 	// Progress hears of each file every MiB and at its end. It is called concurrently. May be nil.
 	Progress func(Progress)
-	// Log hears what PublishRun passes over of a trainer's output; nil for nobody.
+	// Log hears what PublishRun passes over of a trainer's output, and which OCI registries of a cloud are asked anonymously
+	// since the process has no identity there; nil for nobody.
 	Log *slog.Logger
 }
 
@@ -120,9 +121,6 @@ func New(cfg Config) (*Builder, error) {
 	if cfg.Jobs == 0 {
 		cfg.Jobs = 4
 	}
-	if cfg.Keychain == nil {
-		cfg.Keychain = authn.NewMultiKeychain(authn.DefaultKeychain, &identities{})
-	}
 	if cfg.Transport == nil {
 		cfg.Transport = remote.DefaultTransport
 	}
@@ -134,6 +132,9 @@ func New(cfg Config) (*Builder, error) {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Keychain == nil {
+		cfg.Keychain = authn.NewMultiKeychain(authn.DefaultKeychain, &identities{log: cfg.Log})
 	}
 	cfg.HTTP = withinOrigin(cfg.HTTP)
 	b := &Builder{

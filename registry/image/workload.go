@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -21,9 +22,12 @@ type identities struct {
 	// aws and azure give the process's identity; the SDKs' default chains when nil.
 	aws   awsIdentity
 	azure azureIdentity
+	// log hears of each registry that is asked anonymously since the process has no identity there; nobody when nil.
+	log *slog.Logger
 
 	mu     sync.Mutex
 	tokens map[string]token // by registry
+	told   map[string]bool  // of log
 }
 
 type token struct {
@@ -74,6 +78,7 @@ func (i *identities) credentials(ctx context.Context, target authn.Resource) (*a
 	t, err := ask(ctx, host)
 	switch {
 	case errors.Is(err, errNoIdentity):
+		i.anonymous(host, err)
 		return &authn.AuthConfig{}, nil
 	case err != nil:
 		return nil, fmt.Errorf("logging in to %s by workload identity: %w; or name a Secret in images.secret", host, err)
@@ -85,8 +90,24 @@ func (i *identities) credentials(ctx context.Context, target authn.Resource) (*a
 	return &t.auth, nil
 }
 
-// errNoIdentity says that the process has none at that cloud.
+// errNoIdentity says that the process has none at that cloud. What wraps it says why.
 var errNoIdentity = errors.New("the process has no identity there")
+
+func noIdentity(err error) error {
+	return fmt.Errorf("%w: %s", errNoIdentity, strings.Join(strings.Fields(err.Error()), " "))
+}
+
+// anonymous tells once of a registry that it is asked without credentials: if it refuses, this is why. i.mu is held.
+func (i *identities) anonymous(host string, err error) {
+	if i.log == nil || i.told[host] {
+		return
+	}
+	if i.told == nil {
+		i.told = map[string]bool{}
+	}
+	i.told[host] = true
+	i.log.Warn("OCI registry is asked anonymously; give the process a workload identity there, or name a Secret in images.secret", "registry", host, "error", err)
+}
 
 func (i *identities) asks(host string) func(context.Context, string) (token, error) {
 	switch {
@@ -104,7 +125,7 @@ func (i *identities) asks(host string) func(context.Context, string) (token, err
 func (i *identities) google(ctx context.Context, _ string) (token, error) {
 	found, err := google.FindDefaultCredentials(ctx, "https://www.googleapis.com/auth/cloud-platform")
 	if err != nil {
-		return token{}, errNoIdentity
+		return token{}, noIdentity(err)
 	}
 	t, err := found.TokenSource.Token()
 	if err != nil {

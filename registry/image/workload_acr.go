@@ -44,7 +44,7 @@ func (i *identities) acr(ctx context.Context, host string) (token, error) {
 	}
 	access, err := identity(ctx, acrScope)
 	if err != nil {
-		return token{}, errNoIdentity
+		return token{}, noIdentity(err)
 	}
 	form := url.Values{"grant_type": {"access_token"}, "service": {host}, "access_token": {access}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+host+"/oauth2/exchange", strings.NewReader(form.Encode()))

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/google/go-containerregistry/pkg/authn"
 )
@@ -47,7 +47,7 @@ func (i *identities) ecr(ctx context.Context, host string) (token, error) {
 	}
 	who, err := identity(ctx)
 	if err != nil {
-		return token{}, errNoIdentity
+		return token{}, noIdentity(err)
 	}
 	const body = "{}"
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://api.ecr"+m[1]+"."+region+"."+domain+"/", strings.NewReader(body))
