@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -72,10 +73,14 @@ func TestPullSecrets(t *testing.T) {
 	w.settled("production")
 	was := w.deployment("iris").Generation
 
-	// Another content goes with the next comparison, and no pod rolls for it.
+	// Another content goes at once, not with the next comparison, and no pod rolls for it.
 	w.putSecret(namespace, dockerConfig("granted", "planted-2"))
-	patch(`"granted", "taken"`)
+	began := time.Now()
 	w.eventually("up to date", func() bool { return w.copied("granted") == "planted-2" })
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("copied %s after the Secret changed", took)
+	}
+	patch(`"granted", "taken"`)
 	w.eventually("told of the one that is another's", func() bool {
 		mr, _ := w.registry(registries)
 		i := slices.IndexFunc(mr.Status.Conditions, func(c metav1.Condition) bool { return c.Type == v1alpha1.ConditionPullSecrets })

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -170,7 +171,15 @@ func TestEncryptedSecret(t *testing.T) {
 		return err == nil && mr != nil && mr.Status.Phase == v1alpha1.Waiting && mr.Status.Reason == "DecryptionFailed" &&
 			strings.Contains(mr.Status.Message, "no key of Secret "+namespace+"/keys decrypts it (it is encrypted for age1")
 	})
+	w.eventually("tried so often that the next try is 12.8 s away", func() bool {
+		return strings.Count(log.String(), "decrypting Secret") >= 7
+	})
 	w.putSecret(namespace, keys(t, "keys.agekey"))
+	began := time.Now()
+	w.eventually("decrypted", func() bool { return w.token() != "" })
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("decrypted %s after the key came", took)
+	}
 	w.until(production, "v1", v1alpha1.Healthy)
 	if w.token() != "planted-4711-token" {
 		t.Fatalf("token is %q", w.token())
