@@ -2,6 +2,7 @@ package reconciler_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/davit-dev/davit/reconciler"
+	"github.com/davit-dev/davit/reconciler/metrics"
 	"github.com/davit-dev/davit/reconciler/notify"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
@@ -73,7 +76,15 @@ func TestNotifications(t *testing.T) {
 	w.patch(registries, "models", map[string]any{"notifications": []any{map[string]any{
 		"name": "bus", "kind": "CloudEvents", "secret": "bus", "states": []any{"Healthy", "Failed", "RolledBack", "Held"},
 	}}})
-	stop := w.controller(namespace)
+	counts := metrics.New("test")
+	counted := func(result string, n int) bool {
+		scrape := httptest.NewRecorder()
+		counts.Handler().ServeHTTP(scrape, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		line := fmt.Sprintf("davit_notifications_total{kind=\"CloudEvents\",registry=\"models\",result=%q} %d\n", result, n)
+		return strings.Contains(scrape.Body.String(), line)
+	}
+	counting := func(c *reconciler.ControllerConfig) { c.Metrics = counts }
+	stop := w.controller(namespace, counting)
 	w.until(production, "v1", v1alpha1.Healthy)
 	w.promote("v1", "v3") // its simulated pods crash
 	w.until(production, "v1", v1alpha1.RolledBack)
@@ -90,9 +101,10 @@ func TestNotifications(t *testing.T) {
 	if failed := box.all[1].Data; !strings.Contains(failed.Text, "exited with code 1") || strings.Contains(failed.Text, "12 are wanted") || failed.From != "v1" {
 		t.Errorf("sent %+v", failed)
 	}
+	w.eventually("counted as sent", func() bool { return counted("sent", 3) })
 	stop()
 
-	stop = w.controller(namespace)
+	stop = w.controller(namespace, counting)
 	box.refuse(http.StatusNotFound)
 	w.promote("v3", "v2")
 	w.until(production, "v2", v1alpha1.Healthy)
@@ -104,7 +116,14 @@ func TestNotifications(t *testing.T) {
 	}
 	w.eventually("told", notified(metav1.ConditionFalse, "bus: the receiver answered 404 Not Found"))
 	w.eventually("an Event", func() bool { return w.registryEvent(namespace, "NotDelivered") })
+	w.eventually("counted as dropped", func() bool { return counted("dropped", 1) })
 	box.refuse(0)
+	stop()
+	stop = w.controller(namespace, counting)
+	w.eventually("followed by the next process", func() bool {
+		c := meta.FindStatusCondition(w.modelRegistry(registries).Status.Conditions, v1alpha1.ConditionNotified)
+		return c != nil && strings.Contains(c.Message, "what it was sent last was not taken")
+	})
 	w.damage("v1")
 	w.promote("v2", "v1")
 	want = append(want, "release.held v1") // and nothing again
@@ -113,5 +132,6 @@ func TestNotifications(t *testing.T) {
 		t.Errorf("sent %v", got)
 	}
 	w.eventually("told that it goes on", notified(metav1.ConditionTrue, ""))
+	w.eventually("an Event", func() bool { return w.registryEvent(namespace, v1alpha1.ConditionNotified) })
 	stop()
 }

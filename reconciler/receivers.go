@@ -35,6 +35,7 @@ func (cfg ControllerConfig) notifies(ctx context.Context, mr *v1alpha1.ModelRegi
 		receivers = append(receivers, r)
 	}
 	notifier := notify.New(receivers, log)
+	notifier.Recall(cfg.undelivered(ctx, mr))
 	if len(receivers) > 0 {
 		to.Notify = notifier.Add
 	}
@@ -50,7 +51,9 @@ func (cfg ControllerConfig) notifies(ctx context.Context, mr *v1alpha1.ModelRegi
 
 // receiver is one of the spec. Its Secret is read when something is sent: it may come, and change, at any time.
 func (cfg ControllerConfig) receiver(mr *v1alpha1.ModelRegistry, n v1alpha1.Notification, to *Config) (notify.Receiver, error) {
-	r := notify.Receiver{Name: n.Name, Environments: n.Environments, States: n.States}
+	r := notify.Receiver{Name: n.Name, Environments: n.Environments, States: n.States, Count: func(result string, messages int) {
+		cfg.recorder.Notified(n.Kind, result, messages)
+	}}
 	read := cfg.secret(mr.Namespace)
 	secret := func(ctx context.Context) (map[string]string, error) {
 		s, err := read(ctx, n.Secret)
@@ -103,6 +106,17 @@ func (cfg ControllerConfig) tellNotified(ctx context.Context, mr *v1alpha1.Model
 	}
 }
 
+// undelivered is what the condition Notified told of these receivers before; "" where it was of another spec.
+func (cfg ControllerConfig) undelivered(ctx context.Context, mr *v1alpha1.ModelRegistry) (trouble string) {
+	_ = cfg.Cluster.WriteRegistryStatus(ctx, mr.Namespace, mr.Name, func(live *v1alpha1.ModelRegistry) {
+		c := meta.FindStatusCondition(live.Status.Conditions, v1alpha1.ConditionNotified)
+		if c != nil && c.Status == metav1.ConditionFalse && c.ObservedGeneration == mr.Generation {
+			trouble = c.Message
+		}
+	})
+	return trouble
+}
+
 // notified writes the condition Notified, and an Event where it changed.
 func (cfg ControllerConfig) notified(ctx context.Context, mr *v1alpha1.ModelRegistry, log *slog.Logger, trouble string) {
 	c := metav1.Condition{Type: v1alpha1.ConditionNotified, Status: metav1.ConditionTrue, Reason: v1alpha1.ConditionNotified, ObservedGeneration: mr.Generation}
@@ -119,7 +133,7 @@ func (cfg ControllerConfig) notified(ctx context.Context, mr *v1alpha1.ModelRegi
 	switch {
 	case trouble != "" && (was == nil || was.Status != c.Status):
 		cfg.Cluster.RegistryEvent(ctx, mr, "Warning", c.Reason, trouble)
-	case trouble == "" && was != nil && was.Status != c.Status:
+	case trouble == "" && was != nil && was.Status != c.Status && was.ObservedGeneration == c.ObservedGeneration:
 		cfg.Cluster.RegistryEvent(ctx, mr, "Normal", c.Reason, "notifications are delivered again")
 	}
 }

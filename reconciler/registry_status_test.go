@@ -27,7 +27,7 @@ import (
 )
 
 // controller controls a namespace, without an election, until it is stopped.
-func (w *world) controller(namespace string) (stop func()) {
+func (w *world) controller(namespace string, change ...func(*reconciler.ControllerConfig)) (stop func()) {
 	w.t.Helper()
 	own, err := cluster.New(w.t.Context(), cluster.Config{REST: restConfig(w.t), Owner: "davit", Namespaces: []string{namespace}})
 	if err != nil {
@@ -40,12 +40,14 @@ func (w *world) controller(namespace string) (stop func()) {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan error)
 	mirrors := w.t.TempDir()
-	go func() {
-		done <- reconciler.Control(ctx, reconciler.ControllerConfig{
-			Cluster: own, Namespace: namespace, Mirrors: mirrors, Images: images, Log: slog.New(slog.DiscardHandler),
-			Report: func(p reconciler.Report) { w.reports <- p },
-		})
-	}()
+	cfg := reconciler.ControllerConfig{
+		Cluster: own, Namespace: namespace, Mirrors: mirrors, Images: images, Log: slog.New(slog.DiscardHandler),
+		Report: func(p reconciler.Report) { w.reports <- p },
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	go func() { done <- reconciler.Control(ctx, cfg) }()
 	return func() {
 		cancel()
 		<-done

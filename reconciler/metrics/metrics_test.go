@@ -86,7 +86,7 @@ func full() *metrics.Metrics {
 	r.Followed(time.Now(), nil)
 	r.Looked(time.Second, nil)
 	r.Recorded(true)
-	r.Notified("Slack", "sent")
+	r.Notified("Slack", "sent", 1)
 	r.Run("production", "Succeeded", time.Hour)
 	_, _ = m.Requests(answers(200)).RoundTrip(httptest.NewRequest(http.MethodGet, "/api/v1/pods", nil))
 	r.Read(func(yield func(metrics.Release)) metrics.Standing {

@@ -127,10 +127,10 @@ func (r *Recorder) Delivered(result string) {
 	}
 }
 
-// Notified is told what became of a notification to a kind of receiver: sent, failed or dropped.
-func (r *Recorder) Notified(kind, result string) {
+// Notified is told what became of notifications to a kind of receiver: sent, failed or dropped.
+func (r *Recorder) Notified(kind, result string, n int) {
 	if r != nil {
-		r.m.notifications.WithLabelValues(r.registry, kind, result).Inc()
+		r.m.notifications.WithLabelValues(r.registry, kind, result).Add(float64(n))
 	}
 }
 

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -20,7 +21,16 @@ type Receiver struct {
 	// Send sends messages, the oldest first; at most Batch at once, one when zero. A *Refused is not tried again.
 	Send  func(ctx context.Context, messages []Message) error
 	Batch int
+	// Count hears what became of so many messages: sent, failed (they are tried again) or dropped. May be nil.
+	Count func(result string, messages int)
 }
+
+// The results that Receiver.Count hears.
+const (
+	Sent    = "sent"
+	Again   = "failed"
+	Dropped = "dropped"
+)
 
 // takes says whether a message is for the receiver.
 func (r Receiver) takes(m Message) bool {
@@ -42,6 +52,9 @@ func New(receivers []Receiver, log *slog.Logger) *Notifier {
 	n := &Notifier{}
 	for _, r := range receivers {
 		r.Batch = max(r.Batch, 1)
+		if r.Count == nil {
+			r.Count = func(string, int) {}
+		}
 		n.lanes = append(n.lanes, &lane{Receiver: r, log: log, wake: make(chan struct{}, 1), limit: rate.NewLimiter(1, 5)})
 	}
 	return n
@@ -85,10 +98,24 @@ func (n *Notifier) Trouble() string {
 	return strings.Join(all, "; ")
 }
 
+// Recall goes on with the Trouble of a process before: who had it keeps it until a message is taken. It is called before Run.
+func (n *Notifier) Recall(trouble string) {
+	for _, l := range n.lanes {
+		if strings.Contains("; "+trouble, "; "+l.Name+": ") {
+			l.complain(errBefore)
+		}
+	}
+}
+
+var (
+	errEnded  = errors.New("davit ended, or follows as another spec says, before it was taken")
+	errBefore = errors.New("what it was sent last was not taken")
+)
+
 const (
 	// maxWaiting are how many messages may wait for a receiver. Then the oldest are lost: what is newer is of more use.
 	maxWaiting = 500
-	// tries are how often a message is sent, over about four minutes.
+	// tries are how often a message is sent, over about two minutes.
 	tries    = 8
 	firstTry = time.Second
 	lastTry  = time.Minute
@@ -114,6 +141,7 @@ func (l *lane) add(m Message) {
 	if l.waiting = append(l.waiting, m); len(l.waiting) > maxWaiting {
 		l.waiting = slices.Delete(l.waiting, 0, 1)
 		l.lost++
+		l.Count(Dropped, 1)
 	}
 	l.mu.Unlock()
 	select {
@@ -148,8 +176,24 @@ func (l *lane) run(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
 	defer cancel()
-	for some := l.next(); len(some) > 0 && ctx.Err() == nil; some = l.next() {
+	for ctx.Err() == nil {
+		some := l.next()
+		if len(some) == 0 {
+			return
+		}
 		l.took(some, l.Send(ctx, some))
+	}
+	l.abandon()
+}
+
+// abandon gives up what is left at the end.
+func (l *lane) abandon() {
+	l.mu.Lock()
+	some := l.waiting
+	l.waiting = nil
+	l.mu.Unlock()
+	if len(some) > 0 {
+		l.took(some, errEnded)
 	}
 }
 
@@ -170,6 +214,7 @@ func (l *lane) deliver(ctx context.Context, some []Message) {
 			l.took(some, err)
 			return
 		}
+		l.Count(Again, len(some))
 		l.complain(err)
 		select {
 		case <-ctx.Done():
@@ -185,8 +230,10 @@ func (l *lane) took(some []Message, err error) {
 	defer l.mu.Unlock()
 	if err == nil {
 		l.why, l.lost = "", 0
+		l.Count(Sent, len(some))
 		return
 	}
+	l.Count(Dropped, len(some))
 	l.why = err.Error()
 	l.lost += len(some)
 	l.log.Warn("notification lost", "receiver", l.Name, "about", some[0].Subject(), "messages", len(some), "error", err)

@@ -229,6 +229,77 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
+// TestCount: what is sent again is counted each time, and what is left when the end comes is dropped and not forgotten.
+func TestCount(t *testing.T) {
+	var mu sync.Mutex
+	counts := map[string]int{}
+	count := func(result string, n int) {
+		mu.Lock()
+		defer mu.Unlock()
+		counts[result] += n
+	}
+	counted := func(result string) int {
+		mu.Lock()
+		defer mu.Unlock()
+		return counts[result]
+	}
+	release := make(chan bool)
+	s := &sink{answer: func(n int, w http.ResponseWriter) {
+		switch n {
+		case 1:
+			w.WriteHeader(http.StatusInternalServerError)
+		case 2: // taken
+		case 3:
+			w.WriteHeader(http.StatusGone)
+		default:
+			<-release
+		}
+	}}
+	send, _ := Slack(serve(t, s))
+	n, stop := run(t, Receiver{Name: "ops", Send: send, Batch: 1, Count: count})
+	defer close(release)
+	for range 5 {
+		n.Add(failed("v2"))
+	}
+	eventually(t, "asked four times", func() bool { return len(s.got()) == 4 })
+	if counted(Sent) != 1 || counted(Again) != 1 || counted(Dropped) != 1 {
+		t.Errorf("counted %v", counts)
+	}
+	stop()
+	if counted(Sent) != 1 || counted(Dropped) != 4 || !strings.Contains(n.Trouble(), "messages lost: 4") {
+		t.Errorf("counted %v at the end; told %q", counts, n.Trouble())
+	}
+}
+
+// TestRecall: who did not take what it was sent by a process before is told of until it takes something.
+func TestRecall(t *testing.T) {
+	s := &sink{}
+	send, _ := Slack(serve(t, s))
+	n := New([]Receiver{{Name: "ops", Send: send}, {Name: "bus", Send: send}}, slog.New(slog.DiscardHandler))
+	n.Recall("others: the receiver answered 404 Not Found; check the Secret's url; bus: the receiver answered 410 Gone")
+	if got := n.Trouble(); got != "bus: what it was sent last was not taken" {
+		t.Errorf("told %q", got)
+	}
+	n.Add(failed("v2"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	n.Run(ctx)
+	if got := n.Trouble(); got != "" {
+		t.Errorf("told %q though it was taken", got)
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	soon := time.Now().Add(time.Minute).UTC().Format(http.TimeFormat)
+	for header, want := range map[string]time.Duration{
+		"": 0, "7": 7 * time.Second, "-1": 0, "99999999999999999999": 0, "soon": 0, soon: time.Minute, "Fri, 01 Jan 2021 00:00:00 GMT": 0,
+	} {
+		if got := after(header); got > want || got < want-2*time.Second {
+			t.Errorf("%q: %s, want %s", header, got, want)
+		}
+	}
+}
+
 // TestLosesTheOldest: who is too slow for all gets what is new.
 func TestLosesTheOldest(t *testing.T) {
 	s := &sink{}

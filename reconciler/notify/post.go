@@ -80,13 +80,22 @@ func post(ctx context.Context, address string, header http.Header, body []byte) 
 		return nil
 	}
 	refused := &Refused{Status: res.StatusCode}
-	if seconds, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && seconds > 0 {
-		refused.After = time.Duration(seconds) * time.Second
-	}
+	refused.After = after(res.Header.Get("Retry-After"))
 	if says := strings.TrimSpace(string(answer)); word.MatchString(says) {
 		refused.Says = says
 	}
 	return refused
+}
+
+// after reads a Retry-After, which is seconds or a date; zero where it is neither or past. RFC 9110, 10.2.3.
+func after(header string) time.Duration {
+	if seconds, err := strconv.ParseInt(header, 10, 32); err == nil {
+		return max(0, time.Duration(seconds)*time.Second)
+	}
+	if date, err := http.ParseTime(header); err == nil {
+		return max(0, time.Until(date))
+	}
+	return 0
 }
 
 // unaddressed takes the URL out of an error.
