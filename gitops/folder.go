@@ -2,6 +2,7 @@ package gitops
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 // A registry may lie in a folder of its repository (Config.Folder). All that is read of a commit is then rooted there, and all
 // that is proposed lands there: names of files are those in the folder everywhere, so that a registry that moves into one
 // is no other registry. Only Differ tells of what lies outside.
+
+var errNoFolder = errors.New("has no folder")
 
 // ParseFolder gives a folder of a repository its one spelling: "ml/registry" for "./ml/registry/", and "" for the whole
 // repository. One that is not below the repository's root is an error.
@@ -84,7 +87,7 @@ func (s *Snapshot) Absent() error {
 			return err
 		}
 		if seen = path.Join(seen, part); !found || !e.isDir() {
-			return fmt.Errorf("commit %.12s has no folder %s: %w", s.commit.Hash, s.source.folder, notFolder(seen, e, found, f))
+			return fmt.Errorf("commit %.12s %w %s: %w", s.commit.Hash, errNoFolder, s.source.folder, notFolder(seen, e, found, f))
 		}
 		at = e
 	}

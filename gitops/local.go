@@ -55,7 +55,9 @@ func openFolder(cfg Config, path string) (*Source, error) {
 	}
 	// HEAD may name a branch without a commit yet, or none: how a CI checks out a pull request. Then there is
 	// enough to read and nothing to follow. A branch the user named must exist.
-	if _, err := st.ref(plumbing.NewBranchReferenceName(cfg.Branch)); named && err != nil {
+	if _, err := st.ref(plumbing.NewBranchReferenceName(cfg.Branch)); named && errors.Is(err, plumbing.ErrReferenceNotFound) {
+		return nil, fmt.Errorf("%w %s", errNoBranch, cfg.Branch)
+	} else if named && err != nil {
 		return nil, fmt.Errorf("branch %s: %w", cfg.Branch, err)
 	}
 	s := newSource(cfg, st)

@@ -39,7 +39,7 @@ type Config struct {
 	Access func(ctx context.Context) (Access, error)
 	// Log gets trouble that is retried; slog's default if nil.
 	Log *slog.Logger
-	// Reached is called by Watch after each look at a remote: with nil, or why that failed. May be nil.
+	// Reached is called by Watch after each look at the repository: with nil, or why that failed. May be nil.
 	Reached func(error)
 	// Looked hears of each look at the repository: how long it took, with what was fetched, and whether it failed. It is
 	// called concurrently. May be nil.

@@ -69,6 +69,9 @@ func (s *Source) Base(ctx context.Context) (Hash, error) {
 		return Hash{}, errDetached
 	}
 	h, err := s.store.ref(plumbing.NewBranchReferenceName(s.branch))
+	if errors.Is(err, plumbing.ErrReferenceNotFound) {
+		err = fmt.Errorf("%w %s", errNoBranch, s.branch)
+	}
 	if err != nil {
 		return Hash{}, fmt.Errorf("reading branch %s: %w", s.branch, err)
 	}

@@ -122,12 +122,13 @@ func (s *Source) pollLocal(ctx context.Context, t *teller) error {
 	}
 }
 
-// check ignores a ref that can't be read: git replaces refs by renaming, and a deleted branch may return.
+// check tells of a ref that can't be read and waits for it: a deleted branch may return.
 func (s *Source) check(ctx context.Context, t *teller) {
 	began := time.Now()
 	h, err := s.Tip(ctx)
 	if s.mirror == nil && ctx.Err() == nil {
 		s.looked(time.Since(began), err)
+		s.reached(err)
 	}
 	if err == nil {
 		t.tell(h)

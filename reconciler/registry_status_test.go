@@ -206,7 +206,10 @@ func TestSpecChanges(t *testing.T) {
 	}{
 		{"interval", "1s", "Followed", "", status.CurrentStatus},
 		{"branch", "other", "Followed", "", status.CurrentStatus},
-		{"branch", "none", "NotFollowed", "none", status.InProgressStatus},
+		{"branch", "none", "BranchNotFound", "it has no branch none", status.FailedStatus},
+		{"tag", "v9", "TagNotFound", "it has no tag v9", status.FailedStatus},
+		{"semver", ">=9.0.0", "TagNotFound", "the range is", status.FailedStatus},
+		{"path", "ml/registry", "FolderNotFound", "has no folder ml/registry", status.FailedStatus},
 		{"url", t.TempDir(), "NotFollowed", "", status.InProgressStatus},
 		{"credentials", "absent", "NotFollowed", "", status.InProgressStatus},
 		{"outcomes", "Cluster", "Followed", "", status.CurrentStatus},
@@ -234,6 +237,72 @@ func TestSpecChanges(t *testing.T) {
 		w.patch(registries, "models", map[string]any{test.field: before})
 		w.goes(registries, "Followed", "", status.CurrentStatus)
 	}
+}
+
+// TestFollowedGoes: when the tag that is followed, or the folder, is deleted, the status says so at once, all goes on as it
+// is, also in the next process, and what comes back is followed.
+func TestFollowedGoes(t *testing.T) {
+	w := newWorld(t)
+	w.git("tag", "v1.0.0")
+	namespace := w.id + "-davit"
+	registries := w.grantRegistry(namespace)
+	w.patch(registries, "models", map[string]any{"semver": "1.x"})
+	stop := w.controller(namespace)
+	defer func() { stop() }()
+	w.until(production, "v1", v1alpha1.Healthy)
+	before := w.deployment("iris")
+	stays := func() {
+		t.Helper()
+		if now := w.deployment("iris"); now.UID != before.UID || now.Generation != before.Generation {
+			t.Error("the Deployment is not as it was")
+		}
+		if c := w.release("production"); c.Status.Phase != v1alpha1.Healthy {
+			t.Errorf("production is %s", c.Status.Phase)
+		}
+	}
+	var answer atomic.Int32
+	server := httptest.NewServer(w.served(&answer))
+	defer server.Close()
+	for _, url := range []string{w.dir, server.URL + "/.git"} {
+		w.patch(registries, "models", map[string]any{"url": url, "interval": "100ms"})
+		w.goes(registries, "Followed", "", status.CurrentStatus)
+		w.git("tag", "-d", "v1.0.0")
+		w.goes(registries, "TagNotFound", "it has no tag", status.FailedStatus)
+		stays()
+		w.git("tag", "v1.0.0")
+		w.goes(registries, "Followed", "", status.CurrentStatus)
+	}
+	w.git("tag", "-d", "v1.0.0")
+	w.git("commit", "-q", "--allow-empty", "-m", "more")
+	w.git("tag", "v1.0.0") // moved on
+	w.eventually("moved on", func() bool {
+		return strings.HasSuffix(w.modelRegistry(registries).Status.Revision, w.git("rev-parse", "HEAD")[:12])
+	})
+	w.git("tag", "-f", "v1.0.0", "HEAD~1")
+	w.goes(registries, "HistoryRewritten", "acceptRewrite", status.FailedStatus)
+	stays()
+	w.git("tag", "-f", "v1.0.0", "HEAD")
+	w.goes(registries, "Followed", "", status.CurrentStatus)
+
+	w.git("checkout", "-q", "-b", "folder")
+	w.git("read-tree", "--prefix=ml/registry", "HEAD")
+	w.git("commit", "-q", "-m", "the registry in a folder")
+	w.git("reset", "-q", "--hard")
+	w.patch(registries, "models", map[string]any{"semver": nil, "branch": "folder", "path": "ml/registry"})
+	w.goes(registries, "Followed", "", status.CurrentStatus)
+	w.git("rm", "-q", "-r", "ml/registry")
+	w.commit("away with it")
+	w.goes(registries, "FolderNotFound", "has no folder ml/registry", status.FailedStatus)
+	stays()
+	stop()
+	stop = w.controller(namespace)
+	w.git("commit", "-q", "--allow-empty", "-m", "another one")
+	head := w.git("rev-parse", "HEAD")[:12]
+	w.goes(registries, "FolderNotFound", head, status.FailedStatus)
+	stays()
+	w.git("revert", "--no-edit", "HEAD~1")
+	w.goes(registries, "Followed", "", status.CurrentStatus)
+	stays()
 }
 
 // TestDeletedRegistry: a ModelRegistry that is deleted leaves everything, and another one takes it over; by the policy

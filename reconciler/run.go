@@ -31,7 +31,7 @@ func (r *Reconciler) insist(ctx context.Context, tip gitops.Hash) {
 		if err == nil || ctx.Err() != nil || errors.As(err, new(*UnverifiedError)) {
 			return
 		}
-		if errors.As(err, new(*RewrittenError)) {
+		if errors.As(err, new(*RewrittenError)) || gitops.Cause(err) == gitops.FolderNotFound { // it will be so whenever it is tried
 			r.cfg.Log.Warn("commit not followed", "commit", tip.String(), "why", err)
 			return
 		}
