@@ -83,6 +83,46 @@ func TestUrgentAndAFloor(t *testing.T) {
 	w.waits("Frozen", "no key has the role urgent")
 }
 
+// noted writes an outcome at a commit into Git as whoever may push there can.
+func (w *world) noted(commit, version, outcome string, ago time.Duration) {
+	w.t.Helper()
+	line := `{"at":"` + time.Now().Add(-ago).UTC().Format(time.RFC3339) + `","release":"production/iris","outcome":"` + outcome + `","version":"` + version + `","image":"` + dev.Registry + `/models/iris@sha256:00"}`
+	w.git("notes", "--ref=davit", "append", "-m", line, commit)
+}
+
+// TestRegainedIsFollowable: a cluster that knows nothing goes back to no commit that the branch does not have, whatever
+// outcomes tell, be it there or gone; and where outcomes must be signed, to none that others tell of.
+func TestRegainedIsFollowable(t *testing.T) {
+	w := newWorld(t)
+	w.git("checkout", "-q", "-b", "davit/evil")
+	w.edit("releases/iris/serving.yaml", "replicas: 1", "replicas: 3")
+	w.commit("never merged")
+	w.noted("HEAD", "v1", "Healthy", time.Hour)
+	w.git("checkout", "-q", "main")
+	w.promote("v1", "v2")
+	w.noted("HEAD", "v2", "Failed", time.Minute)
+	brought := func(with ...func(*reconciler.Config)) {
+		t.Helper()
+		stop := w.follow(with...)
+		w.until(production, "v2", v1alpha1.Healthy)
+		stop()
+		if n := *w.deployment("iris").Spec.Replicas; n != 1 {
+			t.Errorf("%d replicas: a commit was brought that was never merged", n)
+		}
+		w.loseRelease()
+	}
+	brought()
+	w.git("branch", "-q", "-D", "davit/evil")
+	w.git("reflog", "expire", "--expire=now", "--all")
+	w.git("gc", "-q", "--prune=now")
+	brought()
+
+	w.git("update-ref", "-d", "refs/notes/davit")
+	w.noted("HEAD~1", "v1", "Healthy", time.Hour)
+	w.noted("HEAD", "v2", "Failed", time.Minute)
+	brought(w.withFloor(registry.Strict(), newKey(t)))
+}
+
 func newKey(t *testing.T) ssh.Signer {
 	t.Helper()
 	_, private, err := ed25519.GenerateKey(rand.Reader)

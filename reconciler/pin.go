@@ -80,10 +80,15 @@ func (r *Reconciler) mayPin(ctx context.Context, want *desired, s *state, commit
 	if st := s.release.Status; commit.String() == st.Applied.Commit || commit.String() == st.Healthy.Commit {
 		return nil
 	}
+	return r.followable(ctx, want, s.key.Environment, commit)
+}
+
+// followable says why an environment could not have followed a commit; that is a *stuckError.
+func (r *Reconciler) followable(ctx context.Context, want *desired, environment string, commit gitops.Hash) error {
 	if _, err := r.cfg.Source.Commit(ctx, commit); err != nil {
 		return &stuckError{fmt.Errorf("commit %.12s is not in this repository", commit)}
 	}
-	signers, within := r.cfg.Grants[s.key.Environment].Signers, r.cfg.Source.IsAncestor
+	signers, within := r.cfg.Grants[environment].Signers, r.cfg.Source.IsAncestor
 	if signers != nil {
 		within = r.cfg.Source.IsFirstParent // what was merged need not be signed
 	}
@@ -93,7 +98,7 @@ func (r *Reconciler) mayPin(ctx context.Context, want *desired, s *state, commit
 		return fmt.Errorf("looking for commit %s in the history of %s: %w", commit, tip, err)
 	}
 	if !ok {
-		return &stuckError{fmt.Errorf("commit %.12s is not in the history of %.12s, which %s follows", commit, tip, s.key.Environment)}
+		return &stuckError{fmt.Errorf("commit %.12s is not in the history of %.12s, which %s follows", commit, tip, environment)}
 	}
 	if signers == nil {
 		return nil

@@ -33,7 +33,12 @@ func (r *Reconciler) regain(ctx context.Context, want *desired, s *state, tip *t
 	} else if last.healthy.commit.IsZero() || tip.release.Environment.Spec.Rollback.OnFailure == "hold" {
 		return false, nil
 	}
-	t, err := r.at(ctx, s, served, want.seen)
+	// Notes are written by more people than commits are followed of.
+	err = r.followable(ctx, want, s.key.Environment, gitops.ParseHash(served.Commit))
+	var t *target
+	if err == nil {
+		t, err = r.at(ctx, s, served, want.seen)
+	}
 	if _, stuck := errors.AsType[*stuckError](err); stuck || err == nil && t.key == tip.key {
 		return false, nil // there is nothing to go back to, or no need
 	}
