@@ -9,6 +9,7 @@ import (
 
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
+	"github.com/davit-dev/davit/registry"
 )
 
 // shownBy is how long after a claim a watch may not show it yet.
@@ -74,7 +75,7 @@ func (r *Reconciler) inherit(ctx context.Context, s *state) error {
 		s.left = nil
 		return nil
 	}
-	if left.Spec.DeletionPolicy == v1alpha1.Delete {
+	if r.deletes(ctx, s.key, left) {
 		set, err := r.site(s.key.Environment).cluster.Prune(ctx, left, nil)
 		if left.Status.Inventory = set.Inventory; err != nil {
 			return fmt.Errorf("deleting the objects of %s, whose ModelRelease was deleted: %w", s.key, err)
@@ -88,6 +89,19 @@ func (r *Reconciler) inherit(ctx context.Context, s *state) error {
 	}
 	s.left = nil
 	return nil
+}
+
+// deletes says whether a person asked for the objects of a deleted ModelRelease to be deleted. Nobody did by deleting the
+// CRD, with every ModelRelease there is; and where that can't be told, what serves goes on serving.
+func (r *Reconciler) deletes(ctx context.Context, key registry.Key, left *v1alpha1.ModelRelease) bool {
+	if left.Spec.DeletionPolicy != v1alpha1.Delete {
+		return false
+	}
+	err := r.site(key.Environment).cluster.KindInstalled(ctx, left)
+	if err != nil {
+		r.cfg.Log.Warn("objects of a deleted ModelRelease stay as they are", "release", key.String(), "why", err)
+	}
+	return err == nil
 }
 
 // leftOver takes a deleted ModelRelease up again of which the registry has no release any more: what it left goes as with

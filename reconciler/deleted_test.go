@@ -6,6 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
@@ -130,4 +131,44 @@ func TestDeletedNamespace(t *testing.T) {
 	w.again(uid)
 	stop()
 	w.eventually("gone without davit", gone(remove()))
+}
+
+// TestKindMadeAnew: kubectl replace --force deletes the CRD, and every ModelRelease with it. Nobody asked for what serves to
+// go, whatever their policy is: it is taken up as it is.
+func TestKindMadeAnew(t *testing.T) {
+	w := newWorld(t)
+	w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	policy := []byte(`{"spec":{"deletionPolicy":"Delete"}}`)
+	if _, err := w.modelReleases().Patch(t.Context(), "production.iris", types.MergePatchType, policy, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("answered", func() bool {
+		live := w.release("production")
+		return live.Status.ObservedGeneration == live.Generation
+	})
+	before, mr := w.deployment("iris"), w.release("production")
+	kinds := w.dynamic().Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
+	name := v1alpha1.Resource + "." + v1alpha1.GroupVersion.Group
+	crd, err := kinds.Get(t.Context(), name, get)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kinds.Delete(t.Context(), name, deleteNow); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("gone", func() bool {
+		_, err := kinds.Get(t.Context(), name, get)
+		return apierrors.IsNotFound(err)
+	})
+	if _, err := w.cluster.Install(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := kinds.Get(t.Context(), name, get); err != nil || again.GetUID() == crd.GetUID() {
+		t.Fatalf("the CRD is the one of before: %v", err)
+	}
+	w.again(mr.UID)
+	if now := w.deployment("iris"); now.UID != before.UID || now.Generation != before.Generation {
+		t.Errorf("Deployment %s at generation %d, was %s at %d", now.UID, now.Generation, before.UID, before.Generation)
+	}
 }

@@ -42,7 +42,7 @@ func (cfg ControllerConfig) leave(ctx context.Context, mr *v1alpha1.ModelRegistr
 
 // deleteAll deletes the releases in every place of the registry, former ones included, once each place can be reached.
 func (cfg ControllerConfig) deleteAll(ctx context.Context, mr *v1alpha1.ModelRegistry, log *slog.Logger) error {
-	if err := cfg.Cluster.Installed(ctx, mr.Namespace); err != nil {
+	if err := cfg.Cluster.Installed(ctx, mr); err != nil {
 		return err
 	}
 	var errs []error

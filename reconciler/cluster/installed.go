@@ -16,26 +16,40 @@ type UninstalledError struct {
 }
 
 func (e *UninstalledError) Error() string {
-	return e.What + " is gone or being deleted; the deletion of a ModelRegistry that goes with it deletes nothing else"
+	return e.What + " is gone, being deleted, or made anew since; what is deleted with it deletes nothing else"
 }
 
-// Installed is an *UninstalledError when the CRD of ModelRegistries or the namespace that holds them is on its way out.
-// Without the right to look at either it is another error: nobody can tell then.
-func (c *Cluster) Installed(ctx context.Context, namespace string) error {
-	name := v1alpha1.RegistryResource + "." + v1alpha1.GroupVersion.Group
+// Installed is an *UninstalledError when the CRD of ModelRegistries, or the namespace that holds them, is on its way out, or
+// was made anew since a ModelRegistry was created: kubectl replace --force does so, and takes all of them with it. Without
+// the right to look at either it is another error: nobody can tell then.
+func (c *Cluster) Installed(ctx context.Context, mr *v1alpha1.ModelRegistry) error {
+	if err := c.kindSince(ctx, v1alpha1.RegistryResource, mr.CreationTimestamp); err != nil {
+		return err
+	}
+	ns, err := c.typed.CoreV1().Namespaces().Get(ctx, mr.Namespace, metav1.GetOptions{})
+	return since("namespace "+mr.Namespace, ns, err, mr.CreationTimestamp)
+}
+
+// KindInstalled is the same of the CRD of ModelReleases.
+func (c *Cluster) KindInstalled(ctx context.Context, mr *v1alpha1.ModelRelease) error {
+	return c.kindSince(ctx, v1alpha1.Resource, mr.CreationTimestamp)
+}
+
+func (c *Cluster) kindSince(ctx context.Context, resource string, created metav1.Time) error {
+	name := resource + "." + v1alpha1.GroupVersion.Group
 	crd, err := c.metadata.Resource(crdResource).Get(ctx, name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) || err == nil && crd.DeletionTimestamp != nil {
-		return &UninstalledError{"CRD " + name}
-	}
-	if err != nil {
+	return since("CRD "+name, crd, err, created)
+}
+
+// since says whether something has been there, and stays, since what it holds was created.
+func since(what string, holder metav1.Object, err error, created metav1.Time) error {
+	switch {
+	case apierrors.IsNotFound(err):
+		return &UninstalledError{what}
+	case err != nil:
 		return fmt.Errorf("looking whether davit is being uninstalled: %w", err)
-	}
-	ns, err := c.typed.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) || err == nil && ns.DeletionTimestamp != nil {
-		return &UninstalledError{"namespace " + namespace}
-	}
-	if err != nil {
-		return fmt.Errorf("looking whether davit is being uninstalled: %w", err)
+	case holder.GetDeletionTimestamp() != nil, holder.GetCreationTimestamp().After(created.Time):
+		return &UninstalledError{what}
 	}
 	return nil
 }
