@@ -263,7 +263,7 @@ func (w *watched) target(address string) string {
 }
 
 // condition ends the query of an alert; it is to find nothing when all is well.
-var condition = regexp.MustCompile(` (>|==) [0-9.]+$`)
+var condition = regexp.MustCompile(` (>|==) [0-9.]+( \+ .+)?$`)
 
 // mayBeEmpty says that a query asks for what the story does not have.
 func mayBeEmpty(expr string) bool {

@@ -45,6 +45,7 @@ func (r *Recorder) Every(interval time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.quiet = interval
+	r.m.interval.WithLabelValues(r.registry).Set(interval.Seconds())
 }
 
 func (r *Recorder) interval() time.Duration {

@@ -85,6 +85,7 @@ func full() *metrics.Metrics {
 	r.Environment("production")
 	r.Followed(time.Now(), nil)
 	r.Looked(time.Second, nil)
+	r.Every(time.Minute)
 	r.Recorded(true)
 	r.Notified("Slack", "sent", 1)
 	r.Run("production", "Succeeded", time.Hour)

@@ -78,7 +78,7 @@ func (r *Recorder) Close() {
 		return // another one has the name by now
 	}
 	delete(r.m.following, r.registry)
-	for _, g := range []interface{ DeleteLabelValues(...string) bool }{r.m.followed, r.m.lastLook, r.m.commitTime, r.m.recorded} {
+	for _, g := range []interface{ DeleteLabelValues(...string) bool }{r.m.followed, r.m.lastLook, r.m.interval, r.m.commitTime, r.m.recorded} {
 		g.DeleteLabelValues(r.registry)
 	}
 }

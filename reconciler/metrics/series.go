@@ -7,9 +7,9 @@ type series struct {
 	build, leader *prometheus.GaugeVec
 
 	// Of a registry.
-	followed, lastLook, commitTime, recorded *prometheus.GaugeVec
-	fetches                                  *prometheus.HistogramVec
-	fetchFailures, deliveries, notifications *prometheus.CounterVec
+	followed, lastLook, interval, commitTime, recorded *prometheus.GaugeVec
+	fetches                                            *prometheus.HistogramVec
+	fetchFailures, deliveries, notifications           *prometheus.CounterVec
 
 	// Of an environment's releases.
 	toApplied, toHealthy                              *prometheus.HistogramVec
@@ -49,6 +49,7 @@ func (m *Metrics) define() {
 func (m *Metrics) defineRegistry(request []float64) {
 	m.followed = m.gauge("davit_registry_followed", "1 when the newest commit that was seen is followed by all environments, 0 when it can't be; the ModelRegistry's condition Ready says why.", "registry")
 	m.lastLook = m.gauge("davit_registry_last_look_timestamp_seconds", "When the Git repository was looked at last with success, in Unix time.", "registry")
+	m.interval = m.gauge("davit_registry_interval_seconds", "How often the Git repository is looked at; 0 where the spec leaves it at 10s.", "registry")
 	m.commitTime = m.gauge("davit_registry_commit_timestamp_seconds", "When the commit that is followed was made, in Unix time.", "registry")
 	m.recorded = m.gauge("davit_registry_outcomes_recorded", "1 when outcomes reach Git, 0 when they wait.", "registry")
 	m.fetches = m.histogram("davit_git_fetch_duration_seconds", "Time of a look at the Git repository, with the fetch of what is new.", append(request, 30, 60, 300), "registry")
