@@ -18,6 +18,7 @@ import (
 // is no finalizer, and so the next process does not know of it. Runs of trainings are left to end, as is what they made;
 // namespaces and CRDs always stay.
 func (cfg ControllerConfig) leave(ctx context.Context, mr *v1alpha1.ModelRegistry, log *slog.Logger) {
+	cfg.Metrics.Forget(mr.Name)
 	if mr.Spec.DeletionPolicy != v1alpha1.Delete {
 		log.Info("ModelRegistry was deleted; its releases stay as they are")
 		return

@@ -30,6 +30,9 @@ type Metrics struct {
 	registry *prometheus.Registry
 	families []Family
 	series
+	ofRegistry []interface { // those with the label registry
+		DeletePartialMatch(labels prometheus.Labels) int
+	}
 
 	mu        sync.Mutex
 	following map[string]*Recorder // by registry
@@ -46,7 +49,7 @@ func New(version string) *Metrics {
 	return m
 }
 
-// Handler answers scrapes. One at a time: a scrape of ten thousand releases is some milliseconds' work.
+// Handler answers scrapes, a few at a time: one of ten thousand releases is some milliseconds' work.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
 }
@@ -74,6 +77,9 @@ func (m *Metrics) counter(name, help string, labels ...string) *prometheus.Count
 	m.document(name, "counter", help, labels)
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	m.registry.MustRegister(c)
+	if slices.Contains(labels, "registry") {
+		m.ofRegistry = append(m.ofRegistry, c)
+	}
 	return c
 }
 
@@ -81,6 +87,9 @@ func (m *Metrics) gauge(name, help string, labels ...string) *prometheus.GaugeVe
 	m.document(name, "gauge", help, labels)
 	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	m.registry.MustRegister(g)
+	if slices.Contains(labels, "registry") {
+		m.ofRegistry = append(m.ofRegistry, g)
+	}
 	return g
 }
 
@@ -88,6 +97,9 @@ func (m *Metrics) histogram(name, help string, buckets []float64, labels ...stri
 	m.document(name, "histogram", help, labels)
 	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
 	m.registry.MustRegister(h)
+	if slices.Contains(labels, "registry") {
+		m.ofRegistry = append(m.ofRegistry, h)
+	}
 	return h
 }
 

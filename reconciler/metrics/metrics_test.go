@@ -84,8 +84,8 @@ func full() *metrics.Metrics {
 	r := m.Registry("models")
 	r.Environment("production")
 	r.Followed(time.Now(), nil)
-	r.Looked(time.Second, nil)
 	r.Every(time.Minute)
+	r.Looked(time.Second, nil)
 	r.Recorded(true)
 	r.Notified("Slack", "sent", 1)
 	r.Run("production", "Succeeded", time.Hour)
@@ -117,6 +117,29 @@ func TestEndOfRegistry(t *testing.T) {
 		if strings.Contains(scrape(m), name) {
 			t.Errorf("%s is told of a registry that is gone", name)
 		}
+	}
+}
+
+// TestForget wants no series of a ModelRegistry that was deleted, and those of the others kept.
+func TestForget(t *testing.T) {
+	m := full()
+	kept := m.Registry("kept")
+	kept.Environment("production")
+	m.Forget("models")
+	if got := scrape(m); !strings.Contains(got, `davit_rollbacks_total{by="davit",environment="production",registry="models"}`) {
+		t.Errorf("one that is followed is forgotten:\n%s", got)
+	}
+	closed := m.Registry("models")
+	closed.Close()
+	m.Forget("models")
+	got := scrape(m)
+	for line := range strings.Lines(got) {
+		if strings.Contains(line, `registry="models"`) {
+			t.Errorf("told of a registry that is gone: %s", line)
+		}
+	}
+	if !strings.Contains(got, `davit_rollbacks_total{by="davit",environment="production",registry="kept"}`) {
+		t.Errorf("another is forgotten:\n%s", got)
 	}
 }
 
@@ -153,7 +176,9 @@ func TestNothing(t *testing.T) {
 	r.Run("production", "Failed", 0)
 	r.Read(nil)()
 	r.Retried()
+	r.Every(time.Second)
 	r.Close()
+	m.Forget("models")
 	m.Leading(true)
 	if next := answers(200); m.Requests(next) != http.RoundTripper(next) {
 		t.Error("requests go by a counter that counts nothing")
