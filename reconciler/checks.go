@@ -26,6 +26,9 @@ const (
 // ReasonCheckFailed is why a revision failed whose serving metrics are not what its rollout's checks want.
 const ReasonCheckFailed = "CheckFailed"
 
+// prometheusUnreachable is why checks wait, and a ModelRegistry is not monitored.
+const prometheusUnreachable = "PrometheusUnreachable"
+
 // checkEvery is how often the checks of one rollout are looked at.
 func (r *Reconciler) checkEvery() time.Duration { return r.cfg.MetricsInterval / 4 }
 
@@ -144,7 +147,7 @@ func (q question) ask(ctx context.Context, pods []string, whose string) (a monit
 		window = min(since, most)
 		var err error
 		if a, err = q.server.Pods(ctx, q.s.release.Namespace, pods, window, metrics, q.checks); err != nil {
-			return a, window, &judged{reason: "PrometheusUnreachable", waits: fmt.Sprintf("the checks of %s can't be judged: %s", q.s.key, brief(err.Error()))}
+			return a, window, &judged{reason: prometheusUnreachable, waits: fmt.Sprintf("the checks of %s can't be judged: %s", q.s.key, brief(err.Error()))}
 		}
 		if a.Requests >= want {
 			return a, window, nil

@@ -85,6 +85,9 @@ type Config struct {
 	Tracer trace.Tracer
 	// Prometheus is asked for serving metrics by a reconciler with Grants nil; nobody is when nil.
 	Prometheus *monitor.Prometheus
+	// Monitored is told when an environment's Prometheus first answers, when it does not, and when it does again; of none
+	// when nil.
+	Monitored func(environment string, err error)
 	// MetricsInterval is how often that is done, for all of an environment's releases at once; a minute when zero. What a
 	// rollout's checks want is looked at four times as often.
 	MetricsInterval time.Duration

@@ -190,7 +190,7 @@ func (cfg ControllerConfig) run(ctx context.Context, mr *v1alpha1.ModelRegistry,
 			cfg.status(ctx, mr, log, func(st *v1alpha1.ModelRegistryStatus) { st.Rollouts = rollouts })
 		},
 	}
-	config.Connected = cfg.tellConnected(ctx, mr, log)
+	config.Connected, config.Monitored = cfg.tellConnected(ctx, mr, log), cfg.tellMonitored(ctx, mr, log)
 	if err := cfg.backs(ctx, mr, access, log, &config); err != nil {
 		return err
 	}

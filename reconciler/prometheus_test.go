@@ -5,12 +5,15 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
 
 	"github.com/davit-dev/davit/reconciler/monitor/promtest"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
@@ -47,14 +50,12 @@ func TestGrantedPrometheus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	grant := []byte(`[{"op": "add", "path": "/spec/environments/0/prometheus", "value": {"url": "` + front.URL + `", "secret": "prometheus"}}]`)
-	if _, err := registries.Patch(t.Context(), "models", types.JSONPatchType, grant, metav1.PatchOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	w.patchJSON(registries, `[{"op": "add", "path": "/spec/environments/0/prometheus", "value": {"url": "`+front.URL+`", "secret": "prometheus"}}]`)
 	stop := w.control("first", namespace, make(chan string, 1))
 	defer stop()
 	w.until(production, "v1", v1alpha1.Healthy)
 	w.eventually("refused", func() bool { return refused.Load() > 0 })
+	w.monitored(registries, metav1.ConditionFalse, `environment production: asking Prometheus at `+front.URL)
 	secret.StringData = map[string]string{"bearerToken": "t2"}
 	if _, err := secrets.Update(t.Context(), secret, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
@@ -62,5 +63,27 @@ func TestGrantedPrometheus(t *testing.T) {
 	w.drain("production", "with numbers", func(s v1alpha1.ModelReleaseStatus) bool { return s.Serving != nil && s.Serving.TTFT != "" })
 	if asked.Load() == 0 {
 		t.Error("the server was not asked through the one that is named")
+	}
+	w.monitored(registries, metav1.ConditionTrue, "")
+	w.patchJSON(registries, `[{"op": "remove", "path": "/spec/environments/0/prometheus"}]`)
+	w.eventually("no Prometheus, no condition", func() bool {
+		return meta.FindStatusCondition(w.modelRegistry(registries).Status.Conditions, v1alpha1.ConditionMonitored) == nil
+	})
+}
+
+// monitored waits for the ModelRegistry's condition of that.
+func (w *world) monitored(registries dynamic.ResourceInterface, status metav1.ConditionStatus, message string) {
+	w.t.Helper()
+	w.eventually("Monitored "+string(status), func() bool {
+		c := meta.FindStatusCondition(w.modelRegistry(registries).Status.Conditions, v1alpha1.ConditionMonitored)
+		return c != nil && c.Status == status && strings.HasPrefix(c.Message, message)
+	})
+}
+
+// patchJSON changes a ModelRegistry by a JSON patch.
+func (w *world) patchJSON(registries dynamic.ResourceInterface, patch string) {
+	w.t.Helper()
+	if _, err := registries.Patch(w.t.Context(), "models", types.JSONPatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+		w.t.Fatal(err)
 	}
 }

@@ -33,7 +33,7 @@ const (
 func (r *Reconciler) watchServing(ctx context.Context) {
 	ticker := time.NewTicker(r.checkEvery()) // the first numbers come soon
 	defer ticker.Stop()
-	for down := map[string]bool{}; ; {
+	for down := map[string]bool{}; ; { // by environments that were asked
 		select {
 		case <-ctx.Done():
 			return
@@ -47,6 +47,12 @@ func (r *Reconciler) watchServing(ctx context.Context) {
 		for name := range want.models.Environments {
 			if r.mine(name) && r.site(name) != nil {
 				r.askServing(ctx, name, down)
+			}
+		}
+		for name, was := range down {
+			if was && want.models.Environments[name] == nil { // it went, and its trouble with it
+				delete(down, name)
+				r.monitored(name, nil)
 			}
 		}
 	}
@@ -67,14 +73,14 @@ func (r *Reconciler) askServing(ctx context.Context, environment string, down ma
 		if numbers, err = r.numbers(ctx, server, want, env); err != nil {
 			if ctx.Err() == nil && !down[environment] {
 				r.cfg.Log.Warn("serving metrics not known; they are asked for again", "environment", environment, "error", err)
+				r.monitored(environment, err)
 			}
 			down[environment] = true
 			return
 		}
-		if down[environment] {
-			r.cfg.Log.Info("serving metrics known again", "environment", environment)
+		if len(numbers) > 0 { // somebody was asked
+			r.answered(environment, down)
 		}
-		delete(down, environment)
 	}
 	var all []news
 	for _, release := range want.models.Releases {
@@ -92,6 +98,18 @@ func (r *Reconciler) askServing(ctx context.Context, environment string, down ma
 			r.cfg.Log.Warn("serving metrics not written", "release", n.s.key.String(), "error", err)
 		}
 	}
+}
+
+// answered tells, where it was not told, that an environment's Prometheus answers.
+func (r *Reconciler) answered(environment string, down map[string]bool) {
+	was, told := down[environment]
+	if was {
+		r.cfg.Log.Info("serving metrics known again", "environment", environment)
+	}
+	if was || !told {
+		r.monitored(environment, nil)
+	}
+	down[environment] = false
 }
 
 // numbers are those of every runtime that releases of the environment use and whose metrics are named.

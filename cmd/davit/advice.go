@@ -56,7 +56,7 @@ const (
 
 // findings tells all there is to know, what matters most first. A healthy release has none.
 func findings(mr *v1alpha1.ModelRelease, s situation) (all []finding) {
-	for _, f := range []func(*v1alpha1.ModelRelease, situation) *finding{refusedFinding, phaseFinding, heldFinding, pinFinding, suspendFinding, rolloutFinding, waveFinding, registryFinding, suspendedRegistryFinding, recordedFinding, notifiedFinding, driftFinding, promotionFinding} {
+	for _, f := range []func(*v1alpha1.ModelRelease, situation) *finding{refusedFinding, phaseFinding, heldFinding, pinFinding, suspendFinding, rolloutFinding, waveFinding, registryFinding, suspendedRegistryFinding, recordedFinding, notifiedFinding, monitoredFinding, driftFinding, promotionFinding} {
 		if found := f(mr, s); found != nil {
 			all = append(all, *found)
 		}

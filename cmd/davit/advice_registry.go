@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
@@ -26,4 +27,16 @@ func notifiedFinding(_ *v1alpha1.ModelRelease, s situation) *finding {
 	}
 	c := meta.FindStatusCondition(s.registry.Status.Conditions, v1alpha1.ConditionNotified)
 	return &finding{What: "notifications", Rank: odd, Text: sentences("Not all notifications are delivered: " + c.Message)}
+}
+
+// monitoredFinding tells a release whose environment's Prometheus does not answer that its serving metrics are old.
+func monitoredFinding(mr *v1alpha1.ModelRelease, s situation) *finding {
+	if s.registry == nil || !meta.IsStatusConditionFalse(s.registry.Status.Conditions, v1alpha1.ConditionMonitored) {
+		return nil
+	}
+	c := meta.FindStatusCondition(s.registry.Status.Conditions, v1alpha1.ConditionMonitored)
+	if !strings.Contains(c.Message, "environment "+mr.Spec.Environment+": ") {
+		return nil // others' does not
+	}
+	return &finding{What: "monitoring", Rank: odd, Text: sentences("Serving metrics are not known: "+c.Message, "A rollout with checks waits meanwhile.")}
 }

@@ -123,6 +123,19 @@ func (e *examination) followed(mr *v1alpha1.ModelRegistry) {
 	if recorded != nil && recorded.Status == "False" {
 		e.say(failed, "controller", fmt.Sprintf("%s: outcomes do not reach Git: %s", name, recorded.Message), "give its credentials the right to push refs/notes/davit*, davit/* and refs/davit/*, or set outcomes: Cluster")
 	}
+	e.monitored(name, mr)
+}
+
+// monitored tells whether the controller reaches each Prometheus, which may be out of this machine's reach.
+func (e *examination) monitored(name string, mr *v1alpha1.ModelRegistry) {
+	switch c := meta.FindStatusCondition(mr.Status.Conditions, v1alpha1.ConditionMonitored); {
+	case c == nil: // none is granted, or none was asked yet
+	case c.Status == "False":
+		e.say(warn, "prometheus", fmt.Sprintf("%s: serving metrics are not known: %s", name, c.Message),
+			"see that spec.environments[].prometheus has its url and the Secret it wants, and that a NetworkPolicy lets davit reach it")
+	default:
+		e.say(fine, "prometheus", name+": each that is granted answers", "")
+	}
 }
 
 // environments checks what each one declares, and that who applies there may.

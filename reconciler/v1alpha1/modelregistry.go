@@ -343,7 +343,8 @@ type ModelRegistryStatus struct {
 	// +optional
 	Author string `json:"author,omitempty"`
 	// Conditions are Ready, Reconciling and Stalled, as kstatus reads them, of following the repository as the spec says;
-	// Recorded: whether outcomes reach Git; Notified: whether notifications reach their receivers; and Suspended, once it was.
+	// Recorded: whether outcomes reach Git; Notified: whether notifications reach their receivers; Monitored:
+	// whether each granted Prometheus answers; and Suspended, once it was.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
