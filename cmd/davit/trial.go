@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -132,7 +133,7 @@ func (t *trial) open(cmd *cobra.Command, target *cluster.Cluster) error {
 func (t *trial) image(cmd *cobra.Command) (string, error) {
 	bars := newProgress(cmd.ErrOrStderr())
 	defer bars.clear()
-	builder, err := t.app.images(bars.show)
+	builder, err := t.app.images(bars.show, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
 	if err != nil {
 		return "", err
 	}
