@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -9,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -134,7 +136,36 @@ func (t *trusting) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return to.RoundTrip(req)
+	resp, err := to.RoundTrip(req)
+	if err != nil || resp.StatusCode < http.StatusBadRequest {
+		return resp, err
+	}
+	return unquoted(req, resp)
+}
+
+// mostRefusal bounds what is read of a refusal; go-containerregistry puts it into its errors.
+const mostRefusal = 64 << 10
+
+// unquoted is a refusal without the credentials that it may quote.
+func unquoted(req *http.Request, resp *http.Response) (*http.Response, error) {
+	_, sent, _ := strings.Cut(req.Header.Get("Authorization"), " ")
+	_, password, _ := req.BasicAuth()
+	if sent == "" || req.Method == http.MethodHead {
+		return resp, nil
+	}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, mostRefusal))
+	resp.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	for _, secret := range []string{sent, password} {
+		if secret != "" {
+			text = bytes.ReplaceAll(text, []byte(secret), []byte("REDACTED"))
+		}
+	}
+	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
+	resp.Header.Del("Content-Length")
+	return resp, nil
 }
 
 func (t *trusting) transport(ctx context.Context) (http.RoundTripper, error) {
