@@ -32,6 +32,7 @@ type examination struct {
 	app      *app
 	models   *registry.Registry // nil where there is none
 	findings []diagnosis
+	accounts map[string]string // service accounts of the controllers that run, by namespace
 }
 
 // patienceOfChecks is how long one check may take.
@@ -41,13 +42,14 @@ func doctorCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check access to Git, OCI registry and cluster, and what they lack, with the remedy for each",
-		Long: "Changes nothing. It asks as you, with your kubeconfig and your credentials for Git and the OCI registry, and\n" +
-			"where a ModelRegistry grants an environment to a service account, what that account may do. Exits 1 when\n" +
-			"something fails; a warning may be meant.",
+		Long: "Changes nothing. It asks as you, with your kubeconfig and your credentials for Git and the OCI registry. Where\n" +
+			"davit is installed it looks at the controller, at what its service account and those that it acts as may do,\n" +
+			"and at what each ModelRegistry says of how it is followed. Exits 1 when something fails; a warning may be\n" +
+			"meant.",
 	}
 	output := outputFlag(c, "table", "json", "yaml")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
-		e := &examination{app: a, findings: []diagnosis{}}
+		e := &examination{app: a, findings: []diagnosis{}, accounts: map[string]string{}}
 		for _, check := range []func(context.Context){e.registry, e.git, e.images, e.cluster} {
 			ctx, cancel := context.WithTimeoutCause(cmd.Context(), patienceOfChecks, fmt.Errorf("no answer for %s", patienceOfChecks))
 			check(ctx)

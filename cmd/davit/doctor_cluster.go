@@ -43,9 +43,7 @@ func (e *examination) cluster(ctx context.Context) {
 	if err != nil {
 		e.say(warn, "controller", oneLine(err), "who may list modelregistries sees how they are followed")
 	}
-	for i := range registries {
-		e.followed(&registries[i])
-	}
+	e.controllers(ctx, target, registries)
 	e.environments(ctx, target, apis, registries)
 }
 
@@ -112,6 +110,8 @@ func (e *examination) followed(mr *v1alpha1.ModelRegistry) {
 	switch {
 	case ready == nil:
 		e.say(failed, "controller", name+" is not looked at by a controller", "davit install --image …, and see that its pods run: kubectl -n "+mr.Namespace+" get pods")
+	case meta.IsStatusConditionTrue(mr.Status.Conditions, v1alpha1.ConditionSuspended):
+		e.say(warn, "controller", name+" is suspended: nothing is followed, and what runs stays as it is", "spec.suspend: false has it go on")
 	case ready.Status != "True":
 		e.say(failed, "controller", fmt.Sprintf("%s is not followed: %s: %s", name, ready.Reason, ready.Message), remedy)
 	case ready.ObservedGeneration < mr.Generation:
@@ -119,10 +119,7 @@ func (e *examination) followed(mr *v1alpha1.ModelRegistry) {
 	default:
 		e.say(fine, "controller", fmt.Sprintf("%s follows %s", name, mr.Status.Revision), "")
 	}
-	recorded := meta.FindStatusCondition(mr.Status.Conditions, v1alpha1.ConditionRecorded)
-	if recorded != nil && recorded.Status == "False" {
-		e.say(failed, "controller", fmt.Sprintf("%s: outcomes do not reach Git: %s", name, recorded.Message), "give its credentials the right to push refs/notes/davit*, davit/* and refs/davit/*, or set outcomes: Cluster")
-	}
+	e.conditions(mr)
 	e.monitored(name, mr)
 }
 
@@ -152,7 +149,7 @@ func (e *examination) environments(ctx context.Context, target *cluster.Cluster,
 	for _, name := range slices.Sorted(maps.Keys(e.models.Environments)) {
 		env := e.models.Environments[name]
 		check := "environment " + name
-		appliers, elsewhere := appliersOf(name, registries)
+		appliers, elsewhere := appliersOf(name, registries, e.accounts)
 		if elsewhere {
 			e.say(warn, check, "is in another cluster than this one", "run davit doctor with that one's kubeconfig")
 			continue

@@ -25,8 +25,9 @@ type applier struct {
 }
 
 // appliersOf are who writes to an environment by the ModelRegistries that grant it, the kubeconfig's user where none does.
-// elsewhere says that it is granted in another cluster.
-func appliersOf(environment string, registries []v1alpha1.ModelRegistry) (all []applier, elsewhere bool) {
+// A grant without a service account has the controller write itself, as its own one of accounts, by namespace. elsewhere
+// says that it is granted in another cluster.
+func appliersOf(environment string, registries []v1alpha1.ModelRegistry, accounts map[string]string) (all []applier, elsewhere bool) {
 	for _, mr := range registries {
 		for _, g := range mr.Spec.Environments {
 			if g.Name != environment {
@@ -35,7 +36,11 @@ func appliersOf(environment string, registries []v1alpha1.ModelRegistry) (all []
 			if g.Cluster != nil {
 				return nil, true
 			}
-			if sa := g.ServiceAccount; sa != nil {
+			sa := g.ServiceAccount
+			if sa == nil && accounts[mr.Namespace] != "" {
+				sa = &v1alpha1.ServiceAccount{Namespace: mr.Namespace, Name: accounts[mr.Namespace]}
+			}
+			if sa != nil {
 				all = append(all, applier{"service account " + sa.Namespace + "/" + sa.Name, cluster.ServiceAccount(sa.Namespace, sa.Name)})
 			}
 		}
@@ -94,6 +99,9 @@ func (e *examination) rights(ctx context.Context, target *cluster.Cluster, env *
 		}
 	}
 	ask("pods/log", "get")
+	if slices.ContainsFunc(e.models.Releases, func(r *registry.Release) bool { return r.Environment == env && r.Serving.SmokeTest != nil }) {
+		ask("services/proxy", "get", "create")
+	}
 	if who.UserName == "" {
 		ask("pods", "list", "watch")
 		ask("modelreleases.davit.dev", "get", "list", "watch", "create", "patch", "delete")

@@ -2,6 +2,8 @@ package main
 
 import (
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -9,9 +11,19 @@ import (
 	"github.com/davit-dev/davit/deploy/devcluster"
 )
 
-// TestInstallScripts runs testdata/install/*.txtar with a cluster of their own: they install for all of it, and take that
-// away again.
+// TestInstallScripts runs each of testdata/install/*.txtar with a cluster of its own: they install for all of it, and take
+// that away again.
 func TestInstallScripts(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/install/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, script := range scripts {
+		t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar"), func(t *testing.T) { installScript(t, script) })
+	}
+}
+
+func installScript(t *testing.T, script string) {
 	dev, err := devcluster.Start(t.Context(), devcluster.Config{Nodes: 2, Log: os.Stderr})
 	if err != nil {
 		t.Fatal(err)
@@ -22,7 +34,7 @@ func TestInstallScripts(t *testing.T) {
 		}
 	})
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/install", RequireExplicitExec: true, UpdateScripts: os.Getenv("UPDATE") != "",
+		Files: []string{script}, RequireExplicitExec: true, UpdateScripts: os.Getenv("UPDATE") != "",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("KUBECONFIG", dev.Kubeconfig)
 			env.Setenv("KUBECTL", dev.Bin("kubectl"))

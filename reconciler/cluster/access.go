@@ -12,7 +12,8 @@ import (
 
 // Access is something that somebody may or may not do.
 type Access struct {
-	// Who is a user's name with their groups; this client's own user when empty.
+	// Who is a user's name with their groups; this client's own user when empty. Those of a service account follow from
+	// its name, and are left out.
 	Who, Namespace string
 	Groups         []string
 	Verb           string
@@ -53,7 +54,7 @@ func (c *Cluster) May(ctx context.Context, a Access) (bool, error) {
 		status = review.Status
 	} else {
 		review, err := api.SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
-			Spec: authorizationv1.SubjectAccessReviewSpec{User: a.Who, Groups: a.Groups, ResourceAttributes: what},
+			Spec: authorizationv1.SubjectAccessReviewSpec{User: a.Who, Groups: a.groups(), ResourceAttributes: what},
 		}, metav1.CreateOptions{})
 		if err != nil {
 			return false, fmt.Errorf("asking whether %s may %s: %w", a.Who, a, err)
@@ -61,6 +62,15 @@ func (c *Cluster) May(ctx context.Context, a Access) (bool, error) {
 		status = review.Status
 	}
 	return status.Allowed && !status.Denied, nil
+}
+
+// groups are those that the API server's authentication would add to a service account, too.
+func (a Access) groups() []string {
+	namespace, _, ok := strings.Cut(strings.TrimPrefix(a.Who, accountPrefix), ":")
+	if !ok || !strings.HasPrefix(a.Who, accountPrefix) {
+		return a.Groups
+	}
+	return append([]string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"}, a.Groups...)
 }
 
 func (a Access) parts() (resource, subresource, group string) {

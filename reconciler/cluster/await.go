@@ -30,13 +30,38 @@ func (c *Cluster) Deployed(ctx context.Context, namespace, name string) (image s
 	return image, d.Annotations, nil
 }
 
+// Controller is how an installed controller fares.
+type Controller struct {
+	Image string
+	// Account is the service account that its pods run as, in its namespace.
+	Account string
+	Health  Health
+}
+
+// Controller looks at a Deployment once; nil when there is none.
+func (c *Cluster) Controller(ctx context.Context, namespace, name string) (*Controller, error) {
+	image, _, err := c.Deployed(ctx, namespace, name)
+	if err != nil || image == "" {
+		return nil, err
+	}
+	d, h, err := c.fares(ctx, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	account := d.Spec.Template.Spec.ServiceAccountName
+	if account == "" {
+		account = "default"
+	}
+	return &Controller{Image: image, Account: account, Health: h}, nil
+}
+
 // Await waits until all replicas of a Deployment are available at its present revision. tell learns, each time it
 // changes, what it waits for. When ctx ends before, the error says why the pods are not ready, with the last that a
 // crashed one wrote.
 func (c *Cluster) Await(ctx context.Context, namespace, name string, tell func(string)) error {
 	last := ""
 	for {
-		h, err := c.fares(ctx, namespace, name)
+		_, h, err := c.fares(ctx, namespace, name)
 		switch {
 		case err != nil && ctx.Err() == nil:
 			return err
@@ -54,25 +79,25 @@ func (c *Cluster) Await(ctx context.Context, namespace, name string, tell func(s
 	}
 }
 
-// fares is the health of a Deployment, by its own status and then by what its pods say of the cause.
-func (c *Cluster) fares(ctx context.Context, namespace, name string) (Health, error) {
+// fares is a Deployment and its health, by its own status and then by what its pods say of the cause.
+func (c *Cluster) fares(ctx context.Context, namespace, name string) (*appsv1.Deployment, Health, error) {
 	d, err := c.typed.AppsV1().Deployments(namespace).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
-		return Health{}, fmt.Errorf("reading Deployment %s/%s: %w", namespace, name, err)
+		return nil, Health{}, fmt.Errorf("reading Deployment %s/%s: %w", namespace, name, err)
 	}
 	h := deploymentHealth(d)
 	if h.State == Ready || h.State == Failed {
-		return h, nil
+		return d, h, nil
 	}
 	pods, err := c.podsOf(ctx, d)
 	if err != nil {
-		return Health{}, err
+		return nil, Health{}, err
 	}
 	worse := podsHealth(pods, 0, time.Now())
 	if worse.crash != nil && worse.LastLog == "" {
 		worse.LastLog = c.LastLog(ctx, worse.crash.namespace, worse.crash.pod, worse.crash.container, worse.crash.previous)
 	}
-	return worst(worse, h), nil
+	return d, worst(worse, h), nil
 }
 
 // podsOf are those of the Deployment's newest ReplicaSet: what an older one's pods lack says nothing of this revision.

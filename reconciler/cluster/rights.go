@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
-	authv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 )
 
 // Right is one thing to be allowed.
@@ -81,6 +82,22 @@ var (
 	}
 )
 
+// helpful are rights of davit itself that it does without, worse: what it then can't do is said of each in deploy/base.
+var helpful = []Right{
+	{Verb: "list", Resource: "secrets"},
+	{Verb: "watch", Resource: "secrets"},
+	{Verb: "create", Group: "events.k8s.io", Resource: "events"},
+	{Verb: "get", Resource: "namespaces"},
+}
+
+// Remedies for what is missing.
+const (
+	installAnew   = "install davit anew: davit install, or kubectl apply -k of the overlay"
+	bindThem      = "bind them there: davit install --environment NAME=%s, or kubectl apply -k of deploy/environment"
+	grantWhoActs  = "grant it: davit install --environment NAME=%s, or kubectl apply -k of deploy/environment/multi-tenant"
+	accountPrefix = "system:serviceaccount:"
+)
+
 // rightsDelay is how long the API server's authorizer may take to see a role that was bound just now.
 const rightsDelay = 5 * time.Second
 
@@ -88,7 +105,7 @@ const rightsDelay = 5 * time.Second
 // after some seconds in which a new installation's roles may come into force.
 func (c *Cluster) CheckOwn(ctx context.Context, namespace string) error {
 	for began := time.Now(); ; {
-		err := c.check(ctx, ownRights, namespace, "install davit anew: davit install, or kubectl apply -k of the overlay")
+		err := c.check(ctx, "", ownRights, namespace, installAnew)
 		if !errors.As(err, new(*MissingRightsError)) || time.Since(began) > rightsDelay {
 			return err
 		}
@@ -104,33 +121,61 @@ func (c *Cluster) CheckOwn(ctx context.Context, namespace string) error {
 // asked: it depends on what releases hold, and the API server names it then.
 func (c *Cluster) CheckEnvironment(ctx context.Context) error {
 	for _, namespace := range c.namespaces {
-		err := c.check(ctx, environmentRights, namespace, "bind them there: davit install --environment NAME="+namespace+", or kubectl apply -k of deploy/environment")
-		if err != nil {
+		if err := c.check(ctx, "", environmentRights, namespace, fmt.Sprintf(bindThem, namespace)); err != nil {
 			return err
 		}
 	}
 	return c.impersonates(ctx)
 }
 
-func (c *Cluster) check(ctx context.Context, rights []Right, namespace, remedy string) error {
+// CheckAccount asks, for the service account account of a davit in namespace, at once, what CheckOwn asks for oneself, and
+// what davit does worse without. It takes the right to create SubjectAccessReviews, as the others of this name do.
+func (c *Cluster) CheckAccount(ctx context.Context, namespace, account string) error {
+	return c.check(ctx, ServiceAccount(namespace, account).UserName, slices.Concat(ownRights, helpful), namespace, installAnew)
+}
+
+// CheckAccountIn asks for such an account what CheckEnvironment asks for oneself, about one namespace.
+func (c *Cluster) CheckAccountIn(ctx context.Context, user rest.ImpersonationConfig, namespace string) error {
+	return c.check(ctx, user.UserName, environmentRights, namespace, fmt.Sprintf(bindThem, namespace))
+}
+
+// CheckActs asks for such an account whether it may act as a service account.
+func (c *Cluster) CheckActs(ctx context.Context, user rest.ImpersonationConfig, namespace, name string) error {
+	rights := []Right{{Verb: "impersonate", Resource: "serviceaccounts", Name: name}}
+	return c.check(ctx, user.UserName, rights, namespace, fmt.Sprintf(grantWhoActs, namespace))
+}
+
+// check asks about a user; about oneself when user is empty.
+func (c *Cluster) check(ctx context.Context, user string, rights []Right, namespace, remedy string) error {
 	var missing []Right
 	for _, r := range rights {
 		r.Namespace = namespace
-		review := &authv1.SelfSubjectAccessReview{Spec: authv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authv1.ResourceAttributes{
-			Namespace: r.Namespace, Verb: r.Verb, Group: r.Group, Resource: r.Resource, Subresource: r.Subresource,
-		}}}
-		answer, err := c.typed.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+		may, err := c.May(ctx, r.access(user))
 		if err != nil {
-			return fmt.Errorf("asking whether davit may %s: %w", r, err)
+			return err
 		}
-		if !answer.Status.Allowed {
+		if !may {
 			missing = append(missing, r)
 		}
 	}
 	if len(missing) == 0 {
 		return nil
 	}
-	return &MissingRightsError{User: c.whoami(ctx), Rights: missing, Remedy: remedy}
+	if user == "" {
+		user = c.whoami(ctx)
+	}
+	return &MissingRightsError{User: user, Rights: missing, Remedy: remedy}
+}
+
+func (r Right) access(user string) Access {
+	a := Access{Who: user, Namespace: r.Namespace, Verb: r.Verb, Resource: r.Resource, Name: r.Name}
+	if r.Subresource != "" {
+		a.Resource += "/" + r.Subresource
+	}
+	if r.Group != "" {
+		a.Resource += "." + r.Group
+	}
+	return a
 }
 
 // whoami is the user's name as the API server knows it.
@@ -154,9 +199,9 @@ func (c *Cluster) impersonates(ctx context.Context) error {
 	if !apierrors.IsForbidden(err) {
 		return err
 	}
-	namespace, name, _ := strings.Cut(strings.TrimPrefix(user, "system:serviceaccount:"), ":")
+	namespace, name, _ := strings.Cut(strings.TrimPrefix(user, accountPrefix), ":")
 	return &MissingRightsError{
 		User: c.whoami(ctx), Rights: []Right{{Verb: "impersonate", Resource: "serviceaccounts", Name: name, Namespace: namespace}},
-		Remedy: "grant it: davit install --environment NAME=" + namespace + ", or kubectl apply -k of deploy/environment/multi-tenant",
+		Remedy: fmt.Sprintf(grantWhoActs, namespace),
 	}
 }

@@ -26,5 +26,5 @@ func (c *Cluster) With(ctx context.Context, kubeconfig []byte, edit func(*Config
 // ServiceAccount is Config.Impersonate for a service account. Its groups follow from its name: the API server adds them
 // by itself, and to ask for them would take the right to impersonate groups, which reach further than one account.
 func ServiceAccount(namespace, name string) rest.ImpersonationConfig {
-	return rest.ImpersonationConfig{UserName: "system:serviceaccount:" + namespace + ":" + name}
+	return rest.ImpersonationConfig{UserName: accountPrefix + namespace + ":" + name}
 }
