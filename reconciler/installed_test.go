@@ -63,15 +63,15 @@ func (w *world) account(namespace string) *rest.Config {
 	return &rest.Config{Host: admin.Host, BearerToken: token.Status.Token, TLSClientConfig: rest.TLSClientConfig{CAData: admin.CAData, CAFile: admin.CAFile}}
 }
 
-// register creates a ModelRegistry of both environments.
-func (w *world) registerIn(namespace string, impersonate bool) {
+// registerIn creates a ModelRegistry of both environments, which have the pull secrets.
+func (w *world) registerIn(namespace string, impersonate bool, pullSecrets ...string) {
 	w.t.Helper()
 	mr := v1alpha1.ModelRegistry{
 		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.RegistryKind},
 		ObjectMeta: metav1.ObjectMeta{Name: "models"}, Spec: v1alpha1.ModelRegistrySpec{URL: w.dir},
 	}
 	for _, env := range []string{"staging", "production"} {
-		g := v1alpha1.EnvironmentGrant{Name: env, Namespaces: []string{w.namespace(env)}}
+		g := v1alpha1.EnvironmentGrant{Name: env, Namespaces: []string{w.namespace(env)}, PullSecrets: pullSecrets}
 		if impersonate {
 			g.ServiceAccount = &v1alpha1.ServiceAccount{Namespace: w.namespace(env), Name: install.Writer}
 		}

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -82,7 +83,8 @@ func TestInstalledController(t *testing.T) {
 			tw := newTrainingWorld(t)
 			w, namespace := tw.world, tw.id+"-davit"
 			w.install(install.Config{Overlay: overlay, Namespace: namespace}, w.namespace("staging"), w.namespace("production"))
-			w.registerIn(namespace, overlay.Impersonates())
+			w.pullSecret(namespace)
+			w.registerIn(namespace, overlay.Impersonates(), "pull")
 			w.edit("releases/iris/serving.yaml", "spec:\n", "spec:\n  smokeTest: {path: /v2/health/ready}\n")
 			w.add("extra")
 			w.commit("a smoke test, and another release")
@@ -121,6 +123,9 @@ func (w *world) wholeWay(tw *trainingWorld) {
 	w.edit("releases/iris/production.yaml", "version: v3", "version: v2")
 	w.commit("promote v2")
 	w.until(production, "v2", v1alpha1.Healthy)
+	if !w.hasSecret("pull") {
+		t.Error("no pull secret beside the pods that name it")
+	}
 	if !w.event("Healthy", "") {
 		t.Error("no Event of the release")
 	}
@@ -136,6 +141,28 @@ func (w *world) wholeWay(tw *trainingWorld) {
 		jobs, err := w.kubectl().BatchV1().Jobs(w.namespace("staging")).List(ctx, metav1.ListOptions{LabelSelector: cluster.LabelRun})
 		return err == nil && len(jobs.Items) == 1 && len(jobs.Items[0].Labels) > 0
 	})
+}
+
+// pullSecret creates one where ModelRegistries are.
+func (w *world) pullSecret(namespace string) {
+	w.t.Helper()
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: "pull"}, Type: corev1.SecretTypeDockerConfigJson,
+		StringData: map[string]string{corev1.DockerConfigJsonKey: `{"auths": {}}`},
+	}
+	if _, err := w.kubectl().CoreV1().Secrets(namespace).Create(w.t.Context(), secret, metav1.CreateOptions{}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// hasSecret looks in production.
+func (w *world) hasSecret(name string) bool {
+	w.t.Helper()
+	_, err := w.kubectl().CoreV1().Secrets(w.namespace("production")).Get(w.t.Context(), name, get)
+	if err != nil && !apierrors.IsNotFound(err) {
+		w.t.Fatal(err)
+	}
+	return err == nil
 }
 
 // takenOut ends an installation: what it deployed is left, or goes with what its ModelReleases list; namespaces stay.
@@ -157,6 +184,9 @@ func (w *world) takenOut(namespace string, deletes bool) {
 			t.Fatal(err)
 		}
 		w.deployment("iris") // a dry run
+		if !w.hasSecret("pull") {
+			t.Error("a dry run deleted the pull secret")
+		}
 		if err := w.cluster.DeleteHeld(ctx, held, false, tell); err != nil {
 			t.Fatal(err)
 		}
@@ -170,6 +200,9 @@ func (w *world) takenOut(namespace string, deletes bool) {
 	}
 	if !deletes {
 		w.deployment("iris")
+	}
+	if w.hasSecret("pull") == deletes { // pods that stay pull with it
+		t.Errorf("the copied pull secret is there: %v", !deletes)
 	}
 	for _, what := range []string{w.namespace("production") + " ModelRelease production.iris", namespace + " ModelRegistry models"} {
 		if !slices.Contains(told, what) {

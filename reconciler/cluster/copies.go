@@ -127,6 +127,19 @@ func (c *Cluster) RemoveCopy(ctx context.Context, namespace, from, name string) 
 	return nil
 }
 
+// copied says whether this owner wants a copy that is there.
+func (c *Cluster) copied(ctx context.Context, namespace, from, name string) (bool, error) {
+	live, err := c.as.metadata.Resource(secretResource).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("looking for the copy of Secret %s in namespace %s: %w", from, namespace, err)
+	}
+	owners := live.Annotations[annotationCopiedFor]
+	return live.Annotations[annotationCopiedFrom] == from && withoutOwner(owners, c.owner) != owners, nil
+}
+
 func withOwner(owners, owner string) string {
 	if owners == "" {
 		return owner

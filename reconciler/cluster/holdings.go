@@ -105,8 +105,8 @@ func (c *Cluster) bound(ctx context.Context, namespace string) (all []string, er
 	return all, nil
 }
 
-// DeleteHeld deletes the releases, by what each one's ModelRelease lists, and the runs. Volumes stay. With dry it only
-// tells. It goes on after an error, and returns all of them.
+// DeleteHeld deletes the releases, by what each one's ModelRelease lists, the runs, and the copies of pull secrets, which
+// nothing needs then. Volumes stay. With dry it only tells. It goes on after an error, and returns all of them.
 func (c *Cluster) DeleteHeld(ctx context.Context, h *Holdings, dry bool, tell func(namespace string, change Change)) error {
 	var errs []error
 	for _, r := range h.Runs {
@@ -129,6 +129,36 @@ func (c *Cluster) DeleteHeld(ctx context.Context, h *Holdings, dry bool, tell fu
 		for _, ref := range mr.Status.Inventory {
 			if !neverPruned(ref.GroupKind()) {
 				tell(mr.Namespace, Change{Ref: ref, Action: Deleted})
+			}
+		}
+	}
+	for i := range h.Registries {
+		errs = append(errs, c.deleteCopies(ctx, &h.Registries[i], dry, tell))
+	}
+	return errors.Join(errs...)
+}
+
+// deleteCopies deletes the copies of Secrets that a registry has in environments of this cluster.
+func (c *Cluster) deleteCopies(ctx context.Context, mr *v1alpha1.ModelRegistry, dry bool, tell func(string, Change)) error {
+	owner, err := c.With(ctx, nil, func(cfg *Config) { cfg.Owner = mr.Namespace + "/" + mr.Name })
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, place := range mr.Status.Places {
+		if place.Cluster != nil {
+			continue
+		}
+		for _, namespace := range place.Namespaces {
+			for _, name := range place.PullSecrets {
+				from := mr.Namespace + "/" + name
+				there, err := owner.copied(ctx, namespace, from, name)
+				if there && !dry {
+					err = owner.RemoveCopy(ctx, namespace, from, name)
+				}
+				if errs = append(errs, err); there && err == nil {
+					tell(namespace, Change{Ref: v1alpha1.ObjectRef{Version: "v1", Kind: "Secret", Name: name}, Action: Deleted})
+				}
 			}
 		}
 	}
