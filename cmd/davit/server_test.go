@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -59,11 +60,17 @@ func TestServerScripts(t *testing.T) {
 	}
 	oci := httptest.NewServer(ociregistry.New(ociregistry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(oci.Close)
+	source, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/server", RequireExplicitExec: true, UpdateScripts: os.Getenv("UPDATE") != "",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("KUBECONFIG", dev.Kubeconfig)
 			env.Setenv("CLUSTER", dev.Kubeconfig)
+			env.Setenv("SOURCE", source)
+			env.Setenv("PATH", filepath.Dir(dev.Bin("kubectl"))+":"+env.Getenv("PATH"))
 			env.Setenv("REGISTRY", strings.TrimPrefix(oci.URL, "http://"))
 			env.Values["told"] = &told{}
 			return setup(env)
