@@ -35,8 +35,10 @@ lint: ## gofmt, go vet, staticcheck, tidy modules
 	go tool $(TOOLS) staticcheck ./...
 	go mod tidy -diff
 
-generate: ## CRDs and deep copies from the API types
+generate: ## CRDs and deep copies from the API types, and the reference in deploy/docs from all of it
 	go generate ./...
+	go test ./deploy/docs ./deploy/observability -run 'CRDs|Files|Reference' -update
+	UPDATE=1 go test ./cmd/davit -run TestCommandReference
 
 devcluster: ## build a real Kubernetes' binaries, once
 	$(DEVCLUSTER) build control-plane kwok jobset lws kueue gateway registry forge
