@@ -62,24 +62,37 @@ func Control(ctx context.Context, cfg ControllerConfig) error {
 	defer cancel()
 	cfg.secrets = &secretNews{uses: map[*secretUse]bool{}}
 	defer cfg.Cluster.WatchSecrets(ctx, cfg.Namespace, cfg.secrets.tell)()
-	specs := map[string]chan *v1alpha1.ModelRegistry{}
+	specs := map[string]chan registryNews{}
 	return cfg.Cluster.WatchRegistries(ctx, cfg.Namespace, func(mr *v1alpha1.ModelRegistry) {
 		spec := specs[mr.Name]
 		if spec == nil {
-			spec = make(chan *v1alpha1.ModelRegistry, 1)
+			spec = make(chan registryNews, 1)
 			specs[mr.Name] = spec
 			keepers.Go(func() { cfg.keep(ctx, spec) })
 		}
+		next := registryNews{now: mr}
 		select { // the newest spec counts
-		case <-spec:
+		case unread := <-spec:
+			next.gone = unread.before(mr)
 		default:
 		}
-		spec <- mr
+		spec <- next
 	})
 }
 
+// registryNews is what a ModelRegistry is now, and one of its name that was deleted before and that nobody has seen to.
+type registryNews struct{ gone, now *v1alpha1.ModelRegistry }
+
+// before is the one that was deleted before another one came.
+func (n registryNews) before(next *v1alpha1.ModelRegistry) *v1alpha1.ModelRegistry {
+	if n.now.DeletionTimestamp != nil && n.now.UID != next.UID {
+		return n.now
+	}
+	return n.gone
+}
+
 // keep follows one ModelRegistry, from the beginning again whenever its spec changes.
-func (cfg ControllerConfig) keep(ctx context.Context, specs <-chan *v1alpha1.ModelRegistry) {
+func (cfg ControllerConfig) keep(ctx context.Context, specs <-chan registryNews) {
 	var following sync.WaitGroup
 	stop := func() {}
 	for {
@@ -88,18 +101,30 @@ func (cfg ControllerConfig) keep(ctx context.Context, specs <-chan *v1alpha1.Mod
 			stop()
 			following.Wait()
 			return
-		case mr := <-specs:
+		case next := <-specs:
 			stop()
 			following.Wait()
 			var run context.Context
 			run, stop = context.WithCancel(ctx)
-			if mr.DeletionTimestamp == nil {
-				following.Go(func() { cfg.follow(run, mr) })
-			} else {
-				following.Go(func() { cfg.leave(run, mr, cfg.Log.With("registry", mr.Name)) })
-			}
+			following.Go(func() {
+				if next.gone != nil {
+					cfg.leave(ctx, ended(run), next.gone)
+				}
+				if next.now.DeletionTimestamp != nil {
+					cfg.leave(ctx, run, next.now)
+				} else {
+					cfg.follow(run, next.now)
+				}
+			})
 		}
 	}
+}
+
+// ended is a context that has ended.
+func ended(ctx context.Context) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	return ctx
 }
 
 // follow follows a ModelRegistry until ctx ends, and tries again what can't be begun.

@@ -13,18 +13,26 @@ import (
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
+// deletesFor is how long the releases of a ModelRegistry may take to be deleted before it is tried again: ten thousand take
+// some minutes.
+const deletesFor = 10 * time.Minute
+
 // leave is what becomes of the releases of a ModelRegistry that was deleted: nothing, or by its deletionPolicy Delete they
-// are deleted with their objects and the copies of pull secrets, wherever the registry had any. It goes on, however often it takes, until ctx ends; there
-// is no finalizer, and so the next process does not know of it. Runs of trainings are left to end, as is what they made;
-// namespaces and CRDs always stay.
-func (cfg ControllerConfig) leave(ctx context.Context, mr *v1alpha1.ModelRegistry, log *slog.Logger) {
+// are deleted with their objects and the copies of pull secrets, wherever the registry had any. It is tried as often as it
+// takes, until more ends: another one of its name has come, which is not to find half of them. There is no finalizer, and so
+// the next process does not know of it. Runs of trainings are left to end, as is what they made; namespaces and CRDs always
+// stay.
+func (cfg ControllerConfig) leave(ctx, more context.Context, mr *v1alpha1.ModelRegistry) {
+	log := cfg.Log.With("registry", mr.Name)
 	cfg.Metrics.Forget(mr.Name)
 	if mr.Spec.DeletionPolicy != v1alpha1.Delete {
 		log.Info("ModelRegistry was deleted; its releases stay as they are")
 		return
 	}
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
-		err := cfg.deleteAll(ctx, mr, log)
+		once, cancel := context.WithTimeout(ctx, deletesFor)
+		err := cfg.deleteAll(once, mr, log)
+		cancel()
 		if err == nil || ctx.Err() != nil {
 			return
 		}
@@ -32,9 +40,9 @@ func (cfg ControllerConfig) leave(ctx context.Context, mr *v1alpha1.ModelRegistr
 			log.Warn("releases of a deleted ModelRegistry stay as they are", "why", err)
 			return
 		}
-		log.Error("releases of a deleted ModelRegistry not deleted; it is tried again", "error", err)
+		log.Error("releases of a deleted ModelRegistry not deleted; it is tried again unless another one of its name is there", "error", err)
 		select {
-		case <-ctx.Done():
+		case <-more.Done():
 			return
 		case <-time.After(wait):
 		}

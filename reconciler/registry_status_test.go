@@ -388,6 +388,44 @@ func TestDeletedRegistry(t *testing.T) {
 	w.of("iris")
 }
 
+// TestDeletedAndMadeAnew: a ModelRegistry that is deleted by the policy Delete takes all of its releases with it although
+// another one of its name is there at once, and whatever that one has.
+func TestDeletedAndMadeAnew(t *testing.T) {
+	w := newWorld(t)
+	w.add("second")
+	w.commit("two releases")
+	namespace := w.id + "-davit"
+	registries := w.grantRegistry(namespace)
+	defer w.controller(namespace)()
+	w.all("iris", "second")
+	before := map[string]types.UID{"iris": w.deployment("iris").UID, "second": w.deployment("second").UID}
+	live, err := registries.Get(t.Context(), "models", get)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := live.DeepCopy()
+	again.Object["metadata"] = map[string]any{"name": "models"}
+	delete(again.Object, "status")
+	w.patch(registries, "models", map[string]any{"deletionPolicy": "Delete"}) // and all that follows before that is seen to
+	if err := registries.Delete(t.Context(), "models", deleteNow); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := registries.Create(t.Context(), again, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for name, uid := range before {
+		w.eventually(name+" made anew", func() bool {
+			d, err := w.kubectl().AppsV1().Deployments(w.namespace("production")).Get(t.Context(), name, get)
+			return err == nil && d.UID != uid
+		})
+		w.eventually(name+" healthy", func() bool {
+			mr, err := w.cluster.Release(t.Context(), w.namespace("production"), "production", name)
+			return err == nil && mr != nil && mr.Status.Phase == v1alpha1.Healthy
+		})
+	}
+	w.goes(registries, "Followed", "", status.CurrentStatus)
+}
+
 func toText(t *testing.T, o runtime.Unstructured) string {
 	t.Helper()
 	text, err := json.Marshal(o.UnstructuredContent())

@@ -26,7 +26,11 @@ func (c *Cluster) WatchRegistries(ctx context.Context, namespace string, tell fu
 		Handler: cache.ResourceEventHandlerFuncs{
 			AddFunc: func(o any) { tell(o.(*v1alpha1.ModelRegistry).DeepCopy()) },
 			UpdateFunc: func(old, o any) {
-				if before, now := old.(*v1alpha1.ModelRegistry), o.(*v1alpha1.ModelRegistry); before.Generation != now.Generation || before.UID != now.UID {
+				before, now := old.(*v1alpha1.ModelRegistry), o.(*v1alpha1.ModelRegistry)
+				if before.UID != now.UID {
+					tell(deleted(before))
+				}
+				if before.UID != now.UID || before.Generation != now.Generation {
 					tell(now.DeepCopy())
 				}
 			},
@@ -34,15 +38,19 @@ func (c *Cluster) WatchRegistries(ctx context.Context, namespace string, tell fu
 				if lost, ok := o.(cache.DeletedFinalStateUnknown); ok {
 					o = lost.Obj
 				}
-				gone := o.(*v1alpha1.ModelRegistry).DeepCopy()
-				now := metav1.Now()
-				gone.DeletionTimestamp = &now
-				tell(gone)
+				tell(deleted(o.(*v1alpha1.ModelRegistry)))
 			},
 		},
 	})
 	informer.RunWithContext(ctx)
 	return ctx.Err()
+}
+
+// deleted is a ModelRegistry that is not there any more, as it was last.
+func deleted(mr *v1alpha1.ModelRegistry) *v1alpha1.ModelRegistry {
+	gone, now := mr.DeepCopy(), metav1.Now()
+	gone.DeletionTimestamp = &now
+	return gone
 }
 
 // Registries lists the ModelRegistries of the Config's namespaces.
