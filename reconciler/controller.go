@@ -331,7 +331,7 @@ func (cfg ControllerConfig) tell(ctx context.Context, mr *v1alpha1.ModelRegistry
 // before reads what the process before wrote there.
 func (cfg ControllerConfig) before(ctx context.Context, mr *v1alpha1.ModelRegistry) (t told, err error) {
 	t.following = map[string]gitops.Hash{}
-	err = cfg.Cluster.WriteRegistryStatus(ctx, mr.Namespace, mr.Name, func(live *v1alpha1.ModelRegistry) {
+	err = cfg.Cluster.WriteRegistryStatus(ctx, mr, func(live *v1alpha1.ModelRegistry) {
 		for _, f := range live.Status.Followed {
 			t.following[f.Environment] = gitops.ParseHash(f.Commit)
 		}
@@ -341,7 +341,7 @@ func (cfg ControllerConfig) before(ctx context.Context, mr *v1alpha1.ModelRegist
 }
 
 func (cfg ControllerConfig) status(ctx context.Context, mr *v1alpha1.ModelRegistry, log *slog.Logger, change func(*v1alpha1.ModelRegistryStatus)) {
-	err := cfg.Cluster.WriteRegistryStatus(ctx, mr.Namespace, mr.Name, func(live *v1alpha1.ModelRegistry) { change(&live.Status) })
+	err := cfg.Cluster.WriteRegistryStatus(ctx, mr, func(live *v1alpha1.ModelRegistry) { change(&live.Status) })
 	if err != nil && ctx.Err() == nil {
 		log.Warn("status of the registry not written", "error", err)
 	}

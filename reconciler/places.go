@@ -15,7 +15,7 @@ import (
 //
 // copies are the pull secrets of each environment that stay on record although no grant asks for them.
 func (cfg ControllerConfig) place(ctx context.Context, mr *v1alpha1.ModelRegistry, copies map[string][]string) (left []v1alpha1.EnvironmentPlace, err error) {
-	err = cfg.Cluster.WriteRegistryStatus(ctx, mr.Namespace, mr.Name, func(live *v1alpha1.ModelRegistry) {
+	err = cfg.Cluster.WriteRegistryStatus(ctx, mr, func(live *v1alpha1.ModelRegistry) {
 		left = nil
 		kept := live.Status.Places[:0:0]
 		for _, old := range live.Status.Places {

@@ -166,7 +166,7 @@ func sortedNames(grants map[string]Grant) (names []string) {
 // removed: they stay on record.
 func (cfg ControllerConfig) dropCopies(ctx context.Context, mr *v1alpha1.ModelRegistry, log *slog.Logger) (left map[string][]string, err error) {
 	var places []v1alpha1.EnvironmentPlace
-	err = cfg.Cluster.WriteRegistryStatus(ctx, mr.Namespace, mr.Name, func(live *v1alpha1.ModelRegistry) { places = live.Status.Places })
+	err = cfg.Cluster.WriteRegistryStatus(ctx, mr, func(live *v1alpha1.ModelRegistry) { places = live.Status.Places })
 	left = map[string][]string{}
 	for _, old := range places {
 		if len(old.PullSecrets) == 0 || !cfg.mine(old.Environment) {

@@ -108,7 +108,7 @@ func (cfg ControllerConfig) tellNotified(ctx context.Context, mr *v1alpha1.Model
 
 // undelivered is what the condition Notified told of these receivers before; "" where it was of another spec.
 func (cfg ControllerConfig) undelivered(ctx context.Context, mr *v1alpha1.ModelRegistry) (trouble string) {
-	_ = cfg.Cluster.WriteRegistryStatus(ctx, mr.Namespace, mr.Name, func(live *v1alpha1.ModelRegistry) {
+	_ = cfg.Cluster.WriteRegistryStatus(ctx, mr, func(live *v1alpha1.ModelRegistry) {
 		c := meta.FindStatusCondition(live.Status.Conditions, v1alpha1.ConditionNotified)
 		if c != nil && c.Status == metav1.ConditionFalse && c.ObservedGeneration == mr.Generation {
 			trouble = c.Message

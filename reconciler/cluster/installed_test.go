@@ -6,6 +6,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/dynamic"
 
 	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
@@ -30,5 +32,46 @@ func TestInstalled(t *testing.T) {
 	mr := &v1alpha1.ModelRegistry{ObjectMeta: metav1.ObjectMeta{Name: "models", Namespace: "nowhere", CreationTimestamp: now}}
 	if err := c.Installed(t.Context(), mr); !uninstalled(err) {
 		t.Errorf("its namespace is gone: %v", err)
+	}
+}
+
+// TestStatusOfAnother: what was followed by a ModelRegistry that is gone is not written to one of its name.
+func TestStatusOfAnother(t *testing.T) {
+	c, ns := open(t)
+	registries := dynamic.NewForConfigOrDie(restConfig).Resource(v1alpha1.GroupVersion.WithResource(v1alpha1.RegistryResource)).Namespace(ns)
+	create := func() *v1alpha1.ModelRegistry {
+		t.Helper()
+		live, err := registries.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": v1alpha1.GroupVersion.String(), "kind": v1alpha1.RegistryKind, "metadata": map[string]any{"name": "models"},
+			"spec": map[string]any{"url": "https://git.example.com/models", "environments": []any{map[string]any{"name": "production", "namespaces": []any{ns}}}},
+		}}, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &v1alpha1.ModelRegistry{ObjectMeta: metav1.ObjectMeta{Name: "models", Namespace: ns, UID: live.GetUID()}}
+	}
+	tell := func(mr *v1alpha1.ModelRegistry) string {
+		t.Helper()
+		err := c.WriteRegistryStatus(t.Context(), mr, func(live *v1alpha1.ModelRegistry) { live.Status.Revision = "main@sha1:aaaaaaaaaaaa" })
+		if err != nil {
+			t.Fatal(err)
+		}
+		live, err := registries.Get(t.Context(), "models", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		revision, _, _ := unstructured.NestedString(live.Object, "status", "revision")
+		return revision
+	}
+	first := create()
+	if tell(first) == "" {
+		t.Error("its own status is not written")
+	}
+	if err := registries.Delete(t.Context(), "models", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	create()
+	if got := tell(first); got != "" {
+		t.Errorf("another one is at %s", got)
 	}
 }

@@ -67,13 +67,16 @@ func (c *Cluster) Registries(ctx context.Context) (all []v1alpha1.ModelRegistry,
 }
 
 // WriteRegistryStatus writes what change makes of a ModelRegistry's status. A lost race is tried again; a
-// ModelRegistry that is gone is none of anybody's business.
-func (c *Cluster) WriteRegistryStatus(ctx context.Context, namespace, name string, change func(*v1alpha1.ModelRegistry)) error {
+// ModelRegistry that is gone is none of anybody's business, and another one of its name is not told what it followed.
+func (c *Cluster) WriteRegistryStatus(ctx context.Context, of *v1alpha1.ModelRegistry, change func(*v1alpha1.ModelRegistry)) error {
 	for range 5 {
 		mr := &v1alpha1.ModelRegistry{}
-		get := c.releases.Get().Namespace(namespace).Resource(v1alpha1.RegistryResource).Name(name)
+		get := c.releases.Get().Namespace(of.Namespace).Resource(v1alpha1.RegistryResource).Name(of.Name)
 		if err := get.Do(ctx).Into(mr); err != nil {
 			return orGone(err)
+		}
+		if mr.UID != of.UID {
+			return nil
 		}
 		before := mr.Status.DeepCopy()
 		change(mr)
@@ -82,14 +85,14 @@ func (c *Cluster) WriteRegistryStatus(ctx context.Context, namespace, name strin
 		}
 		mr.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(v1alpha1.RegistryKind))
 		err := c.write(ctx, func() error {
-			return c.releases.Put().Namespace(namespace).Resource(v1alpha1.RegistryResource).Name(name).SubResource("status").
+			return c.releases.Put().Namespace(of.Namespace).Resource(v1alpha1.RegistryResource).Name(of.Name).SubResource("status").
 				Param("fieldManager", Manager).Body(mr).Do(ctx).Error()
 		})
 		if err == nil || !apierrors.IsConflict(err) {
 			return orGone(err)
 		}
 	}
-	return fmt.Errorf("writing the status of ModelRegistry %s/%s: %w", namespace, name, ErrConflict)
+	return fmt.Errorf("writing the status of ModelRegistry %s/%s: %w", of.Namespace, of.Name, ErrConflict)
 }
 
 func orGone(err error) error {
