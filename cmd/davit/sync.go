@@ -163,10 +163,11 @@ func (r *reporter) report(p reconciler.Report) {
 	fmt.Fprintln(r.w, plainLines(line))
 }
 
-// ownerOf names the registry in the cluster: its URL without credentials, or its path, and its folder in that.
+// ownerOf names the registry in the cluster: its URL without credentials, or its path, and its folder in that. A path is
+// the same one however it was given: "." is another registry in another folder.
 func ownerOf(source *gitops.Source, repo string) string {
 	name := source.Path()
-	if repo != "" {
+	if name == "" {
 		name = gitops.Redact(repo)
 	}
 	if folder := source.Folder(); folder != "" {
