@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
@@ -51,6 +52,37 @@ func TestSuspend(t *testing.T) {
 	if time.Now().Before(until.Time) {
 		t.Error("applied before the suspension ended")
 	}
+}
+
+// TestSuspendedRollback: a release that is suspended while its rollback is under way stays as it is then, says so, and goes
+// back once it is resumed.
+func TestSuspendedRollback(t *testing.T) {
+	w := newWorld(t)
+	stop := w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	w.promote("v1", "v3") // its pods crash
+	w.eventually("under way", func() bool { return w.release("production").Spec.Claim.Version == "v3" })
+	w.eventually("rolling back", func() bool {
+		mr := w.release("production")
+		return mr.Spec.Claim.Version == "v1" || mr.Status.Phase == v1alpha1.Failed
+	})
+	w.ask(func(s *v1alpha1.ModelReleaseSpec) { s.Suspend = &v1alpha1.Suspend{By: "ada"} })
+	told := func() bool {
+		mr := w.release("production")
+		return mr.Status.ObservedGeneration == mr.Generation && meta.IsStatusConditionTrue(mr.Status.Conditions, v1alpha1.ConditionSuspended)
+	}
+	w.eventually("told", told)
+	stop()
+	stop = w.follow()
+	defer func() { stop() }()
+	w.scale("iris", 3)
+	w.eventually("told by the next process", told)
+	if n := *w.deployment("iris").Spec.Replicas; n != 3 {
+		t.Errorf("%d replicas: it is not left alone", n)
+	}
+	w.ask(func(s *v1alpha1.ModelReleaseSpec) { s.Suspend = nil })
+	w.until(production, "v1", v1alpha1.RolledBack)
+	w.eventually("scaled back", func() bool { return *w.deployment("iris").Spec.Replicas == 1 })
 }
 
 // TestRetry tries a held revision again when a person asks for it.

@@ -210,8 +210,9 @@ func (r *Reconciler) healthy(ctx context.Context, s *state, t *target) error {
 	r.report(ctx, s, t)
 	r.point(ctx, s, t)
 	r.remind(s)
-	if t.rollback && s.back.Load() != nil {
-		r.enqueue(s.key) // there is something newer, which waits
+	newer := t.rollback && s.back.Load() != nil // which waits
+	if newer || len(r.site(s.key.Environment).watcher.Load().Drifted(s.release)) > 0 {
+		r.enqueue(s.key) // what was edited while it rolled out raises no event any more
 	}
 	r.opens(s.key)
 	return nil
