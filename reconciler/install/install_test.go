@@ -276,6 +276,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 			{own, "create events.events.k8s.io default", false},
 			{own, "get namespaces:davit-system davit-system", true},
 			{own, "get customresourcedefinitions.apiextensions.k8s.io:modelregistries.davit.dev -", true},
+			{own, "get customresourcedefinitions.apiextensions.k8s.io:modelreleases.davit.dev -", true},
 			{own, "get customresourcedefinitions.apiextensions.k8s.io:jobsets.jobset.x-k8s.io -", false},
 			{own, "list modelreleases.davit.dev " + ns, true},
 			{own, "list modelreleases.davit.dev -", false},
