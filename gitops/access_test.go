@@ -205,6 +205,32 @@ func TestAccessRedirect(t *testing.T) {
 	}
 }
 
+// TestAccessInClear: credentials that others can read on the way are told of, in the URL and elsewhere; a host that can't
+// be had says nothing else.
+func TestAccessInClear(t *testing.T) {
+	password := fixed(Access{Username: "ada", Password: "pl4nted", Proxy: &url.URL{Scheme: "http", Host: "127.0.0.1:1"}})
+	for _, c := range []struct {
+		url    string
+		access func(context.Context) (Access, error)
+		told   bool
+	}{
+		{"http://git.invalid/models.git", password, true},
+		{"https://git.invalid/models.git", password, false},
+		{"http://127.0.0.1:1/models.git", password, false},
+		{"http://git.invalid/models.git", fixed(Access{Proxy: &url.URL{Scheme: "http", Host: "127.0.0.1:1"}}), false},
+		{"http://ada:pl4nted@git.invalid/models.git", fixed(Access{Proxy: &url.URL{Scheme: "http", Host: "127.0.0.1:1"}}), true},
+	} {
+		var text bytes.Buffer
+		_, err := Open(t.Context(), Config{URL: c.url, Branch: "main", Mirror: t.TempDir(), Access: c.access, Log: slog.New(slog.NewTextHandler(&text, nil))})
+		if err == nil {
+			t.Errorf("%s was opened", Redact(c.url))
+		}
+		if got := strings.Count(text.String(), "go over http"); got > 1 || got == 1 != c.told || strings.Contains(text.String(), "pl4nted") {
+			t.Errorf("%s, told %v: %q", Redact(c.url), c.told, text.String())
+		}
+	}
+}
+
 // TestAccessOfTwoRemotes: two remotes that are followed at once, each with an authority that the other's client does not
 // know, and the same password for neither.
 func TestAccessOfTwoRemotes(t *testing.T) {

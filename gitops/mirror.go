@@ -36,6 +36,7 @@ type mirror struct {
 	// seen is where the server has davit's own refs, as far as the mirror has them there too.
 	seen map[string]Hash
 	wake chan struct{}
+	bare sync.Once // it was told that credentials go over the network in clear
 }
 
 func openRemote(ctx context.Context, cfg Config) (*Source, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"reflect"
 	"slices"
@@ -75,7 +76,13 @@ func (m *mirror) dial(ctx context.Context) (transport.Transport, *transport.Endp
 	}
 	switch endpoint.Protocol {
 	case "http", "https":
-		return githttp.NewClient(&http.Client{Transport: carrier}), endpoint, access.http(m.auth), nil
+		auth := access.http(m.auth)
+		if auth != nil && inClear(endpoint) {
+			m.bare.Do(func() {
+				m.log.Warn("the repository's credentials go over http, where everybody on the way can read them; write its URL with https", "url", m.shown)
+			})
+		}
+		return githttp.NewClient(&http.Client{Transport: carrier}), endpoint, auth, nil
 	case "ssh":
 		auth, err := access.ssh(endpoint, m.store.common)
 		if err != nil {
@@ -86,6 +93,12 @@ func (m *mirror) dial(ctx context.Context) (transport.Transport, *transport.Endp
 	}
 	c, err := client.NewClient(endpoint)
 	return c, endpoint, nil, err
+}
+
+// inClear says whether what is sent to a host can be read on the way; nobody is on that to the machine itself.
+func inClear(endpoint *transport.Endpoint) bool {
+	ip := net.ParseIP(strings.Trim(endpoint.Host, "[]"))
+	return endpoint.Protocol == "http" && endpoint.Host != "localhost" && (ip == nil || !ip.IsLoopback())
 }
 
 // http is how go-git authorizes its requests; as the URL says where a has no credentials.

@@ -63,9 +63,6 @@ func (cfg ControllerConfig) open(ctx context.Context, mr *v1alpha1.ModelRegistry
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if mr.Spec.Credentials != "" && strings.HasPrefix(mr.Spec.URL, "http://") {
-		log.Warn("the repository's credentials go over http, where everybody on the way can read them; write spec.url with https")
-	}
 	c.URL, c.Log = mr.Spec.URL, log
 	if access != nil {
 		c.Access = access.Access
