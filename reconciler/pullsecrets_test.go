@@ -96,6 +96,19 @@ func TestPullSecrets(t *testing.T) {
 	patch("")
 	w.eventually("removed", func() bool { return w.copied("granted") == "" })
 	w.eventually("not named", func() bool { return slices.Equal(w.pullsWith(), []string{"of-their-own"}) })
+
+	// A ModelRegistry that takes its releases with it leaves no credentials behind.
+	patch(`"granted"`)
+	w.eventually("copied again", func() bool { return w.copied("granted") != "" })
+	w.patchRaw(registries, `{"spec":{"deletionPolicy":"Delete"}}`)
+	w.eventually("recorded", func() bool {
+		mr, _ := w.registry(registries)
+		return len(mr.Status.Places) > 0 && slices.Contains(mr.Status.Places[0].PullSecrets, "granted")
+	})
+	if err := registries.Delete(t.Context(), "models", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("removed with its registry", func() bool { return w.copied("granted") == "" })
 	if w.copied("taken") != "somebody's" {
 		t.Error("another's Secret was deleted")
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"log/slog"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/davit-dev/davit/reconciler"
 	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/reconciler/metrics"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry/image"
 )
@@ -164,7 +166,8 @@ func TestEncryptedSecret(t *testing.T) {
 		{Name: "production", Namespaces: []string{place}, Decryption: "keys"},
 	}})
 	w.putSecret(namespace, keys(t, "other.agekey"))
-	log := w.controlled(namespace)
+	measured := metrics.New("v0")
+	log := w.controlled(namespace, func(c *reconciler.ControllerConfig) { c.Metrics = measured })
 	w.until("production/calm", "v1", v1alpha1.Healthy)
 	w.eventually("waiting for the key", func() bool {
 		mr, err := w.cluster.Release(t.Context(), place, "production", "iris")
@@ -172,7 +175,7 @@ func TestEncryptedSecret(t *testing.T) {
 			strings.Contains(mr.Status.Message, "no key of Secret "+namespace+"/keys decrypts it (it is encrypted for age1")
 	})
 	w.eventually("tried so often that the next try is 12.8 s away", func() bool {
-		return strings.Count(log.String(), "decrypting Secret") >= 7
+		return scrape(t, measured.Handler())[`davit_release_retries_total{registry="models"}`] >= 7
 	})
 	w.putSecret(namespace, keys(t, "keys.agekey"))
 	began := time.Now()
@@ -213,7 +216,7 @@ func TestEncryptedSecret(t *testing.T) {
 	if !strings.Contains(held.Held.Reason, "stringData.token was changed after it was encrypted") {
 		t.Errorf("held: %s", held.Held.Reason)
 	}
-	w.planted(log, registries)
+	w.planted(log, registries, measured)
 
 	w.git("revert", "--no-edit", "HEAD")
 	w.git("rm", "-rq", "releases/iris/production")
@@ -222,9 +225,12 @@ func TestEncryptedSecret(t *testing.T) {
 }
 
 // planted looks for the values of the tests' Secrets wherever davit writes.
-func (w *world) planted(log *written, registries dynamic.ResourceInterface) {
+func (w *world) planted(log *written, registries dynamic.ResourceInterface, measured *metrics.Metrics) {
 	w.t.Helper()
 	everything := map[string]string{"log": log.String(), "git": w.git("log", "--all", "-p", "--format=%B%N", "--notes=davit")}
+	got := httptest.NewRecorder()
+	measured.Handler().ServeHTTP(got, httptest.NewRequest("GET", "/metrics", nil))
+	everything["metrics"] = got.Body.String()
 	add := func(name string, v any, err error) {
 		w.t.Helper()
 		text, marshalErr := json.Marshal(v)
