@@ -185,22 +185,58 @@ func TestNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkScrape is a scrape of ten thousand releases in four environments.
-func BenchmarkScrape(b *testing.B) {
-	m := metrics.New("v0")
-	var all []metrics.Release
-	for i := range 10_000 {
-		all = append(all, metrics.Release{
-			Environment: fmt.Sprint("e", i%4), Name: fmt.Sprint("r", i), Version: "v1", Phase: "Healthy", Accelerator: "h100", GPUs: 1,
-		})
+// fleet are releases, spread over environments, that a registry tells of.
+func fleet(m *metrics.Metrics, releases, environments int) {
+	r := m.Registry("models")
+	all := make([]metrics.Release, releases)
+	for i := range all {
+		all[i] = metrics.Release{
+			Environment: fmt.Sprint("e", i%environments), Name: fmt.Sprint("r", i), Version: "v1", Phase: "Healthy", Accelerator: "h100", GPUs: 1,
+		}
+		r.Environment(all[i].Environment)
 	}
-	defer m.Registry("models").Read(func(yield func(metrics.Release)) metrics.Standing {
+	r.Read(func(yield func(metrics.Release)) metrics.Standing {
 		for _, r := range all {
 			yield(r)
 		}
 		return metrics.Standing{}
-	})()
-	for b.Loop() {
-		scrape(m)
+	})
+}
+
+// series counts those of davit's own.
+func series(m *metrics.Metrics) (n int) {
+	for line := range strings.Lines(scrape(m)) {
+		if strings.HasPrefix(line, "davit_") {
+			n++
+		}
+	}
+	return n
+}
+
+// TestSeries wants as many series as environments want, however many releases they have, but where each is asked for.
+func TestSeries(t *testing.T) {
+	few, many, each := metrics.New("v0"), metrics.New("v0"), metrics.New("v0")
+	each.EachRelease()
+	fleet(few, 20, 20)
+	fleet(many, 2000, 20)
+	fleet(each, 2000, 20)
+	n, ofMany, withEach := series(few), series(many), series(each)
+	if n == 0 || n > 20*100 || ofMany != n || withEach != n+2000 {
+		t.Errorf("20 environments: %d series with 20 releases, %d with 2,000, %d with a series for each", n, ofMany, withEach)
+	}
+}
+
+// BenchmarkScrape is a scrape of ten thousand releases.
+func BenchmarkScrape(b *testing.B) {
+	for _, environments := range []int{4, 100} {
+		b.Run(fmt.Sprint(environments, "environments"), func(b *testing.B) {
+			m := metrics.New("v0")
+			fleet(m, 10_000, environments)
+			b.ReportAllocs()
+			for b.Loop() {
+				scrape(m)
+			}
+			b.ReportMetric(float64(series(m)), "series")
+		})
 	}
 }
