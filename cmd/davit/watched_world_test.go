@@ -69,7 +69,7 @@ func newWatched(t *testing.T) *watched {
 		t.Fatal(err)
 	}
 	w.client, w.dynamic = kubernetes.NewForConfigOrDie(config), dynamic.NewForConfigOrDie(config)
-	w.run("davit", "install", "--kubeconfig", dev.Kubeconfig)
+	w.run("davit", "install", "--crds", "--kubeconfig", dev.Kubeconfig)
 	for _, name := range []string{"davit", "staging", "production"} {
 		if _, err := w.client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
