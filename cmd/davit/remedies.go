@@ -46,7 +46,7 @@ var waiting = map[string]remedy{
 	"ImagePull":        {"The image is there, and the node can't get it: the registry is out of its reach, or it lacks the credentials.", []string{describePods}, false},
 	"SmokeTest":        {"The smoke test could not be sent. It is sent again.", []string{describeIt}, false},
 	"DecryptionFailed": {"No key that davit has decrypts a Secret. It goes on when the key is in the Secret that the ModelRegistry names for the environment (decryption), or, of davit sync, in SOPS_AGE_KEY_FILE or gpg's keyring.", []string{"{grant}"}, true},
-	"TooFewRequests":   {"rollout.checks judge it when enough requests came: rollout.minSamples.", []string{"davit status {release}"}, false},
+	"TooFewRequests":   {"rollout.checks judge it when enough requests came: rollout.minSamples. Send it some, lower that by a commit, or go back.", []string{"davit rollback {release} --reason TEXT"}, false},
 	"NoSamples":        {"Prometheus does not have its serving metrics: it does not scrape the pods, or the runtime's metrics have other names.", []string{"kubectl -n {namespace} get pods -l davit.dev/release={name} -o wide", renderIt}, true},
 	"NoPrometheus":     {"Its rollout has checks, and nobody may ask a Prometheus for this environment. Who runs davit can grant one, or take rollout.checks away.", []string{"{grant}"}, true},
 	"Unschedulable":    {"No node has room, or the device. It goes on when one has.", []string{"davit plan {release} --server", describePods}, false},
