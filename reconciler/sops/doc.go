@@ -2,8 +2,9 @@
 // registry as ciphertext. They are rendered as they are, and come here on their way to the API server only.
 //
 // It knows SOPS' format alone: the data key, encrypted for age and OpenPGP recipients under the field "sops", and
-// values written ENC[AES256_GCM,…]. SOPS' own library links the clients of every key management service it knows; the
-// two kinds of keys that are read here need age and the OpenPGP that signatures are checked with already.
+// values written ENC[AES256_GCM,…]. SOPS' own library (v3.13) links the clients of every key management service it
+// knows: the program grew by 20 MB, and 32 MiB more were resident at its start. The two kinds of keys that are read
+// here need age and the OpenPGP that signatures are checked with already.
 //
 // What is protected: nobody without the data key can read a value, change it, or move it to another key or field, for
 // each is authenticated by itself with its path in the document (AES-GCM's additional data: "data:token:"). A value in
