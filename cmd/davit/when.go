@@ -12,6 +12,8 @@ type when struct {
 	time.Time
 	// late reads a day without a time as its last second; else it is its first.
 	late bool
+	// zone is the clock's; the local one when nil.
+	zone *time.Location
 }
 
 func (w *when) Type() string { return "TIME" }
@@ -24,8 +26,12 @@ func (w *when) String() string {
 }
 
 func (w *when) Set(text string) error {
+	zone := w.zone
+	if zone == nil {
+		zone = time.Local
+	}
 	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04", time.DateTime, "2006-01-02T15:04", "2006-01-02T15:04:05", time.DateOnly} {
-		t, err := time.ParseInLocation(layout, text, time.Local)
+		t, err := time.ParseInLocation(layout, text, zone)
 		if err != nil {
 			continue
 		}

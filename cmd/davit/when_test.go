@@ -6,9 +6,7 @@ import (
 )
 
 func TestWhen(t *testing.T) {
-	zone := time.Local
-	time.Local = time.FixedZone("CET", 3600)
-	t.Cleanup(func() { time.Local = zone })
+	zone := time.FixedZone("CET", 3600)
 	for text, want := range map[string]string{
 		"2026-03-31":                "2026-03-30T23:00:00Z",
 		"2026-03-31 23:59":          "2026-03-31T22:59:00Z",
@@ -17,17 +15,17 @@ func TestWhen(t *testing.T) {
 		"2026-03-31T23:59:00Z":      "2026-03-31T23:59:00Z",
 		"2026-03-31T23:59:00-02:00": "2026-04-01T01:59:00Z",
 	} {
-		var w when
+		w := when{zone: zone}
 		if err := w.Set(text); err != nil || stamp(w.Time) != want {
 			t.Errorf("%s: %s, %v; want %s", text, stamp(w.Time), err, want)
 		}
 	}
-	late := when{late: true}
+	late := when{late: true, zone: zone}
 	if err := late.Set("2026-03-31"); err != nil || stamp(late.Time) != "2026-03-31T22:59:59Z" {
 		t.Errorf("the end of a day: %s, %v", stamp(late.Time), err)
 	}
 	for text, want := range map[string]time.Duration{"30d": 30 * 24 * time.Hour, "2w": 14 * 24 * time.Hour, "12h": 12 * time.Hour, "90m": 90 * time.Minute, "0s": 0} {
-		var w when
+		w := when{zone: zone}
 		if err := w.Set(text); err != nil || time.Since(w.Time).Round(time.Minute) != want {
 			t.Errorf("%s ago: %s, %v", text, stamp(w.Time), err)
 		}
