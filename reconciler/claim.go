@@ -71,5 +71,8 @@ func (r *Reconciler) notOlder(ctx context.Context, s *state, t *target) error {
 	if ok, err := r.accepted(ctx, recorded, tip); ok || err != nil {
 		return err
 	}
+	if ok, err := r.abandoned(ctx, recorded); ok || err != nil {
+		return err
+	}
 	return r.rewritten(recorded, tip)
 }

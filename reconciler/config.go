@@ -157,6 +157,7 @@ type Reconciler struct {
 	newest    map[string]newestVersion // by model and training
 	aside     sync.WaitGroup           // what reads while the sites work
 	credited  atomic.Pointer[gitops.Commit]
+	over      []gitops.Hash // what was followed before accepted rewrites; guarded by mu
 }
 
 // ahead is a registry that was read before it was asked for.

@@ -59,6 +59,9 @@ func releaseAt(ctx context.Context, source *gitops.Source, commit gitops.Hash, k
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading commit %s: %w", commit, err)
 	}
+	if snapshot.Absent() != nil {
+		return nil, snapshot, nil
+	}
 	models, err := registry.LoadRelease(snapshot, key)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the registry at %s: %w", commit, err)

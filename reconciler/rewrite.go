@@ -53,6 +53,7 @@ func (r *Reconciler) comesAfter(ctx context.Context, tip gitops.Hash) (follow gi
 		accepted = accepted && ok
 	}
 	if accepted {
+		r.abandon(outside)
 		return tip, nil, errors.Join(r.findStrays(ctx, tip), r.useAccept(ctx, tip))
 	}
 	if r.desired.Load() == nil {
