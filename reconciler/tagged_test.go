@@ -157,3 +157,40 @@ func TestSemverInFolder(t *testing.T) {
 	w.until(production, "v1", v1alpha1.Healthy)
 	followed("v1.0.0", first)
 }
+
+// TestPromotionBesideATag: a rule's promotion is proposed to the branch, on what that has by then, and no rule merges it; it is
+// followed, and was not declined, when a person merged and tagged it.
+func TestPromotionBesideATag(t *testing.T) {
+	w := newWorld(t)
+	w.rule("{from: staging, healthyFor: 1s, merge: auto}")
+	w.git("tag", "live")
+	w.follow(proposing, func(c *reconciler.Config) {
+		source, err := gitops.Open(t.Context(), gitops.Config{URL: w.dir, Tag: "live"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Source = source
+	})
+	w.bothHealthy()
+	w.serve("staging", "v2")
+	w.git("tag", "-f", "live")
+	w.write("README.md", "the branch goes on\n")
+	w.edit("releases/iris/production.yaml", "  promote:", "  # as the branch has it\n  promote:")
+	w.commit("not tagged yet")
+	w.until(staging, "v2", v1alpha1.Healthy)
+	w.offers("v2")
+	if got := w.git("rev-parse", promotionBranch+"^"); got != w.git("rev-parse", "main") {
+		t.Errorf("the promotion is on %s", got)
+	}
+	if text := w.git("show", promotionBranch+":releases/iris/production.yaml"); !strings.Contains(text, "# as the branch has it") {
+		t.Errorf("the promotion takes back what the branch has:\n%s", text)
+	}
+	w.eventually("for a person to merge", func() bool {
+		return strings.Contains(w.promotion().Waits, "tag live is followed, and not branch main; a person is to merge it, and to tag")
+	})
+	w.git("merge", "-q", "--no-ff", "-m", "take it", promotionBranch)
+	w.git("branch", "-D", promotionBranch)
+	w.git("tag", "-f", "live")
+	w.until(production, "v2", v1alpha1.Healthy)
+	w.eventually("no longer proposed", func() bool { p := w.promotion(); return p.Version == "" && !p.Declined })
+}
