@@ -258,7 +258,7 @@ func TestPruneWaitsForHealthy(t *testing.T) {
 // gone wants production/iris to be in a namespace no more.
 func (w *world) gone(namespace string) {
 	w.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(90 * time.Second); ; {
 		mr, err := w.cluster.Release(w.t.Context(), namespace, "production", "iris")
 		if err == nil && mr == nil {
 			return

@@ -30,7 +30,7 @@ func (w *world) listened(edits ...func(*reconciler.Config)) (heard func() error,
 	return func() error {
 		w.t.Helper()
 		head := w.git("rev-parse", "HEAD")
-		for deadline := time.After(30 * time.Second); ; {
+		for deadline := time.After(90 * time.Second); ; {
 			select {
 			case f := <-told:
 				if f.commit.String() == head {

@@ -22,7 +22,7 @@ func TestHastenedSoak(t *testing.T) {
 	w.all("a", "b")
 	soak := func(want string) v1alpha1.Rollout {
 		t.Helper()
-		for deadline := time.After(30 * time.Second); ; {
+		for deadline := time.After(90 * time.Second); ; {
 			select {
 			case all := <-told:
 				if len(all) == 1 && strings.Contains(all[0].Soak, want) {

@@ -163,7 +163,7 @@ func TestBlueGreenFailsWithTraffic(t *testing.T) {
 // reason waits for a report with that reason.
 func (w *world) reason(release, reason string) reconciler.Report {
 	w.t.Helper()
-	for deadline := time.After(60 * time.Second); ; {
+	for deadline := time.After(120 * time.Second); ; {
 		select {
 		case r := <-w.reports:
 			if r.Key.String() == release && r.Reason == reason {

@@ -112,7 +112,7 @@ func TestDependsOnWhoWaits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(90 * time.Second):
 		t.Fatal("it waits for ever for a release that waits")
 	}
 	if s := w.of("ranker"); s.Phase != v1alpha1.Waiting || s.Reason != "DependsOn" || s.Applied.Version != "v1" {

@@ -76,7 +76,7 @@ func (w *world) commit(message string) {
 // until waits for a release to report a phase at a version.
 func (w *world) until(release, version string, phase v1alpha1.Phase) reconciler.Report {
 	w.t.Helper()
-	deadline := time.After(60 * time.Second)
+	deadline := time.After(120 * time.Second)
 	for {
 		select {
 		case r := <-w.reports:
@@ -275,7 +275,7 @@ func (w *world) eventually(what string, ok func() bool) time.Duration {
 		if ok() {
 			return time.Since(began)
 		}
-		if time.Since(began) > 30*time.Second {
+		if time.Since(began) > 90*time.Second {
 			w.t.Fatalf("not %s", what)
 		}
 	}
@@ -296,7 +296,7 @@ func (w *world) damage(version string) {
 // drain waits until a release's status is as wanted.
 func (w *world) drain(env, what string, ok func(v1alpha1.ModelReleaseStatus) bool) v1alpha1.ModelReleaseStatus {
 	w.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(90 * time.Second); ; {
 		status := w.status(env)
 		if ok(status) {
 			return status
@@ -331,7 +331,7 @@ func (w *world) event(reason, text string) bool {
 // any waits for the next report of one of some phases.
 func (w *world) any(phases ...v1alpha1.Phase) reconciler.Report {
 	w.t.Helper()
-	deadline := time.After(60 * time.Second)
+	deadline := time.After(120 * time.Second)
 	for {
 		select {
 		case r := <-w.reports:
