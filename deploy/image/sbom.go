@@ -65,7 +65,7 @@ func (d *document) module(m *debug.Module, from, how string) error {
 	}
 	p := pkg{
 		ID: "SPDXRef-" + notInID.ReplaceAllString(m.Path+"-"+m.Version, "-"), Name: m.Path, Version: m.Version,
-		DownloadLocation: "https://proxy.golang.org/" + m.Path + "/@v/" + m.Version + ".zip", Refs: purl("golang", m.Path, m.Version),
+		Refs: purl("golang", m.Path, m.Version),
 	}
 	if m.Sum != "" {
 		sum, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(m.Sum, "h1:"))
