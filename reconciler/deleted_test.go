@@ -2,6 +2,7 @@ package reconciler_test
 
 import (
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -161,6 +162,8 @@ func TestKindMadeAnew(t *testing.T) {
 		_, err := kinds.Get(t.Context(), name, get)
 		return apierrors.IsNotFound(err)
 	})
+	// Times of creation have whole seconds.
+	w.eventually("a second after the ModelRelease", func() bool { return time.Since(mr.CreationTimestamp.Time) > time.Second })
 	if _, err := w.cluster.Install(t.Context()); err != nil {
 		t.Fatal(err)
 	}
