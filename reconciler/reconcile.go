@@ -130,7 +130,6 @@ func (r *Reconciler) bring(ctx context.Context, want *desired, s *state, target 
 	if err != nil {
 		return r.unapplied(ctx, s, target, err)
 	}
-	r.begunAt(s, target)
 	r.tell(s, target)
 	return r.settle(ctx, s, target)
 }

@@ -89,19 +89,6 @@ func (r *Reconciler) announce(s *state, t *target) {
 	}
 }
 
-// begunAt is the Event of a change that was applied. That a release is new is told by its outcome alone.
-func (r *Reconciler) begunAt(s *state, t *target) {
-	st := s.release.Status
-	if st.Healthy.Commit == "" || t.rollback {
-		return
-	}
-	text := "applied " + t.release.ModelVersion.String()
-	if from := st.Healthy.Version; from != t.release.ModelVersion.Name {
-		text += " in place of " + from
-	}
-	r.site(s.key.Environment).event(s.release, "Normal", "Applied", text+", "+r.cfg.Source.Revision(t.commit))
-}
-
 // proposedChange is a proposal that waits for a person, or for a rule: of a version, what it is for, and where people find
 // it, which is the URL of a pull request or a branch.
 type proposedChange struct{ version, text, where string }
