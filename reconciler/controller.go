@@ -45,6 +45,9 @@ type ControllerConfig struct {
 	Tracer trace.Tracer
 	// Hook has a ModelRegistry's webhooks handled until remove is called; none are received when nil.
 	Hook func(registry string, handler http.Handler) (remove func())
+	// Following is told of each ModelRegistry that begins to be followed, and by end that this has ended; nobody is when nil.
+	// It may be called concurrently.
+	Following func(ctx context.Context, registry string, r *Reconciler) (end func())
 
 	secrets  *secretNews       // of Namespace
 	recorder *metrics.Recorder // of the ModelRegistry that is followed
@@ -233,6 +236,9 @@ func (cfg ControllerConfig) run(ctx context.Context, mr *v1alpha1.ModelRegistry,
 	}
 	anew, _ := secretsOf(&mr.Spec)
 	defer cfg.secrets.on(anew, r.tryAgain)()
+	if cfg.Following != nil {
+		defer cfg.Following(ctx, mr.Name, r)()
+	}
 	return cmp.Or(r.Run(ctx), errors.New("following ended"))
 }
 

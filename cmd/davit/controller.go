@@ -38,6 +38,8 @@ func controllerCommand(a *app) *cobra.Command {
 	webhook := f.String("webhook", "", "receive webhooks of forges at this address, at /hooks/<name of the ModelRegistry>")
 	webhookCert := f.String("webhook-cert", "", "serve webhooks over https with the certificate in this file; replaced, it is read anew")
 	webhookKey := f.String("webhook-key", "", "file with the certificate's key")
+	page := &uiOptions{}
+	page.flags(f)
 	mirrors := f.String("mirrors", "", "folder for the mirrors of the repositories (default: in the user's cache)")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
@@ -99,12 +101,17 @@ func controllerCommand(a *app) *cobra.Command {
 			}
 			defer stop()
 		}
+		shown, unshow, err := page.serve(ctx, log)
+		if err != nil {
+			return err
+		}
+		defer unshow()
 		return uninstalled(own.Lead(ctx, *namespace, lease(*environments), func(ctx context.Context) error {
 			defer watched.lead()()
 			log.Info("leading", "namespace", *namespace, "lease", lease(*environments))
 			return reconciler.Control(ctx, reconciler.ControllerConfig{
 				Cluster: own, Namespace: *namespace, Mirrors: *mirrors, Images: builder, Only: *environments, Log: log,
-				Hook: received.add, Metrics: watched.metrics, Tracer: watched.tracer,
+				Hook: received.add, Metrics: watched.metrics, Tracer: watched.tracer, Following: shown.following(),
 			})
 		}))
 	}

@@ -37,6 +37,7 @@ type syncOptions struct {
 	forge    forgeOptions
 	git      gitOptions
 	metrics  prometheusOptions
+	page     uiOptions
 }
 
 func syncCommand(a *app) *cobra.Command {
@@ -66,6 +67,7 @@ func syncCommand(a *app) *cobra.Command {
 	o.forge.flags(f)
 	o.git.flags(f)
 	o.metrics.flags(f)
+	o.page.flags(f)
 	c.RunE = func(cmd *cobra.Command, _ []string) error { return a.sync(cmd, o) }
 	return c
 }
@@ -132,6 +134,14 @@ func (a *app) sync(cmd *cobra.Command, o *syncOptions) error {
 	loop, err := reconciler.New(loopConfig)
 	if err != nil {
 		return err
+	}
+	shown, unshow, err := o.page.serve(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer unshow()
+	if follow := shown.following(); follow != nil {
+		defer follow(ctx, registryName(owner), loop)()
 	}
 	if !o.once {
 		fmt.Fprintf(stderr, "davit: following %s of %s\n", source.Following(), owner)

@@ -1,0 +1,111 @@
+package fleet
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/reconciler/history"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+	"github.com/davit-dev/davit/registry"
+)
+
+// followed is one registry: what its clusters show of its releases.
+type followed struct {
+	Followed
+	name    string
+	changes *changes
+	past    *history.History
+	synced  atomic.Bool
+
+	mu     sync.RWMutex
+	rows   map[registry.Key]*place
+	sorted []*place // by release and environment; nil when one came or went
+}
+
+// place holds the newest row of one release.
+type place struct{ atomic.Pointer[Row] }
+
+func newFollowed(name string, of Followed, changes *changes) *followed {
+	return &followed{Followed: of, name: name, changes: changes, past: history.New(history.Config{Source: of.Source()}), rows: map[registry.Key]*place{}}
+}
+
+// watch keeps the rows until ctx ends.
+func (f *followed) watch(ctx context.Context) {
+	var work sync.WaitGroup
+	var lists sync.WaitGroup
+	for _, c := range f.Clusters() {
+		lists.Add(1)
+		done := sync.OnceFunc(lists.Done)
+		work.Go(func() {
+			defer done()
+			cluster.WatchReleases(ctx, c, cluster.ReleaseWatch[*Row]{Keep: newRow, Changed: f.set, Gone: f.drop, Synced: done})
+		})
+	}
+	lists.Wait()
+	f.synced.Store(ctx.Err() == nil)
+	f.changes.tell(Change{Registry: f.name})
+	work.Wait()
+}
+
+func (f *followed) set(r *Row) {
+	if r.owner != f.Owner() {
+		return // of another registry in the same namespace
+	}
+	f.mu.Lock()
+	if f.rows[r.key] == nil {
+		f.rows[r.key], f.sorted = &place{}, nil
+	}
+	f.rows[r.key].Store(r)
+	f.mu.Unlock()
+	f.changes.tell(Change{f.name, r.key})
+}
+
+// drop forgets a release, unless it has moved to another namespace meanwhile.
+func (f *followed) drop(r *Row) {
+	f.mu.Lock()
+	if now := f.rows[r.key]; now != nil && now.Load().Namespace == r.Namespace {
+		delete(f.rows, r.key)
+		f.sorted = nil
+	}
+	f.mu.Unlock()
+	f.changes.tell(Change{f.name, r.key})
+}
+
+// all are the releases by name and environment. The list may not be changed.
+func (f *followed) all() []*place {
+	f.mu.RLock()
+	sorted := f.sorted
+	f.mu.RUnlock()
+	if sorted != nil {
+		return sorted
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.sorted == nil {
+		f.sorted = slices.SortedFunc(maps.Values(f.rows), func(a, b *place) int { return byRelease(a.Load(), b.Load()) })
+	}
+	return f.sorted
+}
+
+// row is the release's; nil when it is not in the cluster.
+func (f *followed) row(key registry.Key) *Row {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if p := f.rows[key]; p != nil {
+		return p.Load()
+	}
+	return nil
+}
+
+// modelRelease reads a release from its cluster; nil when it is not there.
+func (f *followed) modelRelease(ctx context.Context, key registry.Key) (*v1alpha1.ModelRelease, error) {
+	r, c := f.row(key), f.Cluster(key.Environment)
+	if r == nil || c == nil {
+		return nil, nil
+	}
+	return c.Release(ctx, r.Namespace, key.Environment, key.Name)
+}

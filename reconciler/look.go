@@ -1,0 +1,43 @@
+package reconciler
+
+import (
+	"slices"
+
+	"github.com/davit-dev/davit/gitops"
+	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/registry"
+)
+
+// Registry is the registry as it was followed last, and the commit it is of; nil before there is one. It may be called
+// concurrently; neither may be changed.
+func (r *Reconciler) Registry() (*gitops.Snapshot, *registry.Registry) {
+	want := r.desired.Load()
+	if want == nil {
+		return nil, nil
+	}
+	return want.snapshot, want.models
+}
+
+// Source is what is followed.
+func (r *Reconciler) Source() *gitops.Source { return r.cfg.Source }
+
+// Owner is the name by which the releases in the cluster are this registry's.
+func (r *Reconciler) Owner() string { return r.cfg.Owner }
+
+// Cluster is where an environment is; nil for one that is not granted.
+func (r *Reconciler) Cluster(environment string) *cluster.Cluster {
+	if site := r.site(environment); site != nil {
+		return site.cluster
+	}
+	return nil
+}
+
+// Clusters are those of all environments, each once.
+func (r *Reconciler) Clusters() (all []*cluster.Cluster) {
+	for _, site := range r.sites {
+		if !slices.Contains(all, site.cluster) {
+			all = append(all, site.cluster)
+		}
+	}
+	return all
+}

@@ -1,0 +1,158 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/davit-dev/davit/gitops"
+)
+
+// shown is what a template gets.
+type shown struct {
+	Title    string
+	View     string // the view's name
+	Registry string
+	Tabs     []view
+	// Registries are all that are followed.
+	Registries []string
+	User       *User
+	Query      map[string]string
+	Now        time.Time
+	Data       any
+	// May says what the user may do in an environment.
+	May func(verb Verb, environment string) bool
+}
+
+// html answers with a view as a page.
+func (p *Page) html(v view) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		q, err := p.ask(w, r)
+		if err != nil {
+			p.failed(w, r, err)
+			return
+		}
+		data, err := v.load(q)
+		if err != nil {
+			p.failed(w, r, err)
+			return
+		}
+		if data == nil {
+			p.render(w, "missing", http.StatusNotFound, p.shown(q, "Not here", "", nil))
+			return
+		}
+		p.render(w, v.Name, http.StatusOK, p.shown(q, v.Title, v.Name, data))
+	}
+}
+
+func (p *Page) shown(q *request, title, view string, data any) shown {
+	s := shown{
+		Tabs: p.tabs, Title: title, View: view, Registry: q.registry, Registries: p.cfg.Fleet.Registries(), User: q.user, Query: map[string]string{},
+		Now: time.Now(), Data: data, May: q.may,
+	}
+	for name := range q.query {
+		s.Query[name] = q.query.Get(name)
+	}
+	return s
+}
+
+// render executes a template as a whole before a byte of it is sent: half a page would look like a whole one.
+func (p *Page) render(w http.ResponseWriter, name string, status int, s shown) {
+	var out bytes.Buffer
+	if err := p.templates[name].ExecuteTemplate(&out, "page", s); err != nil {
+		p.cfg.Log.Error("page not made", "view", name, "error", err)
+		http.Error(w, "this page could not be made; davit's log has the reason", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = out.WriteTo(w)
+}
+
+// json answers with a view's data.
+func (p *Page) json(v view) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		q, err := p.ask(w, r)
+		if err != nil {
+			p.refuse(w, err)
+			return
+		}
+		data, err := v.load(q)
+		switch {
+		case err != nil:
+			p.refuse(w, err)
+		case data == nil:
+			writeJSON(w, http.StatusNotFound, problem{"there is no such thing, or it is not yours to see"})
+		default:
+			writeJSON(w, http.StatusOK, data)
+		}
+	}
+}
+
+// problem is an answer that is no data.
+type problem struct {
+	Error string `json:"error"`
+}
+
+func writeJSON(w http.ResponseWriter, status int, data any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(data)
+}
+
+// status is that of an error's answer, with its words: those of others can hold what not everybody may see, so what went
+// wrong behind the page is told by the log.
+func (p *Page) status(err error) (int, string) {
+	var wrong wrongQuery
+	if errors.As(err, &wrong) {
+		return http.StatusBadRequest, wrong.Error()
+	}
+	p.cfg.Log.Warn("question not answered", "error", gitops.RedactText(err.Error()))
+	return http.StatusBadGateway, "the cluster or the repository did not answer; davit's log has the reason"
+}
+
+func (p *Page) refuse(w http.ResponseWriter, err error) {
+	if errors.Is(err, errAnswered) {
+		return
+	}
+	status, words := p.status(err)
+	writeJSON(w, status, problem{words})
+}
+
+func (p *Page) failed(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, errAnswered) || r.Context().Err() != nil {
+		return
+	}
+	status, words := p.status(err)
+	p.render(w, "trouble", status, shown{Title: "Not now", Registry: r.PathValue("registry"), Registries: p.cfg.Fleet.Registries(), Data: words})
+}
+
+// home leads to the one registry, or to a choice.
+func (p *Page) home(w http.ResponseWriter, r *http.Request) {
+	q, err := p.ask(w, r)
+	if err != nil {
+		p.failed(w, r, err)
+		return
+	}
+	if names := p.cfg.Fleet.Registries(); len(names) == 1 {
+		http.Redirect(w, r, "/"+names[0], http.StatusFound)
+		return
+	}
+	p.render(w, "home", http.StatusOK, p.shown(q, "Registries", "", nil))
+}
+
+func (p *Page) registries(w http.ResponseWriter, r *http.Request) {
+	if _, err := p.ask(w, r); err != nil {
+		p.refuse(w, err)
+		return
+	}
+	names := p.cfg.Fleet.Registries()
+	writeJSON(w, http.StatusOK, registryList{append([]string{}, names...)})
+}
+
+// registryList names the registries that are followed.
+type registryList struct {
+	Registries []string `json:"registries"`
+}

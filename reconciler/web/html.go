@@ -1,0 +1,160 @@
+package web
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/davit-dev/davit/reconciler/fleet"
+)
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+//go:embed static
+var staticFiles embed.FS
+
+// parse reads a template for each view: the frame of all pages, what several have in common, and the view's own.
+func parse(views []view) (map[string]*template.Template, error) {
+	common, err := template.New("").Funcs(functions).ParseFS(templateFiles, "templates/page.html", "templates/parts.html")
+	if err != nil {
+		return nil, fmt.Errorf("reading the page's templates: %w", err)
+	}
+	names := []string{"home", "missing", "trouble"}
+	for _, v := range views {
+		names = append(names, v.Name)
+	}
+	all := map[string]*template.Template{}
+	for _, name := range names {
+		t, err := common.Clone()
+		if err == nil {
+			t, err = t.ParseFS(templateFiles, "templates/"+name+".html")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the page's template %s: %w", name, err)
+		}
+		all[name] = t
+	}
+	return all, nil
+}
+
+// static serves the page's own files. They change with davit's program alone, and the browser asks each time whether they did.
+func static() http.Handler {
+	files, err := fs.Sub(staticFiles, "static")
+	if err != nil {
+		panic(err) // the folder is embedded
+	}
+	serve := http.StripPrefix("/-/static/", http.FileServerFS(files))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-cache")
+		serve.ServeHTTP(w, r)
+	})
+}
+
+var functions = template.FuncMap{
+	"age":   age,
+	"clock": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"short": func(s string) string { return s[:min(12, len(s))] },
+	"mark":  mark,
+	"add":   func(a, b int) int { return a + b },
+	"sub":   func(a, b int) int { return a - b },
+	"query": with,
+	"from":  from,
+	"dict":  dict,
+	"path":  func(parts ...string) string { return path(parts...) },
+	"str":   func(v any) string { return fmt.Sprint(v) },
+}
+
+// path escapes the parts of a URL's path.
+func path(parts ...string) string {
+	out := ""
+	for _, p := range parts {
+		out += "/" + url.PathEscape(p)
+	}
+	return out
+}
+
+// with is the query of a page with one value set, "" for none, and without where in a list it was.
+func with(query map[string]string, name, value string) string {
+	q := url.Values{}
+	for k, v := range query {
+		if v != "" && k != "from" {
+			q.Set(k, v)
+		}
+	}
+	if q.Del(name); value != "" {
+		q.Set(name, value)
+	}
+	if len(q) == 0 {
+		return "?"
+	}
+	return "?" + q.Encode()
+}
+
+// from is a page's query from a place in the list on.
+func from(query map[string]string, place int) string {
+	q := with(query, "", "")
+	if place <= 0 {
+		return q
+	}
+	if q != "?" {
+		q += "&"
+	}
+	return q + "from=" + strconv.Itoa(place)
+}
+
+// dict is named values for a part of a template.
+func dict(pairs ...any) (map[string]any, error) {
+	if len(pairs)%2 != 0 {
+		return nil, errors.New("a name without a value")
+	}
+	out := map[string]any{}
+	for i := 0; i < len(pairs); i += 2 {
+		name, ok := pairs[i].(string)
+		if !ok {
+			return nil, fmt.Errorf("%v is no name", pairs[i])
+		}
+		out[name] = pairs[i+1]
+	}
+	return out, nil
+}
+
+// age is how long ago something was, in a unit that says enough.
+func age(now, t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	d := now.Sub(t)
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", max(int(d.Seconds()), 0))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	}
+	return fmt.Sprintf("%dd", int(d.Hours()/24))
+}
+
+// mark is a state's sign, so that no colour is needed to tell it.
+func mark(s fleet.State) string {
+	switch s {
+	case fleet.Broken:
+		return "✕"
+	case fleet.Stopped:
+		return "▲"
+	case fleet.Manual:
+		return "◆"
+	case fleet.Moving:
+		return "◌"
+	case fleet.Well:
+		return "✓"
+	}
+	return "•"
+}

@@ -1,0 +1,78 @@
+package web
+
+import (
+	"errors"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/davit-dev/davit/reconciler/fleet"
+)
+
+// Config is what a page works with. Fleet is required.
+type Config struct {
+	Fleet *fleet.Fleet
+	// Access says who may see and do what. When nil, whoever reaches the page may see all of it and do nothing: such a page
+	// is for loopback.
+	Access Access
+	// Actions are what can be done; the page is read-only when nil.
+	Actions Actions
+	// Log receives what went wrong while a page was made; discarded when nil.
+	Log *slog.Logger
+}
+
+// Page is the handler of the web page and its API.
+type Page struct {
+	cfg       Config
+	mux       *http.ServeMux
+	views     []view
+	tabs      []view // those that are reached from everywhere
+	templates map[string]*template.Template
+	// description is the API's, in OpenAPI's terms.
+	description any
+}
+
+// New makes a page.
+func New(cfg Config) (*Page, error) {
+	if cfg.Fleet == nil {
+		return nil, errors.New("web needs a fleet")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	p := &Page{cfg: cfg, mux: http.NewServeMux(), views: views(cfg.Fleet)}
+	for _, v := range p.views {
+		if !strings.Contains(v.Path, "{") {
+			p.tabs = append(p.tabs, v)
+		}
+	}
+	var err error
+	if p.templates, err = parse(p.views); err != nil {
+		return nil, err
+	}
+	p.route()
+	return p, nil
+}
+
+func (p *Page) route() {
+	p.mux.HandleFunc("GET /{$}", p.home)
+	p.mux.Handle("GET /-/static/{file}", static())
+	p.mux.HandleFunc("GET /api/v1/openapi.json", p.openapi)
+	p.mux.HandleFunc("GET /api/v1/registries", p.registries)
+	p.mux.HandleFunc("GET /api/v1/registries/{registry}/changes", p.changes)
+	for _, v := range p.views {
+		p.mux.HandleFunc("GET /{registry}"+v.Path, p.html(v))
+		p.mux.HandleFunc("GET /api/v1/registries/{registry}"+v.api(), p.json(v))
+	}
+}
+
+// ServeHTTP answers one request.
+func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	guard(w.Header())
+	if !sameSite(r) {
+		http.Error(w, "this was sent from another site", http.StatusForbidden)
+		return
+	}
+	p.mux.ServeHTTP(w, r)
+}

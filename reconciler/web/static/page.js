@@ -1,0 +1,76 @@
+// What makes a page live. Each page is whole without it.
+"use strict";
+
+const registry = document.body.dataset.registry;
+const api = registry && `/api/v1/registries/${encodeURIComponent(registry)}`;
+
+// Blocks marked data-live are taken from the page as the server makes it now, where they differ. What has the focus keeps it,
+// and what the user opened stays open.
+let asking = false, again = false;
+async function refresh() {
+  if (asking) { again = true; return; }
+  asking = true;
+  try {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    if (answer.ok) replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
+  } catch {
+    // The stream tells that davit is not reached.
+  }
+  asking = false;
+  if (again) { again = false; setTimeout(refresh, 500); }
+}
+
+function replace(page) {
+  for (const next of page.querySelectorAll("[data-live][id]")) {
+    const now = document.getElementById(next.id);
+    if (!now || now.isEqualNode(next) || now.contains(document.activeElement) && document.activeElement.matches("input, select, textarea")) continue;
+    const open = [...now.querySelectorAll("details[id][open]")].map((d) => d.id);
+    const focus = now.contains(document.activeElement) && document.activeElement.getAttribute("href");
+    const before = new Map([...now.querySelectorAll("[data-key]")].map((e) => [e.dataset.key, e.textContent]));
+    const left = now.scrollLeft;
+    now.replaceWith(next);
+    for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+    for (const e of next.querySelectorAll("[data-key]")) if (before.get(e.dataset.key) !== e.textContent) e.classList.add("fresh");
+    if (focus) next.querySelector(`[href="${CSS.escape(focus)}"]`)?.focus();
+    next.scrollLeft = left;
+  }
+}
+
+// A page of one release or model names in data-watches what it is about; other changes do not concern it.
+function concerns(news) {
+  const about = document.querySelector("[data-watches]")?.dataset.watches;
+  return !about || news.releases.length === 0 || news.releases.includes(about);
+}
+
+function listen() {
+  const live = document.getElementById("live");
+  const changes = new EventSource(`${api}/changes`);
+  changes.onopen = () => { live.className = "live on"; live.textContent = "live"; refresh(); };
+  changes.onerror = () => { live.className = "live off"; live.textContent = "not live"; };
+  changes.addEventListener("change", (e) => { if (concerns(JSON.parse(e.data))) refresh(); });
+  addEventListener("pagehide", () => changes.close());
+}
+if (api && document.querySelector("[data-live]")) listen();
+
+// Ages go on between two refreshes.
+function age(since) {
+  const s = Math.max(0, (Date.now() - since) / 1000);
+  if (s < 60) return `${Math.floor(s)}s`;
+  if (s < 3600) return `${Math.floor(s / 60)}m`;
+  if (s < 48 * 3600) return `${Math.floor(s / 3600)}h`;
+  return `${Math.floor(s / 86400)}d`;
+}
+setInterval(() => {
+  for (const t of document.querySelectorAll("time.age")) {
+    const text = age(Date.parse(t.dateTime));
+    if (t.textContent !== text) t.textContent = text;
+  }
+}, 1000);
+
+// "/" finds. A filter is heeded when it is chosen.
+addEventListener("keydown", (e) => {
+  if (e.key !== "/" || e.ctrlKey || e.metaKey || e.altKey || e.target.matches("input, select, textarea")) return;
+  e.preventDefault();
+  document.getElementById("find")?.select();
+});
+for (const s of document.querySelectorAll(".filters select")) s.addEventListener("change", () => s.form.requestSubmit());
