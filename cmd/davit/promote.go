@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"path"
-	"slices"
 	"strings"
 	"time"
 
@@ -68,12 +65,8 @@ func promoteCommand(a *app) *cobra.Command {
 
 // promotion is one that is decided on.
 type promotion struct {
-	from, to registry.Key
-	version  *registry.ModelVersion
-	before   string // the version it replaces; "" for none
-	file     gitops.FileChange
-	tip      gitops.Hash
-	plan     *plan.Plan
+	*reconciler.Promotion
+	plan *plan.Plan
 }
 
 func (a *app) promote(cmd *cobra.Command, from, to registry.Key, o *promoteOptions) error {
@@ -90,13 +83,20 @@ func (a *app) promote(cmd *cobra.Command, from, to registry.Key, o *promoteOptio
 	if err != nil {
 		return err
 	}
-	p := &promotion{from: from, to: to, tip: gitops.ParseHash(tip)}
-	models, err := p.prepare(ctx, source, o.version)
+	snapshot, err := source.Snapshot(ctx, gitops.ParseHash(tip))
 	if err != nil {
 		return err
 	}
-	message := p.message(strings.TrimSpace(o.reason))
-	commit, err := local.commit(ctx, tip, message, []gitops.FileChange{p.file}) // on no branch yet
+	models, err := registry.Load(snapshot)
+	if err != nil {
+		return fmt.Errorf("reading the registry at %.12s: %w", tip, err)
+	}
+	p := &promotion{}
+	if p.Promotion, err = reconciler.NewPromotion(snapshot, models, from, to, o.version); err != nil {
+		return err
+	}
+	message := p.Message(strings.TrimSpace(o.reason))
+	commit, err := local.commit(ctx, tip, message, []gitops.FileChange{p.File}) // on no branch yet
 	if err != nil {
 		return err
 	}
@@ -120,115 +120,28 @@ func (a *app) promote(cmd *cobra.Command, from, to registry.Key, o *promoteOptio
 	})
 }
 
-// prepare decides what is promoted, and refuses what can't be.
-func (p *promotion) prepare(ctx context.Context, source *gitops.Source, version string) (*registry.Registry, error) {
-	snapshot, err := source.Snapshot(ctx, p.tip)
-	if err != nil {
-		return nil, err
-	}
-	models, err := registry.Load(snapshot)
-	if err != nil {
-		return nil, fmt.Errorf("reading the registry at %.12s: %w", p.tip, err)
-	}
-	if err := p.choose(models, version); err != nil {
-		return nil, err
-	}
-	return models, p.write(snapshot, models)
-}
-
 // look makes the plan of the commit, and refuses one that leaves the release with a fault.
 func (p *promotion) look(ctx context.Context, source *gitops.Source, models *registry.Registry, commit gitops.Hash) error {
 	snapshot, err := source.Snapshot(ctx, commit)
 	if err != nil {
 		return err
 	}
-	after, err := models.Update(snapshot, []string{p.file.Path})
+	after, err := models.Update(snapshot, []string{p.File.Path})
 	if err != nil {
 		return err
 	}
-	if faults := after.Broken[p.to]; len(faults) > 0 {
-		return fmt.Errorf("%s would have a fault at %s: %s", p.to, p.version, faults[0])
+	if faults := after.Broken[p.To]; len(faults) > 0 {
+		return fmt.Errorf("%s would have a fault at %s: %s", p.To, p.Version, faults[0])
 	}
 	p.plan, err = plan.New(models, after, plan.Options{
-		Match: func(key registry.Key) bool { return key == p.to }, Facts: facts(ctx, source, models, after), Now: time.Now(),
+		Match: func(key registry.Key) bool { return key == p.To }, Facts: facts(ctx, source, models, after), Now: time.Now(),
 	})
-	return err
-}
-
-// choose finds the version.
-func (p *promotion) choose(models *registry.Registry, version string) error {
-	r := models.Release(p.from)
-	if r == nil {
-		if faults := models.Broken[p.from]; len(faults) > 0 {
-			return fmt.Errorf("%s has a fault: %s", p.from, faults[0])
-		}
-		return fmt.Errorf("%s is not in the registry at %.12s; davit history shows what there is", p.from, p.tip)
-	}
-	if models.Environments[p.to.Environment] == nil {
-		return fmt.Errorf("there is no environment %q at %.12s; write environments/%[1]s/environment.yaml", p.to.Environment, p.tip)
-	}
-	model := r.Model
-	if now := models.Release(p.to); now != nil {
-		p.before, model = now.ModelVersion.Name, now.Model
-	} else if faults := models.Broken[p.to]; len(faults) > 0 {
-		return fmt.Errorf("%s has a fault, which is to be mended first: %s", p.to, faults[0])
-	}
-	if model.Name != r.Model.Name && version == "" {
-		return fmt.Errorf("%s serves model %s and %s model %s; name the version with --version", p.from, r.Model.Name, p.to, model.Name)
-	}
-	if version == "" {
-		version = r.ModelVersion.Name
-	}
-	switch p.version = model.Versions[version]; {
-	case p.version == nil:
-		return fmt.Errorf("version %q of model %q does not exist at %.12s (have %s); add it with davit add, and push it", version, model.Name, p.tip, some(model.Versions))
-	case version == p.before:
-		return fmt.Errorf("%s is at %s already; davit status %[1]s shows how it is", p.to, version)
-	case p.version.Bad != nil:
-		return fmt.Errorf("version %s is marked bad (%s): %s; choose another with --version, or remove that file", version, p.version.Bad.Path, p.version.Bad.Spec.Reason)
-	}
-	return nil
-}
-
-// write makes the file's new text.
-func (p *promotion) write(snapshot *gitops.Snapshot, models *registry.Registry) error {
-	if p.before != "" {
-		name, text, err := registry.WithVersion(snapshot, p.to, p.version.Name)
-		p.file = gitops.FileChange{Path: name, Content: text}
-		return err
-	}
-	p.file.Path = path.Join(models.Release(p.from).Dir, p.to.Environment+".yaml")
-	blank := fmt.Sprintf("apiVersion: %s\nkind: Release\nspec:\n\n  version: v0\n\n", registry.APIVersion)
-	var err error
-	_, p.file.Content, err = registry.WithVersion(snapshot.Edited(p.file.Path, []byte(blank)), p.to, p.version.Name) // quoted where it must be
 	return err
 }
 
 // closed tells of the gates that keep the release from being applied when it is merged now.
 func (p *promotion) closed(out io.Writer) {
 	if p.plan.Closed() {
-		fmt.Fprintf(out, "merged now, it waits for its gates; who may approve does so by: davit approve %s@%s --as ROLE\n", p.to, p.version.Name)
+		fmt.Fprintf(out, "merged now, it waits for its gates; who may approve does so by: davit approve %s@%s --as ROLE\n", p.To, p.Version.Name)
 	}
-}
-
-func (p *promotion) message(reason string) string {
-	if reason != "" {
-		reason += "\n\n"
-	}
-	what := "It replaces " + p.before + ", and nothing else changes."
-	if p.before == "" {
-		what = "It is the release's first in " + p.to.Environment + "."
-	}
-	return fmt.Sprintf("Promote %s to %s\n\n%s%s\n\nDavit-Release: %s\nDavit-Promotes: %s\nDavit-From: %s\n",
-		p.to, p.version.Name, reason, what, p.to, p.version, p.from.Environment)
-}
-
-// some names a model's versions.
-func some(versions map[string]*registry.ModelVersion) string {
-	const most = 10
-	names := slices.Sorted(maps.Keys(versions))
-	if more := len(names) - most; more > 0 {
-		return strings.Join(names[more:], ", ") + " and others"
-	}
-	return strings.Join(names, ", ")
 }

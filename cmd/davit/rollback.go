@@ -221,7 +221,7 @@ func (a *app) revert(ctx context.Context, local *clone, source *gitops.Source, w
 	if err != nil {
 		return "", err
 	}
-	branch = "davit/rollback/" + w.key.String()
+	branch = reconciler.RollbackBranch(w.key)
 	return branch, local.publish(ctx, branch, commit, local.sameTrailer("Davit-Release: "+w.key.String()))
 }
 
