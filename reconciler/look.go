@@ -32,6 +32,15 @@ func (r *Reconciler) Cluster(environment string) *cluster.Cluster {
 	return nil
 }
 
+// Granted says whether an environment may be in a namespace.
+func (r *Reconciler) Granted(environment, namespace string) bool {
+	if len(r.cfg.Grants) == 0 {
+		return true
+	}
+	g, ok := r.cfg.Grants[environment]
+	return ok && (len(g.Namespaces) == 0 || slices.Contains(g.Namespaces, namespace))
+}
+
 // Clusters are those of all environments, each once.
 func (r *Reconciler) Clusters() (all []*cluster.Cluster) {
 	for _, site := range r.sites {

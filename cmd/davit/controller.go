@@ -40,6 +40,7 @@ func controllerCommand(a *app) *cobra.Command {
 	webhookKey := f.String("webhook-key", "", "file with the certificate's key")
 	page := &uiOptions{}
 	page.flags(f)
+	page.access.flags(f)
 	mirrors := f.String("mirrors", "", "folder for the mirrors of the repositories (default: in the user's cache)")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
@@ -90,18 +91,19 @@ func controllerCommand(a *app) *cobra.Command {
 		}
 		received := &hooks{handlers: map[string]http.Handler{}}
 		if *webhook != "" {
-			over, err := received.over(ctx, *webhookCert, *webhookKey, log)
+			config, over, err := overTLS(ctx, "webhook", *webhookCert, *webhookKey, log)
 			if err != nil {
 				return err
 			}
 			defer over()
+			received.tls = config
 			stop, err := received.serve(ctx, *webhook, log)
 			if err != nil {
 				return fmt.Errorf("receiving webhooks: %w", err)
 			}
 			defer stop()
 		}
-		shown, unshow, err := page.serve(ctx, log)
+		shown, unshow, err := page.serve(ctx, "", log)
 		if err != nil {
 			return err
 		}

@@ -122,11 +122,12 @@ func TestWebhookCertificate(t *testing.T) {
 	log := slog.New(slog.NewTextHandler(&text, nil))
 	h := &hooks{handlers: map[string]http.Handler{}}
 	defer h.add("models", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))()
-	over, err := h.over(t.Context(), filepath.Join(secret.dir, "tls.crt"), filepath.Join(secret.dir, "tls.key"), log)
+	config, over, err := overTLS(t.Context(), "webhook", filepath.Join(secret.dir, "tls.crt"), filepath.Join(secret.dir, "tls.key"), log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer over()
+	h.tls = config
 	stop, err := h.serve(t.Context(), "127.0.0.1:0", log)
 	if err != nil {
 		t.Fatal(err)
@@ -155,11 +156,11 @@ func TestWebhookCertificate(t *testing.T) {
 		t.Error("served with the first certificate still")
 	}
 	secret.put(map[string]string{"tls.crt": cert, "tls.key": nextKey})
-	soon(t, "told that the pair does not fit", func() bool { return strings.Contains(text.String(), "the webhooks' certificate stays as it was") })
+	soon(t, "told that the pair does not fit", func() bool { return strings.Contains(text.String(), "a certificate stays as it was") })
 	if !served(next) {
 		t.Error("a pair that does not fit took the certificate away")
 	}
-	if _, err := h.over(t.Context(), filepath.Join(secret.dir, "tls.crt"), "", log); err == nil || !strings.Contains(err.Error(), "go together") {
+	if _, _, err := overTLS(t.Context(), "webhook", filepath.Join(secret.dir, "tls.crt"), "", log); err == nil || !strings.Contains(err.Error(), "go together") {
 		t.Errorf("a certificate without a key: %v", err)
 	}
 }

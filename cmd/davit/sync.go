@@ -135,7 +135,7 @@ func (a *app) sync(cmd *cobra.Command, o *syncOptions) error {
 	if err != nil {
 		return err
 	}
-	shown, unshow, err := o.page.serve(ctx, log)
+	shown, unshow, err := o.page.serve(ctx, a.me(ctx), log)
 	if err != nil {
 		return err
 	}

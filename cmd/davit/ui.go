@@ -24,16 +24,26 @@ import (
 // port of the pod.
 const uiAddress = "127.0.0.1:8090"
 
-// uiOptions say where the web page is.
-type uiOptions struct{ listen string }
+// uiOptions say where the web page is, and for whom.
+type uiOptions struct {
+	listen string
+	write  bool
+	access accessOptions
+}
 
 func (o *uiOptions) flags(f *pflag.FlagSet) {
-	f.StringVar(&o.listen, "ui", "", "serve the web page at this address of loopback; by --ui alone at "+uiAddress)
+	f.StringVar(&o.listen, "ui", "", "serve the web page at this address; by --ui alone at "+uiAddress)
 	f.Lookup("ui").NoOptDefVal = uiAddress
+	f.BoolVar(&o.write, "ui-write", false, "let the web page propose promotions and ways back, and suspend: on loopback for whoever is on this machine")
 }
 
 // pageServer is the page and what it shows.
-type pageServer struct{ fleet *fleet.Fleet }
+type pageServer struct {
+	fleet *fleet.Fleet
+
+	mu    sync.Mutex
+	loops map[string]*reconciler.Reconciler
+}
 
 // following is who shows what is followed; nil where there is no page.
 func (s *pageServer) following() func(context.Context, string, *reconciler.Reconciler) func() {
@@ -41,42 +51,77 @@ func (s *pageServer) following() func(context.Context, string, *reconciler.Recon
 		return nil
 	}
 	return func(ctx context.Context, name string, r *reconciler.Reconciler) func() {
-		return s.fleet.Follow(ctx, name, r)
+		s.mu.Lock()
+		s.loops[name] = r
+		s.mu.Unlock()
+		end := s.fleet.Follow(ctx, name, r)
+		return func() {
+			end()
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.loops[name] == r {
+				delete(s.loops, name)
+			}
+		}
 	}
 }
 
-// serve begins to serve the page, if there is to be one; stop ends it.
-func (o *uiOptions) serve(ctx context.Context, log *slog.Logger) (s *pageServer, stop func(), err error) {
+// serve begins to serve the page, if there is to be one, to whoever is at this machine by the name of me; stop ends it.
+func (o *uiOptions) serve(ctx context.Context, me string, log *slog.Logger) (s *pageServer, stop func(), err error) {
 	if o.listen == "" {
 		return nil, func() {}, nil
 	}
-	if err := loopback(o.listen); err != nil {
+	s = &pageServer{fleet: fleet.New(fleet.Config{Log: log}), loops: map[string]*reconciler.Reconciler{}}
+	config := web.Config{Fleet: s.fleet, Log: log}
+	if o.write {
+		config.Actions = &pageActions{s}
+	}
+	if config.Access, err = o.access.open(s.fleet); err != nil {
 		return nil, nil, err
 	}
-	s = &pageServer{fleet.New(fleet.Config{Log: log})}
-	handler, err := web.New(web.Config{Fleet: s.fleet, Log: log})
+	if config.Access == nil {
+		if err := loopback(o.listen); err != nil {
+			return nil, nil, err
+		}
+		config.Local = web.User{Name: me}
+	}
+	handler, err := web.New(config)
+	if err != nil {
+		return nil, nil, err
+	}
+	certificate, unfollow, err := overTLS(ctx, "ui", o.access.cert, o.access.key, log)
 	if err != nil {
 		return nil, nil, err
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.listen)
 	if err != nil {
+		unfollow()
 		return nil, nil, fmt.Errorf("serving the web page: %w; --ui names another address", err)
 	}
 	// No WriteTimeout: the stream of changes has no end, and bounds each of its writes itself.
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 32 << 10, BaseContext: func(net.Listener) context.Context { return ctx },
+		MaxHeaderBytes: 32 << 10, BaseContext: func(net.Listener) context.Context { return ctx }, TLSConfig: certificate,
 	}
 	var serving sync.WaitGroup
 	serving.Go(func() {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		serve := server.Serve
+		if certificate != nil {
+			serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+		}
+		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("the web page is not served any more", "error", err)
 		}
 	})
-	log.Info("serving the web page", "url", "http://"+listener.Addr().String())
+	scheme := "http"
+	if certificate != nil {
+		scheme = "https"
+	}
+	log.Info("serving the web page", "url", scheme+"://"+listener.Addr().String())
 	return s, func() {
 		_ = server.Close()
 		serving.Wait()
+		unfollow()
 	}, nil
 }
 
@@ -89,7 +134,7 @@ func loopback(address string) error {
 	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
 		return nil
 	}
-	return usage{fmt.Errorf("--ui %q can be reached from elsewhere, and whoever reaches the page sees all of it: use %s", address, uiAddress)}
+	return usage{fmt.Errorf("--ui %q can be reached from elsewhere, and nothing says who may see what: use %s, or davit controller with --ui-oidc-issuer or --ui-user-header", address, uiAddress)}
 }
 
 var notInName = regexp.MustCompile(`[^a-z0-9]+`)

@@ -30,6 +30,8 @@ type Followed interface {
 	Owner() string
 	// Cluster is where an environment is; nil for one that is nowhere.
 	Cluster(environment string) *cluster.Cluster
+	// Granted says whether an environment may be in a namespace.
+	Granted(environment, namespace string) bool
 	// Clusters are those of all environments, each once.
 	Clusters() []*cluster.Cluster
 }
@@ -38,6 +40,7 @@ type Followed interface {
 type Fleet struct {
 	cfg     Config
 	changes *changes
+	rights  *rights
 
 	mu         sync.RWMutex
 	registries map[string]*followed
@@ -51,7 +54,7 @@ func New(cfg Config) *Fleet {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Fleet{cfg: cfg, changes: newChanges(), registries: map[string]*followed{}}
+	return &Fleet{cfg: cfg, changes: newChanges(), rights: &rights{now: cfg.Now}, registries: map[string]*followed{}}
 }
 
 // Follow has the fleet tell of a registry by a name, until end is called, which waits for its watches. The name of one that

@@ -1,6 +1,10 @@
 package web
 
-import "net/http"
+import (
+	"net"
+	"net/http"
+	"strings"
+)
 
 // policy allows a page its own files and nothing else: no inline script or style, no frame, no other host.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -20,4 +24,14 @@ func guard(h http.Header) {
 // page could make use of.
 func sameSite(r *http.Request) bool {
 	return http.NewCrossOriginProtection().Check(r) == nil
+}
+
+// loopbackHost says whether a browser believes that it talks to its own machine. A page of another site that has its own name
+// resolved to loopback (DNS rebinding) does not.
+func loopbackHost(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	ip := net.ParseIP(strings.Trim(host, "[]"))
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

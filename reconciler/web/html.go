@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/davit-dev/davit/reconciler/fleet"
@@ -22,11 +23,11 @@ var staticFiles embed.FS
 
 // parse reads a template for each view: the frame of all pages, what several have in common, and the view's own.
 func parse(views []view) (map[string]*template.Template, error) {
-	common, err := template.New("").Funcs(functions).ParseFS(templateFiles, "templates/page.html", "templates/parts.html")
+	common, err := template.New("").Funcs(functions).ParseFS(templateFiles, "templates/page.html", "templates/parts.html", "templates/actions.html")
 	if err != nil {
 		return nil, fmt.Errorf("reading the page's templates: %w", err)
 	}
-	names := []string{"home", "missing", "trouble"}
+	names := []string{"home", "missing", "trouble", "done"}
 	for _, v := range views {
 		names = append(names, v.Name)
 	}
@@ -68,6 +69,7 @@ var functions = template.FuncMap{
 	"from":  from,
 	"dict":  dict,
 	"path":  func(parts ...string) string { return path(parts...) },
+	"where": findURL,
 	"str":   func(v any) string { return fmt.Sprint(v) },
 }
 
@@ -123,6 +125,18 @@ func dict(pairs ...any) (map[string]any, error) {
 		out[name] = pairs[i+1]
 	}
 	return out, nil
+}
+
+// found is a text and the URL at its end.
+type found struct{ Text, URL string }
+
+// findURL parts a text from an http(s) URL that it ends with.
+func findURL(text string) found {
+	i := strings.LastIndexByte(text, ' ')
+	if u, err := url.Parse(text[i+1:]); err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http") {
+		return found{text[:i+1], text[i+1:]}
+	}
+	return found{Text: text}
 }
 
 // age is how long ago something was, in a unit that says enough.

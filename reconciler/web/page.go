@@ -16,6 +16,8 @@ type Config struct {
 	// Access says who may see and do what. When nil, whoever reaches the page may see all of it and do nothing: such a page
 	// is for loopback.
 	Access Access
+	// Local is who that is, where it matters who asked for something; without Access.
+	Local User
 	// Actions are what can be done; the page is read-only when nil.
 	Actions Actions
 	// Log receives what went wrong while a page was made; discarded when nil.
@@ -61,6 +63,14 @@ func (p *Page) route() {
 	p.mux.HandleFunc("GET /api/v1/openapi.json", p.openapi)
 	p.mux.HandleFunc("GET /api/v1/registries", p.registries)
 	p.mux.HandleFunc("GET /api/v1/registries/{registry}/changes", p.changes)
+	for _, a := range acts() {
+		place := "/releases/{environment}/{release}/" + a.name
+		p.mux.HandleFunc("POST /{registry}"+place, p.form(a))
+		p.mux.HandleFunc("POST /api/v1/registries/{registry}"+place, p.call(a))
+	}
+	if places, ok := p.cfg.Access.(interface{ Route(*http.ServeMux) }); ok {
+		places.Route(p.mux)
+	}
 	for _, v := range p.views {
 		p.mux.HandleFunc("GET /{registry}"+v.Path, p.html(v))
 		p.mux.HandleFunc("GET /api/v1/registries/{registry}"+v.api(), p.json(v))
@@ -70,6 +80,10 @@ func (p *Page) route() {
 // ServeHTTP answers one request.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	guard(w.Header())
+	if p.cfg.Access == nil && !loopbackHost(r.Host) {
+		http.Error(w, "this page is for loopback: open it as http://localhost", http.StatusForbidden)
+		return
+	}
 	if !sameSite(r) {
 		http.Error(w, "this was sent from another site", http.StatusForbidden)
 		return

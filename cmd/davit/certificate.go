@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -18,13 +17,13 @@ type certificate struct {
 	now       atomic.Pointer[tls.Certificate]
 }
 
-// openCertificate reads the files; it is nil where none is named.
-func openCertificate(cert, key string) (*certificate, error) {
+// openCertificate reads the files, which the flags --WHAT-cert and --WHAT-key name; it is nil where none is named.
+func openCertificate(what, cert, key string) (*certificate, error) {
 	if cert == "" && key == "" {
 		return nil, nil
 	}
 	if cert == "" || key == "" {
-		return nil, usage{errors.New("--webhook-cert and --webhook-key go together")}
+		return nil, usage{fmt.Errorf("--%s-cert and --%[1]s-key go together", what)}
 	}
 	c := &certificate{cert: cert, key: key}
 	return c, c.read()
@@ -48,24 +47,24 @@ func (c *certificate) config() *tls.Config {
 func (c *certificate) follow(ctx context.Context, log *slog.Logger) {
 	_ = gitops.WatchFiles(ctx, []string{c.cert, c.key}, func() {
 		if err := c.read(); err != nil {
-			log.Error("the webhooks' certificate stays as it was", "error", err)
+			log.Error("a certificate stays as it was", "file", c.cert, "error", err)
 			return
 		}
-		log.Info("the webhooks' certificate was replaced", "file", c.cert)
+		log.Info("a certificate was replaced", "file", c.cert)
 	})
 }
 
-// over has webhooks received over https where files are named, and follows these until stop is called.
-func (h *hooks) over(ctx context.Context, cert, key string, log *slog.Logger) (stop func(), err error) {
-	c, err := openCertificate(cert, key)
+// overTLS is what a server's connections are made with where files are named, nil otherwise; the files are followed until
+// stop is called.
+func overTLS(ctx context.Context, what, cert, key string, log *slog.Logger) (config *tls.Config, stop func(), err error) {
+	c, err := openCertificate(what, cert, key)
 	if err != nil || c == nil {
-		return func() {}, err
+		return nil, func() {}, err
 	}
-	h.tls = c.config()
 	ctx, cancel := context.WithCancel(ctx)
 	var following sync.WaitGroup
 	following.Go(func() { c.follow(ctx, log) })
-	return func() {
+	return c.config(), func() {
 		cancel()
 		following.Wait()
 	}, nil
