@@ -185,11 +185,22 @@ func (w *world) reconciler(edits ...func(*reconciler.Config)) *reconciler.Reconc
 	return r
 }
 
+// runs has a reconciler run until the test ends.
+func (w *world) runs(edits ...func(*reconciler.Config)) *reconciler.Reconciler {
+	r := w.reconciler(edits...)
+	w.running(r)
+	return r
+}
+
 // follow runs a reconciler until the returned function is called.
 func (w *world) follow(edits ...func(*reconciler.Config)) (stop func()) {
+	return w.running(w.reconciler(edits...))
+}
+
+func (w *world) running(r *reconciler.Reconciler) (stop func()) {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan error)
-	go func() { done <- w.reconciler(edits...).Run(ctx) }()
+	go func() { done <- r.Run(ctx) }()
 	stopped := false
 	stop = func() {
 		if stopped {
