@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/davit-dev/davit/reconciler/status"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry"
 )
@@ -46,7 +47,7 @@ func (a *app) findLive(cmd *cobra.Command, want wanted, format string) error {
 	l.group(releases)
 	uses, looked, unknown := []liveUse{}, 0, 0
 	for _, mr := range releases {
-		key := registry.Key{Environment: mr.Spec.Environment, Name: mr.Spec.Release}
+		key := keyOf(mr)
 		if mr.Status.Applied.Commit == "" || want.environment != "" && want.environment != key.Environment {
 			continue
 		}
@@ -63,7 +64,7 @@ func (a *app) findLive(cmd *cobra.Command, want wanted, format string) error {
 			continue
 		}
 		u.Decided = want.decidedBy(models, r)
-		uses = append(uses, liveUse{u, mr.Status.Applied.Commit, stands(mr), l.branch(key, want, u)})
+		uses = append(uses, liveUse{u, mr.Status.Applied.Commit, status.Stands(mr), l.branch(key, want, u)})
 	}
 	if err := printUse(cmd, format, uses); err != nil {
 		return err
@@ -71,7 +72,7 @@ func (a *app) findLive(cmd *cobra.Command, want wanted, format string) error {
 	for _, mr := range v.registries {
 		for _, r := range mr.Status.Rollouts {
 			if format == "table" && (want.environment == "" || want.environment == r.Environment) {
-				fmt.Fprintln(cmd.OutOrStdout(), plain(rollout(r)))
+				fmt.Fprintln(cmd.OutOrStdout(), plain(status.Rollout(r)))
 			}
 		}
 	}
@@ -106,12 +107,12 @@ func (l *appliedReader) group(releases []*v1alpha1.ModelRelease) {
 
 // current says whether what is applied is what the branch asks for.
 func (l *appliedReader) current(mr *v1alpha1.ModelRelease) bool {
-	r := l.tip.Release(registry.Key{Environment: mr.Spec.Environment, Name: mr.Spec.Release})
+	r := l.tip.Release(keyOf(mr))
 	if r == nil {
 		return false
 	}
-	key, err := inputs(l.view.tip, r.WithPullSecrets(mr.Status.PullSecrets))
-	return err == nil && key == mr.Status.Applied.InputKey
+	same, err := status.Current(l.view.tip, r, mr)
+	return err == nil && same
 }
 
 // release is one as it is applied, and the registry it was read with.

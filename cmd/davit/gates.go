@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 
 	"github.com/davit-dev/davit/gitops"
+	"github.com/davit-dev/davit/reconciler/history"
+	"github.com/davit-dev/davit/reconciler/status"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry"
 	"github.com/davit-dev/davit/registry/gate"
 )
@@ -78,7 +82,7 @@ func (c *against) changes(ctx context.Context, a *app) (*checked, error) {
 
 // promotions asks the gates of what is promoted. A way back is never stopped: what keeps others from that version is a note.
 func (c *against) promotions(ctx context.Context, out *checked) error {
-	tell := facts(ctx, c.source, c.before, c.after)
+	tell := status.Facts(ctx, c.source, c.before, c.after)
 	for _, r := range gate.Promotions(c.before, c.after) {
 		was := c.before.Release(r.Key())
 		if bad := r.MarkedBad(was); bad != nil {
@@ -112,6 +116,30 @@ func (c *against) promotions(ctx context.Context, out *checked) error {
 		}
 	}
 	return nil
+}
+
+// wentBefore is the commit of the revision that a release goes back to: its branch had that version before, and nobody
+// and nothing turned away from it since. "" when it goes to something new.
+func wentBefore(ctx context.Context, source *gitops.Source, base gitops.Hash, was, is *registry.Release) (string, error) {
+	if was != nil && was.ModelVersion.Model == is.ModelVersion.Model && was.ModelVersion.Name == is.ModelVersion.Name {
+		return "", nil // the version's own files changed
+	}
+	key := is.Key()
+	all, err := history.New(history.Config{Source: source}).Revisions(ctx, base, history.Filter{Environment: key.Environment, Release: key.Name})
+	if err != nil {
+		return "", err
+	}
+	for _, r := range all {
+		if r.To != is.ModelVersion.Name || path.Base(r.ToModel) != is.Model.Name {
+			continue
+		}
+		switch v1alpha1.Phase(r.Outcome()) {
+		case v1alpha1.Pinned, v1alpha1.RolledBack, v1alpha1.Failed, v1alpha1.Waiting: // that never served
+			return "", nil
+		}
+		return r.Commit, nil
+	}
+	return "", nil
 }
 
 // unknownEnvironments tells which gates and rules speak of an environment that is not there.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler/plan"
+	"github.com/davit-dev/davit/reconciler/status"
 	"github.com/davit-dev/davit/registry"
 	"github.com/davit-dev/davit/registry/gate"
 	"github.com/davit-dev/davit/render"
@@ -96,7 +97,7 @@ func (a *app) plan(cmd *cobra.Command, args []string, o *planOptions) error {
 		return err
 	}
 	renderer := &render.Renderer{}
-	opts := plan.Options{Match: match, Facts: facts(ctx, source, before, after), Built: a.built(ctx), Now: time.Now(), Renderer: renderer}
+	opts := plan.Options{Match: match, Facts: status.Facts(ctx, source, before, after), Built: a.built(ctx), Now: time.Now(), Renderer: renderer}
 	var asked *imagesAsked
 	if o.images {
 		if asked, err = a.askImages(after); err != nil {

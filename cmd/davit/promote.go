@@ -13,6 +13,7 @@ import (
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler"
 	"github.com/davit-dev/davit/reconciler/plan"
+	"github.com/davit-dev/davit/reconciler/status"
 	"github.com/davit-dev/davit/registry"
 )
 
@@ -134,7 +135,7 @@ func (p *promotion) look(ctx context.Context, source *gitops.Source, models *reg
 		return fmt.Errorf("%s would have a fault at %s: %s", p.To, p.Version, faults[0])
 	}
 	p.plan, err = plan.New(models, after, plan.Options{
-		Match: func(key registry.Key) bool { return key == p.To }, Facts: facts(ctx, source, models, after), Now: time.Now(),
+		Match: func(key registry.Key) bool { return key == p.To }, Facts: status.Facts(ctx, source, models, after), Now: time.Now(),
 	})
 	return err
 }

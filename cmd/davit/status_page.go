@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/davit-dev/davit/gitops"
+	"github.com/davit-dev/davit/reconciler/status"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
@@ -17,30 +18,38 @@ const pageWidth = 100
 
 // page is all there is to know of one release.
 func (v *view) page(ctx context.Context, out io.Writer, mr *v1alpha1.ModelRelease) error {
-	want, err := v.wants(ctx, mr)
+	asked, err := v.Asks(ctx, mr)
 	if err != nil {
 		return err
 	}
-	s := v.situation(ctx, mr)
-	s.behind = want != nil && !want.same && !mr.Pending()
+	all, err := v.Findings(ctx, mr, v.owner(mr))
+	if err != nil {
+		return err
+	}
 	p := &page{}
-	st := mr.Status
-	p.line("%s  %s", releaseOf(mr), stands(mr))
-	all := findings(mr, s)
-	if refused(mr) {
+	p.line("%s  %s", keyOf(mr), status.Stands(mr))
+	if status.Refused(mr) {
 		p.finding(all[0])
 		all = all[1:]
 	}
-	v.serves(ctx, p, mr)
-	p.served(st.Serving)
-	v.asks(p, mr, want)
-	if mr.Pending() {
-		p.row("on its way", fmt.Sprintf("%s at %s, since %s, by %s", orDash(mr.Spec.Claim.Version), short(mr.Spec.Claim.Commit),
-			mr.Spec.Claim.Time.Local().Format(time.DateTime), orDash(mr.Spec.Claim.Holder)))
+	p.serves(v.Serves(ctx, mr))
+	if m := status.Metrics(mr.Status.Serving); m != "" {
+		p.row("metrics", m)
+	}
+	p.asked(asked)
+	if way := status.OnItsWay(mr); way != "" {
+		p.row("on its way", way)
 	}
 	for _, f := range all {
 		p.finding(f)
 	}
+	p.outcomes(mr.Status)
+	_, err = io.WriteString(out, p.String())
+	return err
+}
+
+// outcomes lists the newest, newest first.
+func (p *page) outcomes(st v1alpha1.ModelReleaseStatus) {
 	for i, o := range st.Outcomes {
 		title := ""
 		if i == 0 {
@@ -52,52 +61,43 @@ func (v *view) page(ctx context.Context, out io.Writer, mr *v1alpha1.ModelReleas
 		}
 		p.row(title, shorten(text, pageWidth-pageIndent))
 	}
-	_, err = io.WriteString(out, p.String())
-	return err
 }
 
 // serves tells of the revision that has the traffic.
-func (v *view) serves(ctx context.Context, p *page, mr *v1alpha1.ModelRelease) {
-	st := mr.Status
-	title, revision := "serves", st.Applied
-	switch t := st.Traffic; {
-	case revision.Commit == "":
+func (p *page) serves(s status.Serving) {
+	if s.Revision.Commit == "" {
 		p.row("serves", "nothing yet")
 		return
-	case t != nil && t.Next != "" && st.Healthy.Commit != "":
-		revision = st.Healthy
-	case st.Applied.ObjectsHash != st.Healthy.ObjectsHash:
+	}
+	title := "serves"
+	if s.Applied {
 		title = "applied"
 	}
-	p.row(title, fmt.Sprintf("%s, since %s (%s)", orDash(revision.Version), revision.Time.Local().Format(time.DateTime), age(revision.Time.Time)))
-	if revision.Image != "" {
-		p.raw(revision.Image)
+	p.row(title, fmt.Sprintf("%s, since %s (%s)", orDash(s.Version), s.Time.Local().Format(time.DateTime), age(s.Time.Time)))
+	if s.Image != "" {
+		p.raw(s.Image)
 	}
-	c, ok := v.commit(ctx, revision.Commit)
-	if !ok {
-		p.row("commit", short(revision.Commit)+", which is not in this repository")
+	if s.By.Hash.IsZero() {
+		p.row("commit", short(s.Commit)+", which is not in this repository")
 		return
 	}
-	p.commit("commit", c)
-	if title == "applied" && st.Healthy.Commit != "" {
-		p.row("healthy", fmt.Sprintf("last %s at %s, on %s", orDash(st.Healthy.Version), short(st.Healthy.Commit), st.Healthy.Time.Local().Format(time.DateTime)))
+	p.commit("commit", s.By)
+	if h := s.Healthy; h != nil {
+		p.row("healthy", fmt.Sprintf("last %s at %s, on %s", orDash(h.Version), short(h.Commit), h.Time.Local().Format(time.DateTime)))
 	}
 }
 
-// asks tells what the branch asks for, where that is something else.
-func (v *view) asks(p *page, mr *v1alpha1.ModelRelease, want *wants) {
-	switch {
-	case want == nil || want.same:
-	case want.gone:
-		p.row("branch", "no longer has it: the release is deleted, unless the environment's guards stop that.")
-	case want.fault != "":
-		p.row("branch", "has a fault, so the release stays as it is.")
-		p.raw(want.fault)
-	case mr.Status.Held != nil && want.commit.Hash.String() == mr.Status.Held.Commit:
-		p.row("branch", "asks for what is held.")
-	default:
-		p.row("branch", "asks for "+want.release.ModelVersion.Name+":")
-		p.commit("", want.commit)
+// asked tells what the branch asks for, where that is something else.
+func (p *page) asked(a *status.Asked) {
+	if a == nil || a.Same {
+		return
+	}
+	p.row("branch", a.Text())
+	if a.Fault != "" {
+		p.raw(a.Fault)
+	}
+	if !a.Commit.Hash.IsZero() && !a.Held {
+		p.commit("", a.Commit)
 	}
 }
 
@@ -133,7 +133,7 @@ func (p *page) raw(text string) {
 	}
 }
 
-func (p *page) finding(f finding) {
+func (p *page) finding(f status.Finding) {
 	p.row(f.What, f.Text)
 	for _, command := range f.Do {
 		p.command(command)

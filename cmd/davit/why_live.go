@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/reconciler/status"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/reconciler/why"
 	"github.com/davit-dev/davit/registry"
@@ -151,7 +152,7 @@ func (o *origin) stands(mr *v1alpha1.ModelRelease, revision v1alpha1.Revision) {
 	if revision.Version != "" {
 		o.Version = revision.Version
 	}
-	o.Phase = string(phase(mr))
+	o.Phase = string(status.Phase(mr))
 	if held := mr.Status.Held; held != nil {
 		o.Held = fmt.Sprintf("%s %s is held: %s", orDash(held.Version), short(held.Commit), held.Reason)
 	}
