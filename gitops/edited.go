@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
+	"strings"
 	"time"
 )
 
-// Edited is a snapshot in which one file has another text. Listings tell the old size.
+// Edited is a snapshot in which one file has another text. ReadDir lists it in its folder if that is there, and tells the
+// old size of one that was there before.
 type Edited struct {
 	*Snapshot
 	name string
@@ -34,6 +37,19 @@ func (e *Edited) ReadFile(name string) ([]byte, error) {
 		return e.Snapshot.ReadFile(name)
 	}
 	return bytes.Clone(e.text), nil
+}
+
+// ReadDir is of [fs.ReadDirFS].
+func (e *Edited) ReadDir(name string) ([]fs.DirEntry, error) {
+	list, err := e.Snapshot.ReadDir(name)
+	if err != nil || name != path.Dir(e.name) {
+		return list, err
+	}
+	at, there := slices.BinarySearchFunc(list, path.Base(e.name), func(d fs.DirEntry, name string) int { return strings.Compare(d.Name(), name) })
+	if there {
+		return list, nil
+	}
+	return slices.Insert(slices.Clone(list), at, fs.FileInfoToDirEntry(e.info())), nil
 }
 
 // Stat is of [fs.StatFS].

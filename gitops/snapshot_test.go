@@ -155,6 +155,19 @@ func TestEdited(t *testing.T) {
 	if got, err := fs.ReadFile(snap, "a/b"); err != nil || string(got) != "old" {
 		t.Errorf("the snapshot: %q, %v", got, err)
 	}
+	for name, want := range map[string]string{"a/b": "b c", "a/a": "a b c", "a/bb": "b bb c", "a/d": "b c d", "b/d": "b c"} {
+		list, err := fs.ReadDir(snap.Edited(name, []byte("new")), "a")
+		var names []string
+		for _, e := range list {
+			names = append(names, e.Name())
+		}
+		if got := strings.Join(names, " "); err != nil || got != want {
+			t.Errorf("with %s the folder lists %s, %v, want %s", name, got, err, want)
+		}
+	}
+	if list, err := fs.ReadDir(snap, "a"); err != nil || len(list) != 2 {
+		t.Errorf("the snapshot's folder: %v, %v", list, err)
+	}
 }
 
 // TestSnapshotOfNothing reads the tree that git knows and does not store.
