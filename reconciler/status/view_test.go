@@ -102,6 +102,9 @@ func TestNoRepository(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	}
+	if list, err := New(Config{}).Next(t.Context(), registry.Key{Environment: "staging", Name: "iris"}); list != nil || err != nil {
+		t.Error(list, err)
+	}
 }
 
 // TestProposal: the revert on davit's branch is what to merge, until it is.
@@ -179,6 +182,9 @@ func TestConcurrently(t *testing.T) {
 			}
 			if s := v.Serves(t.Context(), mr); s.By.Subject != "a registry" {
 				t.Errorf("%+v", s)
+			}
+			if list, err := v.Next(t.Context(), registry.Key{Environment: "staging", Name: "iris"}); err != nil || len(list) != 0 {
+				t.Error(list, err)
 			}
 		})
 	}
