@@ -95,8 +95,6 @@ type trainingRun struct {
 	Kept bool `json:"kept,omitempty"`
 }
 
-const notStarted = "NotStarted"
-
 // runList joins what is known of runs.
 type runList struct {
 	models *registry.Registry

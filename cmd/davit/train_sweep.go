@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/davit-dev/davit/reconciler/status"
 	"github.com/davit-dev/davit/registry"
 )
 
@@ -33,7 +34,7 @@ func (l *runList) trials(t *registry.Training) (rows []trainingRun, err error) {
 			return nil, err
 		}
 		row := trainingRun{Run: t.RunName(hash), Hash: hash, Training: t.Key(), Environment: t.Environment.Name, Trial: trial.Values(),
-			State: notStarted, GPUs: t.Spec.GPUs * t.Nodes(), Nodes: t.Nodes()}
+			State: status.NotStarted, GPUs: t.Spec.GPUs * t.Nodes(), Nodes: t.Nodes()}
 		if _, ran := l.ledger[hash]; !ran {
 			if free == 0 {
 				row.State, row.Message = waitsForRoom, fmt.Sprintf("%d at once", t.Spec.Sweep.Parallel)
