@@ -1,11 +1,13 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"unique"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/client-go/rest"
 
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
@@ -16,12 +18,16 @@ const pageSize = 500
 
 // Releases reads all ModelReleases of the Config's namespaces, without managedFields.
 func (c *Cluster) Releases(ctx context.Context) ([]*v1alpha1.ModelRelease, error) {
+	return c.releasesBy(ctx, pageSize)
+}
+
+func (c *Cluster) releasesBy(ctx context.Context, size int) ([]*v1alpha1.ModelRelease, error) {
 	var all []*v1alpha1.ModelRelease
+	var pages pageReader
 	for _, namespace := range c.namespaces {
 		for next := ""; ; {
-			page := &v1alpha1.ModelReleaseList{}
-			err := c.releases.Get().NamespaceIfScoped(namespace, namespace != "").Resource(v1alpha1.Resource).
-				Param("limit", fmt.Sprint(pageSize)).Param("continue", next).Do(ctx).Into(page)
+			page, err := pages.read(ctx, c.releases.Get().NamespaceIfScoped(namespace, namespace != "").Resource(v1alpha1.Resource).
+				Param("limit", fmt.Sprint(size)).Param("continue", next))
 			if err != nil {
 				return nil, fmt.Errorf("listing ModelReleases: %w", err)
 			}
@@ -35,6 +41,30 @@ func (c *Cluster) Releases(ctx context.Context) ([]*v1alpha1.ModelRelease, error
 		}
 	}
 	return all, nil
+}
+
+// pageReader reads one page after the other into the same memory. Into new memory each time, as Do does, which looks for
+// the kind in it too, ten thousand releases took four times as many bytes.
+type pageReader struct {
+	text bytes.Buffer
+	list v1alpha1.ModelReleaseList
+}
+
+// read gives a page that is good until the next one is read.
+func (p *pageReader) read(ctx context.Context, req *rest.Request) (*v1alpha1.ModelReleaseList, error) {
+	body, err := req.Stream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	p.text.Reset()
+	if _, err := p.text.ReadFrom(body); err != nil {
+		return nil, err
+	}
+	items := p.list.Items[:cap(p.list.Items)]
+	clear(items) // or what a release lacks would be its predecessor's
+	p.list = v1alpha1.ModelReleaseList{Items: items[:0]}
+	return &p.list, json.Unmarshal(p.text.Bytes(), &p.list)
 }
 
 // Release reads one ModelRelease; nil when there is none.
