@@ -114,6 +114,7 @@ func New(ctx context.Context, cfg Config) (*Cluster, error) {
 	// The limit is Workers. Warnings of the API server (deprecated versions) would otherwise go to stderr, once
 	// per request.
 	own.QPS, own.RateLimiter, own.WarningHandler = -1, nil, rest.NoWarnings{}
+	own.DisableCompression = own.DisableCompression || near(own)
 	own.Wrap(c.writers.watch)
 	if err := c.connect(own, cfg.Impersonate); err != nil {
 		return nil, fmt.Errorf("setting up clients for %s: %w", cfg.REST.Host, err)
