@@ -9,15 +9,16 @@ import (
 
 // upgraded lists, at the start, the releases whose recorded inputs differ though no file of theirs changed since: another
 // davit recorded them, and what this one renders may be other bytes. They go in waves as a shared change does.
-func (r *Reconciler) upgraded(next *desired) (keys []registry.Key) {
+func (r *Reconciler) upgraded(next *desired) map[registry.Key]bool {
 	if r.desired.Load() != nil {
 		return nil
 	}
+	keys := map[registry.Key]bool{} // a commit may have moved all of them
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for key, s := range r.states {
 		if input := next.keys[key]; input != "" && s.renderedOtherwise(input, next.since[key]) {
-			keys = append(keys, key)
+			keys[key] = true
 		}
 	}
 	return keys

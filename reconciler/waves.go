@@ -47,12 +47,12 @@ func (r *Reconciler) plan(ctx context.Context, next *desired, shared []registry.
 	}
 	groups := map[change][]registry.Key{}
 	upgraded := r.upgraded(next)
-	for _, key := range upgraded {
+	for key := range upgraded {
 		c := change{key.Environment, next.snapshot.Hash(), true}
 		groups[c] = append(groups[c], key)
 	}
 	for _, key := range shared {
-		if !slices.Contains(upgraded, key) {
+		if !upgraded[key] {
 			c := change{key.Environment, next.since[key], false}
 			groups[c] = append(groups[c], key)
 		}
