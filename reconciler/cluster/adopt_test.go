@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
@@ -163,6 +165,85 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
+// TestPlanOfAnAdoption: what an adoption would change is told without one, and is what it changes.
+func TestPlanOfAnAdoption(t *testing.T) {
+	theirs := strings.NewReplacer("replicas: 2", "replicas: 3\n  minReadySeconds: 5", "{davit.dev/release: iris}}\nspec:", "{team: a, davit.dev/release: iris}}\nspec:",
+		"server:1\"", "server:0\", imagePullPolicy: Always, args: [\"-v\"], env: [{name: A, value: a}], ports: [{containerPort: 80}]}, {name: side, image: \"registry.example.com/side:1\"")
+	for _, manager := range []string{"argocd-controller", "kustomize-controller"} {
+		t.Run(manager, func(t *testing.T) {
+			c, ns := open(t, func(cfg *cluster.Config) { cfg.Adopt = true })
+			foreign(t, ns, manager, theirs.Replace(deployment), manager == "kustomize-controller")
+			edit(t, ns, "Deployment", `{"metadata":{"annotations":{"argocd.argoproj.io/tracking-id":"a"}},"spec":{"template":{"spec":{"priority":0}}}}`)
+			mr := claim(t, c, ns, "c1", objects(t, deployment))
+			before := fieldsOf(t, ns, "deployments")
+			set, err := reopen(t, ns).Plan(t.Context(), mr, objects(t, deployment))
+			var conflict *cluster.ConflictError
+			if !errors.As(err, &conflict) || !conflict.Adoptable {
+				t.Errorf("got %v", err)
+			}
+			want(t, "plan", actions(set), "configured Deployment.apps/iris")
+			told := set.Changes[0].Fields
+			want(t, "managers and labels", fieldsOf(t, ns, "deployments"), before)
+			deployments := dynamicClient(t, "apps", "v1", "deployments", ns)
+			live, err := deployments.Get(t.Context(), "iris", metav1.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Apply(t.Context(), mr, objects(t, deployment), cluster.ApplyOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			after, err := deployments.Get(t.Context(), "iris", metav1.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkTold(t, told, live.Object, after.Object)
+		})
+	}
+}
+
+// checkTold wants each field of a Deployment that davit has others in than the tool had to be told as it was and as it is.
+func checkTold(t *testing.T, told []cluster.FieldDrift, before, after map[string]any) {
+	t.Helper()
+	const server = `.spec.template.spec.containers[name="server"].`
+	container := func(o map[string]any, field string) (value any) {
+		containers, _, _ := unstructured.NestedSlice(o, "spec", "template", "spec", "containers")
+		return containers[0].(map[string]any)[field]
+	}
+	field := func(o map[string]any, path ...string) any {
+		value, _, _ := unstructured.NestedFieldNoCopy(o, path...)
+		return value
+	}
+	wanted := map[string][2]any{
+		".metadata.labels.team": {field(before, "metadata", "labels", "team"), field(after, "metadata", "labels", "team")},
+		".spec.minReadySeconds": {field(before, "spec", "minReadySeconds"), field(after, "spec", "minReadySeconds")},
+		".spec.replicas":        {field(before, "spec", "replicas"), field(after, "spec", "replicas")},
+	}
+	for _, name := range []string{"args", "env", "image", "imagePullPolicy", "ports"} {
+		wanted[server+name] = [2]any{container(before, name), container(after, name)}
+	}
+	text := func(value any) string {
+		if value == nil {
+			return ""
+		}
+		data, err := json.Marshal(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	for _, f := range told {
+		if w, ok := wanted[f.Path]; ok {
+			want(t, f.Path, f.Live+" → "+f.Wanted, text(w[0])+" → "+text(w[1]))
+			delete(wanted, f.Path)
+		} else if !strings.Contains(f.Path, `"side"`) && !strings.Contains(f.Path, "applyset") && !strings.Contains(f.Path, "deployment.kubernetes.io/revision") {
+			t.Errorf("told, and did not come: %+v", f)
+		}
+	}
+	if len(wanted) > 0 {
+		t.Errorf("not told: %v", wanted)
+	}
+}
+
 func TestARefusedAdoptionChangesNothing(t *testing.T) {
 	for _, test := range []struct{ name, plural, theirs, mine, field string }{
 		{"for what davit sets", "deployments", deployment, relabelled(deployment), "spec.selector"},
@@ -181,6 +262,29 @@ func TestARefusedAdoptionChangesNothing(t *testing.T) {
 			}
 			want(t, "managers and labels", fieldsOf(t, ns, test.plural), before)
 		})
+	}
+}
+
+// TestAdoptAnew: an object that can't be changed in place is deleted and made anew, where both are asked for.
+func TestAdoptAnew(t *testing.T) {
+	c, ns := open(t, func(cfg *cluster.Config) { cfg.Adopt = true })
+	foreign(t, ns, "kustomize-controller", relabelled(deployment), true)
+	before, err := client.AppsV1().Deployments(ns).Get(t.Context(), "iris", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mr := claim(t, c, ns, "c1", objects(t, deployment))
+	eventually(t, func() error { // its pods go first
+		_, err := c.Apply(t.Context(), mr, objects(t, deployment), cluster.ApplyOptions{OnImmutable: cluster.Recreate})
+		var busy *cluster.BusyError
+		if err != nil && !errors.As(err, &busy) {
+			t.Fatal(err)
+		}
+		return err
+	})
+	after, err := client.AppsV1().Deployments(ns).Get(t.Context(), "iris", metav1.GetOptions{})
+	if err != nil || after.UID == before.UID || len(after.Spec.Selector.MatchLabels) != 1 {
+		t.Errorf("%+v, %v", after, err)
 	}
 }
 

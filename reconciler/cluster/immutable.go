@@ -79,7 +79,7 @@ func (c *Cluster) clear(ctx context.Context, m *member) error {
 		if live, err = client.Get(ctx, m.ref.Name, metav1.GetOptions{}); err != nil {
 			break
 		}
-		if conflict := m.foreign(live); conflict != nil { // put there since the apply
+		if conflict := m.foreign(live); conflict != nil && !(conflict.Adoptable && c.adopt) { // put there since the apply
 			return conflict
 		}
 		if live.GetDeletionTimestamp() != nil {

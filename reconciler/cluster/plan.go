@@ -16,9 +16,9 @@ import (
 )
 
 // Plan tells what Apply and Prune would do, by a dry run on the API server, defaults and webhooks included.
-// Nothing is written. Changes tell the fields, live and as they
-// would be. Its errors are Apply's. Of mr only namespace, name and inventory count; it need not exist. The ChangeSet's
-// Inventory is empty.
+// Nothing is written. Changes tell the fields, live and as they would be. Its errors are Apply's; an object that is
+// somebody else's and Adoptable is among the Changes all the same, as Config.Adopt would leave it. Of mr only namespace,
+// name and inventory count; it need not exist. The ChangeSet's Inventory is empty.
 func (c *Cluster) Plan(ctx context.Context, mr *v1alpha1.ModelRelease, objects []*unstructured.Unstructured) (ChangeSet, error) {
 	members, err := c.members(mr, objects)
 	if err != nil {
@@ -47,12 +47,16 @@ func (c *Cluster) planOne(ctx context.Context, m *member) error {
 		return fmt.Errorf("reading %s: %w", m.ref, err)
 	}
 	exists := err == nil
+	var conflict *ConflictError
 	if exists && live.GetUID() != m.recorded.UID {
-		if conflict := m.foreign(live); conflict != nil && !(conflict.Adoptable && c.adopt) {
+		if conflict = m.foreign(live); conflict != nil && !conflict.Adoptable {
 			return conflict
 		}
 	}
 	if m.sealed != nil {
+		if conflict != nil && !c.adopt {
+			return conflict
+		}
 		return m.planSealed(live, exists)
 	}
 	body, err := json.Marshal(m.object.Object)
@@ -61,7 +65,21 @@ func (c *Cluster) planOne(ctx context.Context, m *member) error {
 	}
 	opts := applyOptions()
 	opts.DryRun = []string{metav1.DryRunAll}
-	planned, err := client.Patch(ctx, m.ref.Name, types.ApplyPatchType, body, opts)
+	dryRun := func() (*unstructured.Unstructured, error) {
+		return client.Patch(ctx, m.ref.Name, types.ApplyPatchType, body, opts)
+	}
+	planned, err := dryRun()
+	for range pruneTries {
+		if conflict == nil || err != nil {
+			break
+		}
+		adopted, failed := planAdopted(ctx, client, planned)
+		if !apierrors.IsConflict(failed) {
+			planned, err = adopted, failed
+			break
+		}
+		planned, err = dryRun() // its controller wrote it meanwhile
+	}
 	switch {
 	case apierrors.IsNotFound(err): // the namespace is still to be created
 		m.action = Created
@@ -70,17 +88,28 @@ func (c *Cluster) planOne(ctx context.Context, m *member) error {
 		return m.unchangeable(err)
 	case err != nil:
 		return refusal(m.ref, err)
+	case conflict != nil:
+		unmark(live) // that the marks go is understood
+		m.differs(live, planned)
+		if !c.adopt {
+			return conflict
+		}
 	case !exists:
 		m.action = Created
 	case reflect.DeepEqual(settled(live), settled(planned)):
 		m.action = Unchanged
 	default:
-		m.action = Configured
-		d := differ{secret: m.ref.GroupKind() == kindSecret}
-		d.maps(nil, settled(live), settled(planned))
-		m.fields = d.found
+		m.differs(live, planned)
 	}
 	return nil
+}
+
+// differs records what a write would change.
+func (m *member) differs(live, planned *unstructured.Unstructured) {
+	m.action = Configured
+	d := differ{secret: m.ref.GroupKind() == kindSecret}
+	d.maps(nil, settled(live), settled(planned))
+	m.fields = d.found
 }
 
 // settled is o without what a write changes by itself, and what its controllers write of it meanwhile.
