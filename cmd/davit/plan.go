@@ -47,8 +47,10 @@ func planCommand(a *app) *cobra.Command {
 			"that the releases ask for, which of their pods would wait, and whether it serves what the environments\n" +
 			"declare; exits 1 when it does not. With --live its API server also dry-runs the changed objects, and each field\n" +
 			"is told that would differ from what runs, also of releases that only this davit renders otherwise than\n" +
-			"the one that applied them: what upgrading the controller to it would roll. All selected environments are held\n" +
-			"against that one cluster, so name one where each has its own: davit plan production --server --context production.\n" +
+			"the one that applied them: what upgrading the controller to it would roll. Where an environment or a release is\n" +
+			"named, that goes for what the cluster does not have yet, too; and of an object that another tool applied each\n" +
+			"field is told that davit sync --adopt would change. All selected environments are held against that one cluster,\n" +
+			"so name one where each has its own: davit plan production --server --context production.\n" +
 			"Places are found for the largest pods first, each on the first node with room. Priorities, quotas, queues,\n" +
 			"volumes, affinity between pods and spread over zones are not looked at.",
 		Args: cobra.MaximumNArgs(1),
@@ -125,7 +127,7 @@ func (a *app) plan(cmd *cobra.Command, args []string, o *planOptions) error {
 		}
 	}
 	if o.live {
-		if v.Live, err = a.live(ctx, renderer, after, p, match); err != nil {
+		if v.Live, err = a.live(ctx, renderer, after, p, args); err != nil {
 			return err
 		}
 	}
@@ -190,7 +192,7 @@ func (v *planView) exit(stderr io.Writer) error {
 	switch {
 	case lacks:
 		return exit(exitFailed)
-	case v.Changes(), slices.ContainsFunc(v.Live, func(r liveRelease) bool { return len(r.Objects) > 0 }):
+	case v.Changes(), slices.ContainsFunc(v.Live, func(r liveRelease) bool { return len(r.Objects) > 0 || r.Error != "" }):
 		return exit(exitChanges)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -40,8 +41,13 @@ type plannedField struct {
 	Planned string `json:"planned,omitempty"`
 }
 
-// live dry-runs the objects of the changed releases in the cluster of the kubeconfig's context.
-func (a *app) live(ctx context.Context, renderer *render.Renderer, after *registry.Registry, p *plan.Plan, match func(registry.Key) bool) ([]liveRelease, error) {
+// live dry-runs the objects of the changed releases in the cluster of the kubeconfig's context; of args, what the command
+// names, also those of releases that nothing is known of there.
+func (a *app) live(ctx context.Context, renderer *render.Renderer, after *registry.Registry, p *plan.Plan, args []string) ([]liveRelease, error) {
+	match, err := selector(args)
+	if err != nil {
+		return nil, err
+	}
 	target, err := a.cluster(ctx)
 	if err != nil {
 		return nil, err
@@ -67,8 +73,7 @@ func (a *app) live(ctx context.Context, renderer *render.Renderer, after *regist
 		}
 		mr := known[placeOf(is)]
 		if mr == nil {
-			mr = &v1alpha1.ModelRelease{}
-			mr.Namespace, mr.Name = is.Environment.Spec.Namespace, v1alpha1.Name(is.Environment.Name, is.Name)
+			mr = newcomer(is)
 		}
 		found, err := dryRun(ctx, target, renderer, after, is, mr, change.Image)
 		if err != nil {
@@ -77,7 +82,11 @@ func (a *app) live(ctx context.Context, renderer *render.Renderer, after *regist
 		out = append(out, found)
 	}
 	otherwise, err := renderedOtherwise(ctx, target, renderer, after, p, known)
-	return append(out, otherwise...), err
+	if err != nil || len(args) == 0 {
+		return append(out, otherwise...), err
+	}
+	fresh, err := notApplied(ctx, target, renderer, after, p, known, match)
+	return slices.Concat(out, otherwise, fresh), err
 }
 
 func dryRun(ctx context.Context, target *cluster.Cluster, renderer *render.Renderer, models *registry.Registry, r *registry.Release, mr *v1alpha1.ModelRelease, built *plan.Image) (liveRelease, error) {
