@@ -72,7 +72,7 @@ func (r *Reconciler) drift(ctx context.Context, s *state, t *target) (time.Durat
 
 // correct applies the release's objects again. One that a dry run finds as wanted is only recorded anew.
 func (r *Reconciler) correct(ctx context.Context, s *state, t *target, objects *render.Output) error {
-	changes, err := r.site(s.key.Environment).cluster.Apply(ctx, s.release, objects.Objects, applyOptions(t))
+	changes, err := r.site(s.key.Environment).cluster.Apply(ctx, s.release, objects.Objects, ApplyOptions(t.release))
 	s.release.Status.Inventory = changes.Inventory
 	if err != nil {
 		return fmt.Errorf("correcting %s: %w", s.key, err)

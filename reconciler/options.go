@@ -2,16 +2,18 @@ package reconciler
 
 import (
 	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/registry"
 )
 
-// applyOptions and healthOptions say in the cluster's words what a release and its environment ask for.
-func applyOptions(t *target) cluster.ApplyOptions {
-	if t.release.Serving.Rollout.OnImmutable == "recreate" {
+// ApplyOptions says in the cluster's words what a release asks for; a plan goes by the same.
+func ApplyOptions(r *registry.Release) cluster.ApplyOptions {
+	if r.Serving.Rollout.OnImmutable == "recreate" {
 		return cluster.ApplyOptions{OnImmutable: cluster.Recreate}
 	}
 	return cluster.ApplyOptions{}
 }
 
+// healthOptions says it of a release and its environment.
 func healthOptions(t *target) cluster.HealthOptions {
 	options := cluster.HealthOptions{StartupTimeout: t.release.Serving.Rollout.StartupTimeout.Or(defaultStartupTimeout)}
 	for _, e := range t.release.Environment.Spec.HealthCheckExprs {

@@ -40,7 +40,7 @@ func (r *Reconciler) apply(ctx context.Context, s *state, t *target, objects []*
 	default:
 		sent = own(objects, s.key.Name)
 	}
-	changes, err = r.site(s.key.Environment).cluster.Apply(ctx, s.release, sent, applyOptions(t))
+	changes, err = r.site(s.key.Environment).cluster.Apply(ctx, s.release, sent, ApplyOptions(t.release))
 	if now != nil && now.Next != "" {
 		unjudged(changes.Inventory, s.key.Name)
 	}
@@ -105,7 +105,7 @@ func (r *Reconciler) shift(ctx context.Context, s *state, t *target) (time.Durat
 		return 0, err
 	}
 	now = s.release.Status.Traffic
-	changes, err := r.site(s.key.Environment).cluster.Apply(ctx, s.release, objects.Objects, applyOptions(t))
+	changes, err := r.site(s.key.Environment).cluster.Apply(ctx, s.release, objects.Objects, ApplyOptions(t.release))
 	s.release.Status.Inventory = changes.Inventory
 	if err != nil {
 		return r.unapplied(ctx, s, t, err)
@@ -138,7 +138,7 @@ func (r *Reconciler) step(ctx context.Context, s *state, t *target, objects []*u
 	if err := r.write(ctx, s); err != nil {
 		return 0, err
 	}
-	if err := r.send(ctx, s, shared(objects, s.key.Name, s.release.Status.Traffic), applyOptions(t)); err != nil {
+	if err := r.send(ctx, s, shared(objects, s.key.Name, s.release.Status.Traffic), ApplyOptions(t.release)); err != nil {
 		return r.unapplied(ctx, s, t, err)
 	}
 	r.report(ctx, s, t)
@@ -148,7 +148,7 @@ func (r *Reconciler) step(ctx context.Context, s *state, t *target, objects []*u
 // hold sees to it that a step's weights are what they are to be, after a crash too, and whatever others do to the route.
 func (r *Reconciler) hold(ctx context.Context, s *state, t *target, objects []*unstructured.Unstructured, left time.Duration) (time.Duration, error) {
 	if now := s.release.Status.Traffic; now.Weight > 0 {
-		if err := r.send(ctx, s, shared(objects, s.key.Name, now), applyOptions(t)); err != nil {
+		if err := r.send(ctx, s, shared(objects, s.key.Name, now), ApplyOptions(t.release)); err != nil {
 			return r.unapplied(ctx, s, t, err)
 		}
 	}
@@ -209,7 +209,7 @@ func (r *Reconciler) withdraw(ctx context.Context, s *state, t *target) error {
 		if err != nil {
 			return &stuckError{err}
 		}
-		if err := r.send(ctx, s, traffic(out.Objects, s.key.Name), applyOptions(t)); err != nil {
+		if err := r.send(ctx, s, traffic(out.Objects, s.key.Name), ApplyOptions(t.release)); err != nil {
 			return fmt.Errorf("taking the traffic of %s back: %w", s.key, err)
 		}
 	}

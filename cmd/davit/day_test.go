@@ -15,8 +15,9 @@ type told struct{ strings.Builder }
 
 var (
 	// onTheWay are the steps that a try is seen at on its way, or not.
-	onTheWay = regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d  Progressing .*\n`)
-	lived    = regexp.MustCompile(`(\d{4}-\d\d-\d\d )?\b\d\d:\d\d:\d\d\b|\b\d+ bytes uploaded`)
+	onTheWay  = regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d  Progressing .*\n`)
+	apiServer = regexp.MustCompile(`https://127\.0\.0\.1:\d+`)
+	lived     = regexp.MustCompile(`(\d{4}-\d\d-\d\d )?\b\d\d:\d\d:\d\d\b|\b\d+ bytes uploaded`)
 )
 
 // dayMask leaves what is the same on each first day.
@@ -59,6 +60,7 @@ func holdPage(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	text := strings.ReplaceAll(ts.Value("told").(*told).String(), ts.Getenv("REGISTRY"), "registry.example.com")
 	text = strings.ReplaceAll(text, ts.Getenv("WORK")+"/models.git", "https://git.example.com/ml/models.git") // git tells what stands for it
+	text = apiServer.ReplaceAllString(text, "https://kubernetes.example.com:6443")
 	page := "../../README.md"
 	if len(args) == 2 {
 		page = "../../deploy/docs/" + args[1]

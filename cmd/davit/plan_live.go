@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/davit-dev/davit/reconciler"
 	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/reconciler/plan"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
@@ -106,7 +107,7 @@ func dryRun(ctx context.Context, target *cluster.Cluster, renderer *render.Rende
 	for i, o := range rendered.Objects {
 		objects[i] = o.DeepCopy()
 	}
-	set, err := target.Plan(ctx, mr, objects)
+	set, err := target.Plan(ctx, mr, objects, reconciler.ApplyOptions(r))
 	if err != nil {
 		out.Error = err.Error()
 	}

@@ -176,7 +176,7 @@ func TestPlanOfAnAdoption(t *testing.T) {
 			edit(t, ns, "Deployment", `{"metadata":{"annotations":{"argocd.argoproj.io/tracking-id":"a"}},"spec":{"template":{"spec":{"priority":0}}}}`)
 			mr := claim(t, c, ns, "c1", objects(t, deployment))
 			before := fieldsOf(t, ns, "deployments")
-			set, err := reopen(t, ns).Plan(t.Context(), mr, objects(t, deployment))
+			set, err := reopen(t, ns).Plan(t.Context(), mr, objects(t, deployment), cluster.ApplyOptions{})
 			var conflict *cluster.ConflictError
 			if !errors.As(err, &conflict) || !conflict.Adoptable {
 				t.Errorf("got %v", err)
@@ -274,6 +274,11 @@ func TestAdoptAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	mr := claim(t, c, ns, "c1", objects(t, deployment))
+	set, err := c.Plan(t.Context(), mr, objects(t, deployment), cluster.ApplyOptions{OnImmutable: cluster.Recreate})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, "plan", actions(set), "recreated Deployment.apps/iris")
 	eventually(t, func() error { // its pods go first
 		_, err := c.Apply(t.Context(), mr, objects(t, deployment), cluster.ApplyOptions{OnImmutable: cluster.Recreate})
 		var busy *cluster.BusyError

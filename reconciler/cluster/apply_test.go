@@ -167,7 +167,7 @@ func TestReplicasAreHandedOver(t *testing.T) {
 func TestPlanWritesNothing(t *testing.T) {
 	c, ns := open(t)
 	mr := &v1alpha1.ModelRelease{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "production.iris"}}
-	set, err := c.Plan(t.Context(), mr, objects(t, all))
+	set, err := c.Plan(t.Context(), mr, objects(t, all), cluster.ApplyOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestPlanWritesNothing(t *testing.T) {
 	}
 	mr, _ = deploy(t, c, ns, "c1", all)
 	before := versions(t, ns)
-	set, err = c.Plan(t.Context(), mr, objects(t, strings.Replace(deployment, "replicas: 2", "replicas: 3", 1)+"\n---\n"+service))
+	set, err = c.Plan(t.Context(), mr, objects(t, strings.Replace(deployment, "replicas: 2", "replicas: 3", 1)+"\n---\n"+service), cluster.ApplyOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,12 +193,12 @@ func TestPlanTellsOfObjectsOfOthers(t *testing.T) {
 	c, ns := open(t)
 	foreign(t, ns, "argocd-controller", helmConfig, true)
 	mr := &v1alpha1.ModelRelease{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "production.iris"}}
-	_, err := c.Plan(t.Context(), mr, objects(t, config))
+	_, err := c.Plan(t.Context(), mr, objects(t, config), cluster.ApplyOptions{})
 	var conflict *cluster.ConflictError
 	if !errors.As(err, &conflict) || !conflict.Adoptable || !strings.Contains(err.Error(), "ConfigMap/iris is managed by argocd-controller") {
 		t.Errorf("got %v", err)
 	}
-	set, err := reopen(t, ns, func(cfg *cluster.Config) { cfg.Adopt = true }).Plan(t.Context(), mr, objects(t, config))
+	set, err := reopen(t, ns, func(cfg *cluster.Config) { cfg.Adopt = true }).Plan(t.Context(), mr, objects(t, config), cluster.ApplyOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

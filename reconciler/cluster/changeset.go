@@ -17,6 +17,7 @@ const (
 	Configured Action = "configured"
 	Unchanged  Action = "unchanged"
 	Deleted    Action = "deleted"
+	Recreated  Action = "recreated" // deleted and made anew, for a field that cannot be changed; a plan says it
 	Skipped    Action = "skipped"
 )
 

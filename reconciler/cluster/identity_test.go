@@ -54,7 +54,7 @@ func TestWhoAsks(t *testing.T) {
 	})
 	deploy(t, c, ns, "c1", all)
 	mr, _ := deploy(t, c, ns, "c2", service)
-	if _, err := c.Plan(t.Context(), mr, objects(t, service)); err != nil {
+	if _, err := c.Plan(t.Context(), mr, objects(t, service), cluster.ApplyOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.Drift(t.Context(), mr, objects(t, service)); err != nil {

@@ -18,15 +18,15 @@ import (
 // Plan tells what Apply and Prune would do, by a dry run on the API server, defaults and webhooks included.
 // Nothing is written. Changes tell the fields, live and as they would be. Its errors are Apply's; an object that is
 // somebody else's and Adoptable is among the Changes all the same, as Config.Adopt would leave it. Of mr only namespace,
-// name and inventory count; it need not exist. The ChangeSet's Inventory is empty.
-func (c *Cluster) Plan(ctx context.Context, mr *v1alpha1.ModelRelease, objects []*unstructured.Unstructured) (ChangeSet, error) {
+// name and inventory count; it need not exist. Of the options OnImmutable counts. The ChangeSet's Inventory is empty.
+func (c *Cluster) Plan(ctx context.Context, mr *v1alpha1.ModelRelease, objects []*unstructured.Unstructured, opts ApplyOptions) (ChangeSet, error) {
 	members, err := c.members(mr, objects)
 	if err != nil {
 		return ChangeSet{}, err
 	}
 	var work sync.WaitGroup
 	for _, m := range members {
-		m.sealed = c.unseal(ctx, m)
+		m.sealed, m.opts = c.unseal(ctx, m), opts
 		work.Go(func() { m.err = c.write(ctx, func() error { return c.planOne(ctx, m) }) })
 	}
 	work.Wait()
@@ -84,6 +84,11 @@ func (c *Cluster) planOne(ctx context.Context, m *member) error {
 	case apierrors.IsNotFound(err): // the namespace is still to be created
 		m.action = Created
 		return nil
+	case immutable(err) && m.opts.OnImmutable == Recreate && replaceable(m.ref.GroupKind()):
+		m.action = Recreated
+		if conflict != nil && !c.adopt {
+			return conflict
+		}
 	case immutable(err):
 		return m.unchangeable(err)
 	case err != nil:
