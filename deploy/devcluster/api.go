@@ -28,7 +28,7 @@ func newAPI(server, caFile, token string) (*api, error) {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(ca)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}
-	return &api{server, token, &http.Client{Transport: transport, Timeout: 10 * time.Second}}, nil
+	return &api{server, token, &http.Client{Transport: transport, Timeout: 30 * time.Second}}, nil
 }
 
 // call sends body (nil for none) and decodes the answer into result (nil to drop it).
