@@ -35,7 +35,7 @@ import (
 // eight GPUs each in $KUBECONFIG and an OCI registry at $REGISTRY. The scripts share them: each has namespaces and
 // environments of its own.
 func TestServerScripts(t *testing.T) {
-	dev, err := devcluster.Start(t.Context(), devcluster.Config{Nodes: 2, GPUs: 8, Log: os.Stderr})
+	dev, err := devcluster.Start(t.Context(), devcluster.Config{Nodes: 2, GPUs: 8, APIs: []string{"kserve"}, Log: os.Stderr})
 	if err != nil {
 		t.Fatal(err)
 	}
