@@ -69,6 +69,15 @@ func (c *Cluster) planOne(ctx context.Context, m *member) error {
 		return client.Patch(ctx, m.ref.Name, types.ApplyPatchType, body, opts)
 	}
 	planned, err := dryRun()
+	for range pruneTries { // its controller may write it meanwhile
+		if !exists || err != nil || planned.GetResourceVersion() == live.GetResourceVersion() {
+			break
+		}
+		if live, err = client.Get(ctx, m.ref.Name, metav1.GetOptions{}); err != nil {
+			return fmt.Errorf("reading %s: %w", m.ref, err)
+		}
+		planned, err = dryRun()
+	}
 	for range pruneTries {
 		if conflict == nil || err != nil {
 			break
@@ -78,7 +87,7 @@ func (c *Cluster) planOne(ctx context.Context, m *member) error {
 			planned, err = adopted, failed
 			break
 		}
-		planned, err = dryRun() // its controller wrote it meanwhile
+		planned, err = dryRun()
 	}
 	switch {
 	case apierrors.IsNotFound(err): // the namespace is still to be created
