@@ -19,6 +19,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// What the race detector is built into sleeps for a second at each exit, and the scripts run davit a thousand times.
+	if os.Getenv("GORACE") == "" {
+		os.Setenv("GORACE", "atexit_sleep_ms=0")
+	}
 	testscript.Main(m, map[string]func(){"davit": main})
 }
 
