@@ -19,6 +19,7 @@ func (w *world) ask(change func(*v1alpha1.ModelReleaseSpec)) {
 
 // TestSuspend leaves a suspended release alone, whatever is committed, edited or deleted, until it is resumed.
 func TestSuspend(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -57,6 +58,7 @@ func TestSuspend(t *testing.T) {
 // TestSuspendedRollback: a release that is suspended while its rollback is under way stays as it is then, says so, and goes
 // back once it is resumed.
 func TestSuspendedRollback(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stop := w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -87,6 +89,7 @@ func TestSuspendedRollback(t *testing.T) {
 
 // TestRetry tries a held revision again when a person asks for it.
 func TestRetry(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)

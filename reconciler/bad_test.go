@@ -16,6 +16,7 @@ func (w *world) markBad(version string) {
 // TestBadVersion: a version that is marked bad is not promoted any more. Who has it keeps it, is corrected, may change
 // otherwise, come back to it and be pinned to it, and goes back to another at any time.
 func TestBadVersion(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.add("second")
 	w.commit("a second release")

@@ -92,6 +92,7 @@ func (w *world) weights() *history {
 }
 
 func TestCanary(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 1s")
 	w.canaried("{strategy: canary, keep: 1m, steps: [{weight: 20, pause: 300ms}, {weight: 60}]}")
@@ -114,6 +115,7 @@ func TestCanary(t *testing.T) {
 }
 
 func TestCanaryAborted(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.canaried("{strategy: canary, steps: [{weight: 20, pause: 1h}]}")
 	h := w.weights()
@@ -139,6 +141,7 @@ func TestCanaryAborted(t *testing.T) {
 }
 
 func TestCanarySuperseded(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.canaried("{strategy: canary, steps: [{weight: 20}, {weight: 60, pause: 1h}]}")
 	h := w.weights()
@@ -147,6 +150,7 @@ func TestCanarySuperseded(t *testing.T) {
 	w.until(production, "v1", v1alpha1.Healthy)
 	w.promote("v1", "v2")
 	w.drain("production", "at the second step", func(s v1alpha1.ModelReleaseStatus) bool { return s.Traffic.Step == 2 })
+	w.eventually("with its share", func() bool { return slices.Contains(h.all(), "a 40, b 60") }) // the status is written first
 	stop()
 	w.follow()
 	w.edit("releases/iris/production.yaml", "version: v2\n", "version: v2\n  args: {verbose: \"1\"}\n")
@@ -191,6 +195,7 @@ func (w *world) accept(late time.Duration) {
 }
 
 func TestCanarySmokeTest(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	var broken atomic.Bool
 	var asked history
@@ -221,6 +226,7 @@ func TestCanarySmokeTest(t *testing.T) {
 }
 
 func TestCanaryPauses(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.canaried("{strategy: canary, steps: [{weight: 20, pause: 1h}]}")
 	h := w.weights()
@@ -241,6 +247,7 @@ func TestCanaryPauses(t *testing.T) {
 
 // TestCanaryPausesLater: a share that can't be taken back at once, since the API server fails, is taken back then.
 func TestCanaryPausesLater(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	var failures atomic.Int32
 	config := restConfig(t)
@@ -273,6 +280,7 @@ func TestCanaryPausesLater(t *testing.T) {
 
 // TestCanaryKeepsItsWeights: somebody's edit of the route is taken back during a step.
 func TestCanaryKeepsItsWeights(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.canaried("{strategy: canary, steps: [{weight: 20, pause: 1h}]}")
 	h := w.weights()
@@ -297,6 +305,7 @@ func TestCanaryKeepsItsWeights(t *testing.T) {
 
 // TestCanaryBeforeAFault: a canary whose successor can't be built has no traffic while that is told.
 func TestCanaryBeforeAFault(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.edit("environments/production/environment.yaml", "onFailure: rollback", "onFailure: hold")
 	w.damage("v3")

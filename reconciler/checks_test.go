@@ -90,6 +90,7 @@ func (w *world) checked(rollout string, asks func(*reconciler.Config)) *history 
 }
 
 func TestChecksFail(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	_, _, asks := w.serving(map[string]promtest.Behaviour{"v1": fast, "v2": slow})
 	h := w.checked(`{strategy: canary, steps: [{weight: 20, pause: 1h}], checks: [p95(ttft) < 800ms, errors < 1%, tokens > 1/s], minSamples: 40}`, asks)
@@ -110,6 +111,7 @@ func TestChecksFail(t *testing.T) {
 
 // TestChecksPass: a good version goes on by all steps; changing the checks then rolls nothing.
 func TestChecksPass(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	_, _, asks := w.serving(map[string]promtest.Behaviour{"v1": slow, "v2": fast})
 	h := w.checked(`{strategy: canary, steps: [{weight: 20, pause: 3s}, {weight: 60, pause: 3s}], checks: [p95(ttft) < 800ms, errors < 1%, tokens > 1/s, p95(latency) < 1.2 * stable], minSamples: 40}`, asks)
@@ -130,6 +132,7 @@ func TestChecksPass(t *testing.T) {
 
 // TestChecksBesideStable: slower than what serves, though not slow.
 func TestChecksBesideStable(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	slower := fast
 	slower.TTFT = 400 * time.Millisecond
@@ -145,6 +148,7 @@ func TestChecksBesideStable(t *testing.T) {
 
 // TestChecksWait: until enough requests were seen the canary has its step's share and no more.
 func TestChecksWait(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	pods, _, asks := w.serving(map[string]promtest.Behaviour{"v1": fast, "v2": rare})
 	h := w.checked(`{strategy: canary, steps: [{weight: 20, pause: 1s}], checks: [p95(ttft) < 800ms], minSamples: 1000}`, asks)
@@ -169,6 +173,7 @@ func TestChecksWait(t *testing.T) {
 
 // TestChecksWithoutPrometheus: whatever ails it is no fault of the revision, which neither fails nor goes on.
 func TestChecksWithoutPrometheus(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	_, server, asks := w.serving(map[string]promtest.Behaviour{"v1": fast, "v2": fast})
 	h := w.checked(`{strategy: canary, steps: [{weight: 20, pause: 1s}], checks: [p95(ttft) < 800ms], minSamples: 10}`, asks)
@@ -186,6 +191,7 @@ func TestChecksWithoutPrometheus(t *testing.T) {
 
 // TestChecksNeedAPrometheus: a person is told where to name one.
 func TestChecksNeedAPrometheus(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.serving(map[string]promtest.Behaviour{})
 	w.edit("releases/iris/production.yaml", "version: v1\n", "version: v1\n  rollout: {checks: [errors < 1%]}\n")
@@ -200,6 +206,7 @@ func TestChecksNeedAPrometheus(t *testing.T) {
 
 // TestChecksWhileBaking: where revisions share the workload, the new one's own pods are judged while it bakes.
 func TestChecksWhileBaking(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 12s")
 	failing := fast
@@ -219,6 +226,7 @@ func TestChecksWhileBaking(t *testing.T) {
 
 // TestServingMetricsInStatus: they come, and go with the Prometheus.
 func TestServingMetricsInStatus(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	_, _, asks := w.serving(map[string]promtest.Behaviour{"v1": fast})
 	w.commit("metrics named")

@@ -102,6 +102,7 @@ func (w *world) grantRegistry(namespace string) dynamic.ResourceInterface {
 // TestController follows a ModelRegistry with the rights it grants; a standby takes over within seconds and
 // applies nothing that is applied.
 func TestController(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	namespace := w.id + "-davit"
 	registries := w.grantRegistry(namespace)
@@ -173,6 +174,7 @@ func TestController(t *testing.T) {
 // TestGrantedBounds: whatever the repository says, a ModelRegistry's grant bounds how short a bake is, where weights
 // come from, what the API server allows, and how many releases one commit removes.
 func TestGrantedBounds(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.add("second", "third")
 	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 100ms\n  prune: {maxDeletions: 10}")
@@ -233,6 +235,7 @@ func TestGrantedBounds(t *testing.T) {
 
 // TestCredentialsGoOverHTTPOnly: a password in any other URL would be a program's argument, and refused it is told.
 func TestCredentialsGoOverHTTPOnly(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	namespace := w.id + "-davit"
 	registries := w.grantRegistry(namespace)

@@ -54,6 +54,7 @@ func (w *world) again(before types.UID) *v1alpha1.ModelRelease {
 // TestDeletedRelease: a ModelRelease that a person deletes comes back; its objects are taken up without a rollout, or, by
 // the policy Delete, made anew.
 func TestDeletedRelease(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -106,6 +107,7 @@ func TestDeletedRelease(t *testing.T) {
 // TestDeletedNamespace: a namespace that is deleted with davit running, or without, hangs on nothing of davit's, and comes
 // back as long as a commit asks for what is in it.
 func TestDeletedNamespace(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stop := w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -137,6 +139,7 @@ func TestDeletedNamespace(t *testing.T) {
 // TestKindMadeAnew: kubectl replace --force deletes the CRD, and every ModelRelease with it. Nobody asked for what serves to
 // go, whatever their policy is: it is taken up as it is.
 func TestKindMadeAnew(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)

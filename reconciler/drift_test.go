@@ -9,6 +9,7 @@ import (
 
 // TestDriftUndone takes back what a person changed, and slows down when somebody does it again and again.
 func TestDriftUndone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -38,6 +39,7 @@ func TestDriftUndone(t *testing.T) {
 
 // TestDriftMissed takes back what was changed while no controller ran.
 func TestDriftMissed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stop := w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -49,6 +51,7 @@ func TestDriftMissed(t *testing.T) {
 
 // TestDriftReported leaves alone what a person changed where the environment says so, and tells of it.
 func TestDriftReported(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 100ms\n  drift: report")
 	w.commit("report drift")

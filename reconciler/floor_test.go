@@ -13,6 +13,7 @@ import (
 // TestFloor: what a ModelRegistry's grant asks of promotions no file lowers. What is wrong with it is told at its field,
 // by the API server where that can be.
 func TestFloor(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.policy("production", "  gates: {metrics: {accuracy: {min: 0.1}}}\n  quota: {gpus: 100}\n")
 	w.commit("hardly any gates")

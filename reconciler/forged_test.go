@@ -33,6 +33,7 @@ func (w *world) forge(release, version string) {
 
 // TestForgedOutcomes: that something was healthy before counts as this controller wrote it, where no file lowers the policy.
 func TestForgedOutcomes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	key := newKey(t)
 	none := registry.Strict()
@@ -55,6 +56,7 @@ func TestForgedOutcomes(t *testing.T) {
 
 // TestOutcomesWithoutAKey: where no file lowers the policy, outcomes that anybody may have written are none.
 func TestOutcomesWithoutAKey(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	floor := registry.Strict()
 	floor.Gates.Evidence = []string{"model-card"}
@@ -69,6 +71,7 @@ func TestOutcomesWithoutAKey(t *testing.T) {
 
 // TestUrgentAndAFloor: who goes through a freeze of the floor's the floor says, and no file.
 func TestUrgentAndAFloor(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	key := newSigner(t, "eve@example.com")
 	floor := registry.Strict()
@@ -93,6 +96,7 @@ func (w *world) noted(commit, version, outcome string, ago time.Duration) {
 // TestRegainedIsFollowable: a cluster that knows nothing goes back to no commit that the branch does not have, whatever
 // outcomes tell, be it there or gone; and where outcomes must be signed, to none that others tell of.
 func TestRegainedIsFollowable(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.git("checkout", "-q", "-b", "davit/evil")
 	w.edit("releases/iris/serving.yaml", "replicas: 1", "replicas: 3")

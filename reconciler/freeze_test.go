@@ -104,6 +104,7 @@ func TestFreeze(t *testing.T) {
 
 // TestUrgent: a change that the right key signed as urgent goes through, and history says so.
 func TestUrgent(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	key, other := newSigner(t, "ada@example.com"), newSigner(t, "eve@example.com")
 	w.policy("production", freeze(time.Hour, key))
@@ -122,6 +123,7 @@ func TestUrgent(t *testing.T) {
 
 // TestUrgentChanges: commits, merges and shared changes that are signed as urgent.
 func TestUrgentChanges(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	key := newSigner(t, "ada@example.com")
 	w.follow(noting)
@@ -175,6 +177,7 @@ func TestUrgentChanges(t *testing.T) {
 // TestFreezeAndANewCluster: what was healthy before comes back, and what never was waits for the end, which a moved clock
 // brings with the next commit.
 func TestFreezeAndANewCluster(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stop := w.follow(noting)
 	w.until(production, "v1", v1alpha1.Healthy)

@@ -34,6 +34,7 @@ func (w *world) waits(reason, why string) v1alpha1.ModelReleaseStatus {
 // TestGates: a promotion waits for its gates at what is applied, and goes on by itself when they open. What was healthy
 // before passes.
 func TestGates(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.policy("production", "  gates:\n    metrics: {accuracy: {min: 0.9}}\n    healthyIn: {staging: 3s}\n")
 	w.edit("environments/production/environment.yaml", "min: 0.9", "min: 0.5")
@@ -108,6 +109,7 @@ func (w *world) sha(version string) string {
 // TestGatesOfAFirstRelease: it gets a ModelRelease that says what it waits for. Where its ModelRelease was lost, Git
 // remembers that it was healthy.
 func TestGatesOfAFirstRelease(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stop := w.follow(noting)
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -130,6 +132,7 @@ func TestGatesOfAFirstRelease(t *testing.T) {
 
 // TestGatesWithoutOutcomes: whether a lost release was healthy is not known then, and it waits and says so.
 func TestGatesWithoutOutcomes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stop := w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -145,6 +148,7 @@ func TestGatesWithoutOutcomes(t *testing.T) {
 
 // TestGateAfterAFailure: a version that failed goes back though a newer commit, which ends its hold, is kept back.
 func TestGateAfterAFailure(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	followed := make(chan gitops.Hash, 100)
 	w.follow(func(c *reconciler.Config) { c.Followed = func(commit gitops.Hash, _ error) { followed <- commit } })
@@ -172,6 +176,7 @@ func TestGateAfterAFailure(t *testing.T) {
 
 // TestVerdictWaits: a commit that a gate keeps back is pending until it goes on.
 func TestVerdictWaits(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	told, telling := w.told()
 	w.follow(telling)
@@ -189,6 +194,7 @@ func TestVerdictWaits(t *testing.T) {
 // TestGateAfterACut: where an apply was begun and cut off, what was applied before is brought back though something newer
 // is kept back.
 func TestGateAfterACut(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stop := w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -217,6 +223,7 @@ func TestGateAfterACut(t *testing.T) {
 
 // TestGatesOfAnotherController: how long something was healthy where another controller works, Git tells.
 func TestGatesOfAnotherController(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	only := func(env string) func(*reconciler.Config) {
 		return func(c *reconciler.Config) { c.Only = []string{env} }

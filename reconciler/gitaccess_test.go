@@ -144,6 +144,7 @@ func (w *world) ready(registries dynamic.ResourceInterface, status, message stri
 // password that is changed at the server and then in the Secret: each is told or healed at once, although the repository is
 // looked at once an hour, and without a restart. No password is in the log or in any of davit's objects.
 func TestCredentialsFollowTheSecret(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.private("pl4nted-one")
 	namespace := w.id + "-davit"
@@ -202,6 +203,7 @@ func (w *world) noPassword(registries dynamic.ResourceInterface) {
 // TestSecretsOfTheForge: the forge is asked by the repository's own authority, and its token and the secret of its webhooks
 // are replaced without a restart.
 func TestSecretsOfTheForge(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.private("pw")
 	namespace := w.id + "-davit"
@@ -268,6 +270,7 @@ func signingKey(t *testing.T) (private, signer string) {
 // TestSecretsThatAreReadOnce: following begins anew when the signing key or the kubeconfig of another cluster is replaced,
 // and not for a label.
 func TestSecretsThatAreReadOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	namespace := w.id + "-davit"
 	registries := w.grantRegistry(namespace)

@@ -42,6 +42,7 @@ func silent(t *testing.T) string {
 
 // TestUnreachableCluster delays no other.
 func TestUnreachableCluster(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	r := w.granted(silent(t), reconciler.Grant{Namespaces: []string{w.namespace("production")}})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -59,6 +60,7 @@ func TestUnreachableCluster(t *testing.T) {
 
 // TestGrants refuses what an environment was not granted, whatever the repository says.
 func TestGrants(t *testing.T) {
+	t.Parallel()
 	cases := map[string]struct {
 		grant reconciler.Grant
 		edit  func(w *world)
@@ -92,6 +94,7 @@ func TestGrants(t *testing.T) {
 
 // TestOnly: a controller of some environments leaves the others to another one.
 func TestOnly(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	only := func(env string) func(*reconciler.Config) {
 		return func(c *reconciler.Config) { c.Only = []string{env} }
@@ -135,6 +138,7 @@ func TestOnly(t *testing.T) {
 
 // TestCutOffClaim applies again when a controller ended between its claim and the outcome, whatever is recorded.
 func TestCutOffClaim(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stop := w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)

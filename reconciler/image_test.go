@@ -65,6 +65,7 @@ func (w *world) takeBack(asked chan struct{}, begin func(), from, to string) {
 // TestABuildIsSuperseded: the revert of a version whose weights take for ever to come does not wait for them, nor does it
 // after a restart.
 func TestABuildIsSuperseded(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	asked := w.endless()
 	stop := w.follow()
@@ -80,6 +81,7 @@ func TestABuildIsSuperseded(t *testing.T) {
 
 // TestABuildHoldsUpNoCommit: nor does it when another environment's cluster is reached meanwhile.
 func TestABuildHoldsUpNoCommit(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	asked := w.endless()
 	address, open := w.closed()

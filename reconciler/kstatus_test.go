@@ -58,6 +58,7 @@ func (w *world) run(args ...string) string {
 
 // TestKstatusOfReleases: what kubectl wait, Argo CD and Flux make of a ModelRelease, whatever its phase.
 func TestKstatusOfReleases(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.edit("environments/production/environment.yaml", "onFailure: rollback", "onFailure: hold")
 	w.commit("hold what fails")
@@ -134,6 +135,7 @@ var (
 
 // TestTables: kubectl get answers what runs where, by whose commit, and why.
 func TestTables(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	namespace := w.id + "-davit"
 	w.grantRegistry(namespace)

@@ -35,6 +35,7 @@ func (w *world) on(branch, name string) bool {
 // A version merges itself where its training and its environment say so, by whichever process; a rule takes it on. One whose
 // branch a person went on with is that person's.
 func TestVersionMergesItself(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	w.detach()
 	w.edit("releases/iris/staging.yaml", "version: v1\n", "version: v1\n  promote: {from: training/softmax, merge: auto}\n")
@@ -89,6 +90,7 @@ func TestVersionMergesItself(t *testing.T) {
 
 // A deleted branch is a version that was declined: no process proposes it again.
 func TestVersionDeclined(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	w.detach()
 	w.spec("1000", "  version: v{n}", "  merge: auto")
@@ -113,6 +115,7 @@ func TestVersionDeclined(t *testing.T) {
 // Of what a training made the newest stay, and what something refers to. What is not the training's is left alone, and a
 // version that begins to be used while its removal is open stays.
 func TestVersionsKept(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	w.detach()
 	w.edit("environments/staging/environment.yaml", "  bake: 100ms\n", "  bake: 100ms\n  autoMerge: true\n")

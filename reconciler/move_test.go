@@ -22,6 +22,7 @@ import (
 
 // TestRemoval deletes a release the registry no longer has.
 func TestRemoval(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	if err := w.reconciler().Once(t.Context()); err != nil {
 		t.Fatal(err)
@@ -41,6 +42,7 @@ func TestRemoval(t *testing.T) {
 
 // TestGuards: what looks like a slip deletes nothing and says so.
 func TestGuards(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		slip func(w *world)
 		why  string
@@ -82,6 +84,7 @@ func TestGuards(t *testing.T) {
 // TestDeletionsByDefault: where an environment says nothing, one commit deletes ten releases and not eleven. A file that
 // is broken asks for no deletion and counts as none.
 func TestDeletionsByDefault(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	names := strings.Split("abcdefghijkl", "")
 	w.add(names...)
@@ -128,6 +131,7 @@ func TestDeletionsByDefault(t *testing.T) {
 // TestMoveTakenBack changes an environment's namespace and back before the release is healthy there: the one
 // at home stays, the other goes.
 func TestMoveTakenBack(t *testing.T) {
+	t.Parallel()
 	for _, restart := range []bool{false, true} {
 		t.Run(fmt.Sprintf("restart-%t", restart), func(t *testing.T) {
 			w := newWorld(t)
@@ -157,6 +161,7 @@ func TestMoveTakenBack(t *testing.T) {
 
 // TestMove changes an environment's namespace: made there, healthy, and only then deleted here.
 func TestMove(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -169,6 +174,7 @@ func TestMove(t *testing.T) {
 
 // TestMoveOfWhatAnotherClaimed: a release that moved is left where it was when somebody has claimed it there since.
 func TestMoveOfWhatAnotherClaimed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stop := w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -198,6 +204,7 @@ func TestMoveOfWhatAnotherClaimed(t *testing.T) {
 
 // TestMoveThatFails keeps the release where it was until the one in the new namespace is healthy.
 func TestMoveThatFails(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -222,6 +229,7 @@ func TestMoveThatFails(t *testing.T) {
 // TestPruneWaitsForHealthy: what only the old revision has stays until the new one is healthy, and so for good when
 // the release goes back.
 func TestPruneWaitsForHealthy(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	runtime := "runtimes/iris-server/0.1.0/"
 	w.write(runtime+"config.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n")
@@ -275,6 +283,7 @@ func (w *world) gone(namespace string) {
 
 // TestOtherOwner is refused at once, with the way out, and taken over when that is said.
 func TestOtherOwner(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	if err := w.reconciler().Once(t.Context()); err != nil {
 		t.Fatal(err)
@@ -309,6 +318,7 @@ func TestOtherOwner(t *testing.T) {
 
 // TestRename keeps the old name serving until the new one is healthy.
 func TestRename(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -335,6 +345,7 @@ func TestRename(t *testing.T) {
 
 // TestAConflictIsNotTriedForEver: an object of somebody else's is told of once, not with each claim's own echo.
 func TestAConflictIsNotTriedForEver(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	client, namespace := w.kubectl(), w.namespace("production")
 	if _, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{}); err != nil {

@@ -39,6 +39,7 @@ func (w *world) events() []gitops.Noted {
 // TestOutcomesInGit: what came of each revision is a note on its commit, with the reason, the exit code and what serves
 // instead, and nothing that a container wrote.
 func TestOutcomesInGit(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stop := w.follow(noting)
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -82,6 +83,7 @@ func TestOutcomesInGit(t *testing.T) {
 // TestLogsInGit: what a container wrote is in the note only where the environment lets it, now and at the commit that
 // failed: a pin does not bring back a permission that was taken away.
 func TestLogsInGit(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.edit("environments/production/environment.yaml", "rollback: {onFailure: rollback}", "rollback: {onFailure: rollback, logs: true}")
 	w.commit("logs may be told")
@@ -111,6 +113,7 @@ func TestLogsInGit(t *testing.T) {
 // TestOutcomesOfAnEarlierProcess: one that could not write to Git leaves its outcomes in the ModelReleases, and the next
 // one brings them into Git, once.
 func TestOutcomesOfAnEarlierProcess(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stop := w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)

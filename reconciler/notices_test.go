@@ -63,6 +63,7 @@ func (i *inbox) types() (types []string) {
 // TestNotifications: what comes of a release is sent once and in order, also over a restart, with reason and author and
 // without what a container wrote; and a receiver that does not take it is told of in the ModelRegistry.
 func TestNotifications(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	namespace := w.id + "-davit"
 	registries := w.grantRegistry(namespace)

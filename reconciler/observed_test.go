@@ -41,6 +41,7 @@ func scrape(t *testing.T, handler http.Handler) map[string]float64 {
 
 // TestMetricsOfARollback counts a promotion that fails and goes back, and a person's edit that is undone.
 func TestMetricsOfARollback(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	m := metrics.New("v0")
 	stop := w.follow(func(c *reconciler.Config) { c.Metrics = m.Registry("models") })
@@ -78,6 +79,7 @@ func TestMetricsOfARollback(t *testing.T) {
 
 // TestTimeOfPolicy wants the time that a gate keeps a release back not counted as davit's.
 func TestTimeOfPolicy(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	m := metrics.New("v0")
 	w.follow(func(c *reconciler.Config) { c.Metrics = m.Registry("models") })
@@ -97,6 +99,7 @@ func TestTimeOfPolicy(t *testing.T) {
 
 // TestObservedTraining counts a run, and wants one line of log for each thing that comes of it.
 func TestObservedTraining(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	m, log := metrics.New("v0"), &lines{}
 	w.follow(func(c *reconciler.Config) {

@@ -21,6 +21,7 @@ import (
 
 // TestPinRefused: what can't or may not be applied changes nothing, and the status says why.
 func TestPinRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -78,6 +79,7 @@ func TestPinRefused(t *testing.T) {
 
 // TestPinWithoutGit: a process that starts while the remote is out of reach pins from its mirror.
 func TestPinWithoutGit(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.edit("releases/iris/production.yaml", "version: v1", "version: v2")
 	w.commit("v2")
@@ -117,6 +119,7 @@ func TestPinWithoutGit(t *testing.T) {
 
 // TestPinIsNoWayAround: a pin is bound to what was granted, and where commits must be signed, to those that were followed.
 func TestPinIsNoWayAround(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	sign, signers := w.signing()
 	w.git("checkout", "-q", "-b", "feature")

@@ -47,6 +47,7 @@ func (w *world) unpinned() {
 // TestPin goes back to what a person chose with no commit, stays there through drift, others' commits, shared changes and
 // a restart that writes nothing, and ends with the next change of the release's own files, without effect as it may be.
 func TestPin(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	sent := &requests{}
 	config := rest.CopyConfig(restConfig(t))
@@ -111,6 +112,7 @@ func TestPin(t *testing.T) {
 
 // TestPinResumed: davit resume takes the pin away, and what the branch asks for is applied.
 func TestPinResumed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -143,6 +145,7 @@ func TestPinResumed(t *testing.T) {
 
 // TestPinVersion changes the version alone; what comes after goes back there, and not to the version of its commit.
 func TestPinVersion(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -176,6 +179,7 @@ func TestPinVersion(t *testing.T) {
 
 // TestPinWhile: a pin acts whatever else goes on with the release.
 func TestPinWhile(t *testing.T) {
+	t.Parallel()
 	for name, before := range map[string]func(w *world){
 		"rolled-back": func(w *world) { w.promote("v2", "v3"); w.until(production, "v2", v1alpha1.RolledBack) },
 		"broken": func(w *world) {
@@ -212,6 +216,7 @@ func TestPinWhile(t *testing.T) {
 
 // TestPinDuringCanary takes the traffic back at once.
 func TestPinDuringCanary(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.canaried("{strategy: canary, steps: [{weight: 20, pause: 1h}]}")
 	h := w.weights()
@@ -229,6 +234,7 @@ func TestPinDuringCanary(t *testing.T) {
 
 // TestPinDuringABuild does not wait for weights that take for ever to come.
 func TestPinDuringABuild(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	asked := w.endless()
 	w.follow()
@@ -245,6 +251,7 @@ func TestPinDuringABuild(t *testing.T) {
 
 // TestPinHoldsUpNobody: what depends on a pinned release waits, and a shared change goes on without it.
 func TestPinHoldsUpNobody(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.add("b")
 	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 100ms\n  fleet: {waves: [1, 100%]}")
@@ -269,6 +276,7 @@ func TestPinHoldsUpNobody(t *testing.T) {
 
 // TestPinInARewrittenHistory lasts until a person decides: nobody can say what came after it.
 func TestPinInARewrittenHistory(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stop := w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -289,6 +297,7 @@ func TestPinInARewrittenHistory(t *testing.T) {
 
 // TestAPinOfThePastIsNotWritten: a pin that a person took away stays away, whatever the controller writes on what it knew.
 func TestAPinOfThePastIsNotWritten(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	other := w.cluster
 	arm := w.interrupted(func() {
@@ -316,6 +325,7 @@ func TestAPinOfThePastIsNotWritten(t *testing.T) {
 
 // TestPinFails stays, says what to do, and is never rolled back.
 func TestPinFails(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)

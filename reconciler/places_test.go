@@ -18,6 +18,7 @@ import (
 // TestEnvironmentMovesCluster: a release is healthy in the environment's new cluster before it goes in the old one, and
 // so it is when the environment moves to a namespace that its grant did not have.
 func TestEnvironmentMovesCluster(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	namespace, home := w.id+"-davit", w.namespace("production")
 	registries := w.grantRegistry(namespace)

@@ -21,6 +21,7 @@ import (
 
 // TestGrantedPrometheus: a controller asks the server that the ModelRegistry names, by the token of its Secret.
 func TestGrantedPrometheus(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	_, server, _ := w.serving(map[string]promtest.Behaviour{"v1": fast})
 	w.commit("metrics named")

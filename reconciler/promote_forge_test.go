@@ -99,6 +99,7 @@ func (w *world) pulls() (*pulls, func(*reconciler.Config)) {
 // TestPromotionForgeForgets: a forge that shows nothing to the token declines nothing; a pull request that a person sends to
 // another branch is not merged by a rule; and a branch with work that came after its pull request was merged stays.
 func TestPromotionForgeForgets(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.merging("")
 	forge, proposed := w.pulls()

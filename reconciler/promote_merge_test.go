@@ -10,6 +10,7 @@ import (
 // TestPromotionIsNoOther: what is on a promotion's branch is told by its files, whatever its commits say they are; and it is
 // merged by the rule only as long as the rule is about it.
 func TestPromotionIsNoOther(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.write("models/iris/evidence/v1/card.md", "It was looked at.")
 	w.merging("  gates: {evidence: [card]}\n")

@@ -89,6 +89,7 @@ func (w *world) withdrawn() {
 // TestPromotionIsProposed: a version that is healthy in staging is proposed for production on one branch, which follows
 // the newest one and goes when it is merged; what production had before, or what is bad, is not proposed.
 func TestPromotionIsProposed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.newVersion("v4", "")
 	w.newVersion("v5", "")
@@ -144,6 +145,7 @@ func TestPromotionIsProposed(t *testing.T) {
 // TestPromotionDeclined: a version whose branch a person deleted is not proposed again, by the next process either; the next
 // version is.
 func TestPromotionDeclined(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.newVersion("v4", "")
 	w.newVersion("v5", "")
@@ -185,6 +187,7 @@ func TestPromotionDeclined(t *testing.T) {
 // TestPromotionOfAPerson: a branch with a person's commit stays as it is when a newer version comes; without davit's rule
 // it stays too.
 func TestPromotionOfAPerson(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.newVersion("v4", "")
 	w.rule("{from: staging, healthyFor: 1s}")
@@ -209,6 +212,7 @@ func TestPromotionOfAPerson(t *testing.T) {
 
 // TestPromotionOfATraining: of what a training made, the newest is proposed.
 func TestPromotionOfATraining(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.newVersion("v9", "tune-12ab")
 	w.newVersion("v10", "tune-34cd")

@@ -41,6 +41,7 @@ func (w *world) has(branch string) bool {
 // since in places where git revert would stop. The proposal takes back the failed release alone, merges clean, says what
 // failed, and goes when it is merged.
 func TestRevertIsProposed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.add("ranker")
 	w.commit("a second release")
@@ -77,6 +78,7 @@ func TestRevertIsProposed(t *testing.T) {
 
 // TestSharedRevertIsProposed: a shared file that fails one release and not the other is taken back as a whole, once.
 func TestSharedRevertIsProposed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.add("ranker")
 	w.commit("a second release")
@@ -102,6 +104,7 @@ func TestSharedRevertIsProposed(t *testing.T) {
 // TestProposalsOfAnEarlierProcess: what was held, and what was proposed, when a process ended is brought in line by the
 // next. With "git: none" nothing is proposed.
 func TestProposalsOfAnEarlierProcess(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stop := w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -148,6 +151,7 @@ func (w *world) promoteBroken() {
 // TestProposalOfOthersIsLeft: a branch with a person's commit is not deleted, nor one of an environment that another
 // controller works on.
 func TestProposalOfOthersIsLeft(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stop := w.follow(proposing)
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -182,6 +186,7 @@ func TestProposalOfOthersIsLeft(t *testing.T) {
 
 // TestProposalIsNotForeign: a branch that somebody else made first under the proposal's name is not proposed.
 func TestProposalIsNotForeign(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	if err := w.reconciler(proposing).Once(t.Context()); err != nil {
 		t.Fatal(err)
@@ -213,6 +218,7 @@ func (w *world) refuse() {
 // when a person deletes the proposal. A commit that broke things for which the registry can't be read keeps nobody from
 // starting.
 func TestUndoTakesBackWhatIsShared(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.add("ranker")
 	w.commit("a second release")
@@ -247,6 +253,7 @@ func TestUndoTakesBackWhatIsShared(t *testing.T) {
 // TestRevertOfWhatWasHealthy: what a commit changed without an effect on the release is not taken back with what failed
 // after it; and where the healthy version was a person's pin, the version alone is set back.
 func TestRevertOfWhatWasHealthy(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.edit("releases/iris/production.yaml", "version: v1", "version: v1\n  replicas: 3")
 	w.commit("production has three")

@@ -25,6 +25,7 @@ func (w *world) gpus(name string, from, to int) {
 // TestQuota: what would have more GPUs than there are for it waits, first come by name, until others give some back; who
 // takes no more passes, and so does a pin.
 func TestQuota(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	names := []string{"a", "b", "c", "d"}
 	w.add(names...)
@@ -63,6 +64,7 @@ func TestQuota(t *testing.T) {
 
 // TestQuotaOfTeams: each team has its own bound, and one with none is not counted.
 func TestQuotaOfTeams(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.add("a", "b")
 	w.remove("releases/iris")
@@ -86,6 +88,7 @@ func TestQuotaOfTeams(t *testing.T) {
 
 // TestQuotaIsNotOvershot by many workers at once, whatever order they ask in.
 func TestQuotaIsNotOvershot(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	var names []string
 	for i := range 24 {
@@ -125,6 +128,7 @@ func TestQuotaIsNotOvershot(t *testing.T) {
 
 // TestQuotaAndRemovals: GPUs of several releases that are removed at once go to who waits for them.
 func TestQuotaAndRemovals(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	names := []string{"a", "b", "c"}
 	w.add(names...)
@@ -153,6 +157,7 @@ func TestQuotaAndRemovals(t *testing.T) {
 
 // TestQuotaStopsNoWayBack: what was healthy here before comes back, though others have its GPUs by now.
 func TestQuotaStopsNoWayBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.add("b")
 	w.edit("accelerators/gpu/accelerator.yaml", "nvidia.com/gpu", "ephemeral-storage") // which nodes have, by the byte

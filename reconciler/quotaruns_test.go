@@ -11,6 +11,7 @@ import (
 // Runs and releases share a quota: what does not fit waits, for a new process too, the run that was asked for first comes
 // first, and what ends gives way to what waits.
 func TestQuotaOfRuns(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	w.policy("staging", "  quota: {gpus: 4}\n")
 	run := func(name, gpus string) {

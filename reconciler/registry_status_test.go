@@ -100,6 +100,7 @@ func (w *world) goes(in dynamic.ResourceInterface, reason, message string, want 
 
 // TestKstatusOfRegistries: what kubectl wait, Argo CD and Flux make of a ModelRegistry, however following goes.
 func TestKstatusOfRegistries(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	namespace := w.id + "-davit"
 	registries := w.grantRegistry(namespace)
@@ -179,6 +180,7 @@ func (w *world) registryEvent(namespace, reason string) bool {
 
 // TestSpecChanges: every field of a ModelRegistry counts as soon as it is changed, and what is wrong with it is told.
 func TestSpecChanges(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	namespace := w.id + "-davit"
 	registries := w.grantRegistry(namespace)
@@ -242,6 +244,7 @@ func TestSpecChanges(t *testing.T) {
 // TestFollowedGoes: when the tag that is followed, or the folder, is deleted, the status says so at once, all goes on as it
 // is, also in the next process, and what comes back is followed.
 func TestFollowedGoes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.git("tag", "v1.0.0")
 	namespace := w.id + "-davit"
@@ -308,6 +311,7 @@ func TestFollowedGoes(t *testing.T) {
 // TestDeletedRegistry: a ModelRegistry that is deleted leaves everything, and another one takes it over; by the policy
 // Delete its releases and their objects go, and the namespace stays. One that goes with its namespace deletes nothing.
 func TestDeletedRegistry(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.add("second")
 	w.commit("two releases")
@@ -391,6 +395,7 @@ func TestDeletedRegistry(t *testing.T) {
 // TestDeletedAndMadeAnew: a ModelRegistry that is deleted by the policy Delete takes all of its releases with it although
 // another one of its name is there at once, and whatever that one has.
 func TestDeletedAndMadeAnew(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.add("second")
 	w.commit("two releases")

@@ -50,6 +50,7 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 // TestRequests counts what a first sync, a promotion, a commit that changes nothing and a restart send: one claim,
 // each changed object and one status; nothing where nothing changed.
 func TestRequests(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.remove("releases/iris/staging.yaml")
 	w.commit("production only")

@@ -49,6 +49,7 @@ func rewritten(err error) bool { return errors.As(err, new(*reconciler.Rewritten
 // in the next one, which goes on watching what is there. A commit after it goes on by itself, another history when it is
 // accepted; that is then no news to the next process.
 func TestRewrittenBranch(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	heard, stop := w.listened()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -101,6 +102,7 @@ func TestRewrittenBranch(t *testing.T) {
 
 // TestRewrittenWithoutEffect: a rewrite that changes no release leaves each where it is, claimed for the new history.
 func TestRewrittenWithoutEffect(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	if err := w.reconciler().Once(t.Context()); err != nil {
 		t.Fatal(err)
@@ -128,6 +130,7 @@ func TestRewrittenWithoutEffect(t *testing.T) {
 // TestForgottenCommit: what was applied last is not in the repository, as in a clone that is behind or after a forced push,
 // so nobody can say what comes after it. Nothing is applied until that is accepted.
 func TestForgottenCommit(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stop := w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -177,6 +180,7 @@ func (w *world) registry(registries dynamic.ResourceInterface) (mr v1alpha1.Mode
 // TestRewrittenRegistry: a controller notices a rewrite that no release tells of, also one that happened while it was
 // away and whose old commit is gone; spec.acceptRewrite accepts one rewrite, and not the next.
 func TestRewrittenRegistry(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	namespace := w.id + "-davit"
 	registries := w.grantRegistry(namespace)
@@ -233,6 +237,7 @@ func TestRewrittenRegistry(t *testing.T) {
 
 // TestTwoFollow: what one controller followed is nothing to another that works on other environments.
 func TestTwoFollow(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	behind := gitops.ParseHash(w.git("rev-parse", "HEAD"))
 	w.write("README.md", "one\n")
@@ -254,6 +259,7 @@ func TestTwoFollow(t *testing.T) {
 // TestEverySigned: where every commit must be signed, one that is not holds the environment wherever in the history it
 // is, also after a restart, until a person accepts it. Where only the newest counts it is followed.
 func TestEverySigned(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	sign, signers := w.signing()
 	sign("the beginning, what is below it unseen")

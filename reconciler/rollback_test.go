@@ -17,6 +17,7 @@ import (
 // TestCrashRollsBack promotes a version whose pods crash: the release goes back to its last healthy revision
 // with the digest of before, stays there through other commits, and takes the next change of its own files.
 func TestCrashRollsBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stop := w.follow()
 	first := w.until(production, "v1", v1alpha1.Healthy)
@@ -56,6 +57,7 @@ func TestCrashRollsBack(t *testing.T) {
 // TestARollbackIsNotRolledBack: when the last healthy revision fails too, the release stays Failed, and what failed
 // first stays held, also when a file changes that it shares with others.
 func TestARollbackIsNotRolledBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -126,6 +128,7 @@ func (w *world) deny(version string) {
 
 // TestFirstRevisionThatFailsStays has nothing to go back to.
 func TestFirstRevisionThatFailsStays(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.edit("releases/iris/production.yaml", "version: v1", "version: v3")
 	w.commit("start with the damaged v3")
@@ -148,6 +151,7 @@ func TestFirstRevisionThatFailsStays(t *testing.T) {
 
 // TestBrokenTipDuringRollout: a slip of the pen on top of a crashing version does not keep it from going back.
 func TestBrokenTipDuringRollout(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stop := w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -163,6 +167,7 @@ func TestBrokenTipDuringRollout(t *testing.T) {
 
 // TestHoldPolicy: where the environment says so, a revision that failed stays for people to look at.
 func TestHoldPolicy(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.edit("environments/production/environment.yaml", "onFailure: rollback", "onFailure: hold")
 	w.commit("no rollbacks")
@@ -194,6 +199,7 @@ func TestHoldPolicy(t *testing.T) {
 // TestTroubleWithApplyingPasses: what is in the way of an apply, and is not the revision's fault, is waited for, and
 // nothing is held.
 func TestTroubleWithApplyingPasses(t *testing.T) {
+	t.Parallel()
 	const runtime = "runtimes/iris-server/0.1.0/"
 	adds := func(w *world, object string) {
 		w.write(runtime+"more.yaml", object)
@@ -303,6 +309,7 @@ func (w *world) unanswered(on bool) {
 
 // TestRegistryOutOfReach: an OCI registry that does not answer says nothing of a revision.
 func TestRegistryOutOfReach(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -320,6 +327,7 @@ func TestRegistryOutOfReach(t *testing.T) {
 
 // TestMissingImageIsLookedFor: a node that says an image is not there is believed when the OCI registry says so too.
 func TestMissingImageIsLookedFor(t *testing.T) {
+	t.Parallel()
 	none := "@sha256:" + strings.Repeat("0", 64)
 	for name, c := range map[string]struct {
 		image  func(there string) string

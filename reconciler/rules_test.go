@@ -25,6 +25,7 @@ func failures(s v1alpha1.ModelReleaseStatus) (n int) {
 
 // TestLastHealthyIsNotThePrevious: a revision that was replaced before it was healthy is nothing to go back to.
 func TestLastHealthyIsNotThePrevious(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -41,6 +42,7 @@ func TestLastHealthyIsNotThePrevious(t *testing.T) {
 
 // TestOthersAreUntouched: of the releases that one commit changes, the one that fails goes back alone.
 func TestOthersAreUntouched(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.add("second", "third")
 	w.commit("three releases")
@@ -60,6 +62,7 @@ func TestOthersAreUntouched(t *testing.T) {
 // TestHoldEnds with each change of the release's own files, also one that leaves nothing changed by the time it is seen,
 // and with no other.
 func TestHoldEnds(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		change func(w *world)
 		ends   bool
@@ -117,6 +120,7 @@ const ofV2 = cluster.LabelRelease + "=iris,davit.dev/version=v2"
 
 // TestTroubleOfNodesPasses: credentials that expired and a node that is lost say nothing of a revision, however new.
 func TestTroubleOfNodesPasses(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		ail    func(w *world)
 		reason string
@@ -171,6 +175,7 @@ func (w *world) lose(label string) {
 // TestNoRoomForMoreGPUs: no node having room is the revision's fault when it asks for more GPUs than the one before, and
 // that alone.
 func TestNoRoomForMoreGPUs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.add("second")
 	w.edit("releases/iris/serving.yaml", "startupTimeout: 60s", "startupTimeout: 2s")

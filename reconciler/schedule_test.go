@@ -139,6 +139,7 @@ func (w *scheduleWorld) runs() int {
 // A scheduled training runs on what its data is at the schedule's times: once for each, not where the data is the same,
 // not again after a restart, and once for all the times that nobody was there for.
 func TestScheduleTrains(t *testing.T) {
+	t.Parallel()
 	w := newScheduleWorld(t)
 	made := w.jobs()
 	stop := w.ticking()
@@ -184,6 +185,7 @@ func TestScheduleTrains(t *testing.T) {
 
 // Where unchanged data is trained on, too, each time is a run; and another attempt of a locked training is one at once.
 func TestScheduleTrainsUnchanged(t *testing.T) {
+	t.Parallel()
 	w := newScheduleWorld(t)
 	w.push("always", func() { w.edit(softmax, `* * * *"`, `* * * *", unchanged: train`) })
 	stop := w.ticking()
@@ -204,6 +206,7 @@ func TestScheduleTrainsUnchanged(t *testing.T) {
 // A lock that the training does not fit any more starts nothing before the schedule's next time, and neither does one that
 // somebody removed.
 func TestScheduleWaits(t *testing.T) {
+	t.Parallel()
 	w := newScheduleWorld(t)
 	w.push("a stale lock", func() {
 		w.write(softmaxLock, "apiVersion: davit.dev/v1alpha1\nkind: TrainingLock\nspec:\n  tick: 2026-01-01T00:00:00Z\n  datasets: [{name: flowers, from: 's3://a', uri: 's3://a'}]\n")
@@ -232,6 +235,7 @@ func TestScheduleWaits(t *testing.T) {
 // Where nobody may push to the branch the lock is proposed: on one branch that goes with the data, and goes away with what it
 // was about. Merging it starts the run.
 func TestScheduleProtected(t *testing.T) {
+	t.Parallel()
 	w := newScheduleWorld(t)
 	w.write(".git/hooks/update", "#!/bin/sh\n[ $1 != refs/heads/main ] || { echo the branch is protected >&2; exit 1; }\n")
 	if err := os.Chmod(filepath.Join(w.dir, ".git/hooks/update"), 0o755); err != nil {
@@ -289,6 +293,7 @@ func TestScheduleProtected(t *testing.T) {
 
 // Data that is not there is told of once, looked for again, and starts nothing on the old lock.
 func TestScheduleWithoutData(t *testing.T) {
+	t.Parallel()
 	w := newScheduleWorld(t)
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
@@ -317,6 +322,7 @@ func TestScheduleWithoutData(t *testing.T) {
 
 // A newer lock takes no spec away: a run under way goes on, also where a removed one ends.
 func TestScheduleRemovesNothing(t *testing.T) {
+	t.Parallel()
 	w := newScheduleWorld(t, "  onRemove: cancel", "  resources: {cpu: 100000}") // no node has as much: it waits
 	w.ticking()
 	w.hours(1)
@@ -348,6 +354,7 @@ func TestScheduleRemovesNothing(t *testing.T) {
 // An environment that follows signed commits alone is not left behind by a lock: where davit's key is none of the signers' it
 // is proposed.
 func TestScheduleSigned(t *testing.T) {
+	t.Parallel()
 	w := newScheduleWorld(t)
 	ada, davit := newSigner(t, "ada@example.com"), newSigner(t, "davit@example.com")
 	pem, err := os.ReadFile(davit.file)
@@ -390,6 +397,7 @@ func TestScheduleSigned(t *testing.T) {
 
 // A controller that is stopped at any moment locks each time once, and trains once on it.
 func TestScheduleStoppedAnywhere(t *testing.T) {
+	t.Parallel()
 	w := newScheduleWorld(t)
 	made := w.jobs()
 	w.hours(1)
@@ -414,6 +422,7 @@ func TestScheduleStoppedAnywhere(t *testing.T) {
 
 // Who writes nothing to Git can keep no lock there, and says so.
 func TestScheduleReadOnly(t *testing.T) {
+	t.Parallel()
 	w := newScheduleWorld(t)
 	before := w.git("rev-parse", "main")
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))

@@ -56,6 +56,7 @@ func (w *world) ailing(label, image string, restarts int32, waiting corev1.Conta
 
 // TestAHealthyReleaseThatBreaks waits, whatever its pods say: what was healthy once did not break by its revision.
 func TestAHealthyReleaseThatBreaks(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -91,6 +92,7 @@ func TestAHealthyReleaseThatBreaks(t *testing.T) {
 
 // TestNoRoomIsWaiting: that no node has what a revision asks for may change any time, so it is waited for.
 func TestNoRoomIsWaiting(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -143,6 +145,7 @@ func (w *world) another(namespace string) {
 
 // TestAStatusOfThePastIsNotWritten: what a controller found out is dropped when another one has claimed the release.
 func TestAStatusOfThePastIsNotWritten(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	arm := w.interrupted(func() { w.another(w.namespace("production")) })
 	w.follow()

@@ -40,6 +40,7 @@ func imageKey(t *testing.T) (*image.Key, string) {
 // TestUnsignedImagesAreNotApplied: where an environment asks for signatures, an image without one waits, and is applied
 // once it is signed. The others are not concerned.
 func TestUnsignedImagesAreNotApplied(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.edit("davit.yaml", dev.Registry, dev.Registry+"/"+w.id) // what no other test has built
 	w.commit("a place of its own")
@@ -91,6 +92,7 @@ func TestUnsignedImagesAreNotApplied(t *testing.T) {
 // TestTagsFollowReleases: the tag an environment names is at what is healthy there, and goes back with it. Versions' own
 // tags stay.
 func TestTagsFollowReleases(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	repository := dev.Registry + "/" + w.id + "/iris"
 	w.edit("davit.yaml", dev.Registry+"/models", dev.Registry+"/"+w.id)

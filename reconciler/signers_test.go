@@ -15,6 +15,7 @@ import (
 
 // TestSigners: an environment with signers follows what they sign, stays there meanwhile, and is kept as that says.
 func TestSigners(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	key := filepath.Join(t.TempDir(), "key")
 	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key).CombinedOutput(); err != nil {

@@ -38,6 +38,7 @@ func (w *world) answering(answer func(service string) int) {
 
 // TestSmokeTestFails: a version that runs and answers wrongly fails, and the last healthy one comes back.
 func TestSmokeTestFails(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	var asked atomic.Int32
 	w.answering(func(string) int {
@@ -63,6 +64,7 @@ func TestSmokeTestFails(t *testing.T) {
 // TestSmokeTestOfAHealthyRelease: a release that was healthy, was not ready for a while and now answers wrongly is not its
 // revision's fault.
 func TestSmokeTestOfAHealthyRelease(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	var broken atomic.Bool
 	w.answering(func(string) int {

@@ -11,6 +11,7 @@ import (
 
 // TestHastenedSoak: a shared change soaks for less where the right key signed that, and for no less where it did not.
 func TestHastenedSoak(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	key, other := newSigner(t, "ada@example.com"), newSigner(t, "eve@example.com")
 	w.add("a", "b")

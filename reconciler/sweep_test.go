@@ -159,6 +159,7 @@ func (w *trainingWorld) bodies() (bodies chan string, propose func(*reconciler.C
 // Of four trials, two at once, one fails; the best of the others is proposed, once, whatever is restarted. A larger matrix
 // trains what is new, and proposes what is better.
 func TestSweep(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	made := w.jobs()
 	bodies, propose := w.bodies()
@@ -234,6 +235,7 @@ func TestSweep(t *testing.T) {
 // A controller that is stopped at any moment of a sweep, however often, never has more under way than may be, and proposes
 // the best once.
 func TestSweepStoppedAnywhere(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	made := w.jobs()
 	w.spec("8", swept("{lr: [1, 2, 3, 4, 5]}", ", parallel: 2, goal: min"))
@@ -272,6 +274,7 @@ func TestSweepStoppedAnywhere(t *testing.T) {
 
 // Runs of a sweep that was replaced go on, and take room; those of it that began are judged among themselves.
 func TestSweepReplaced(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	w.spec("9", swept("{lr: [1, 2, 3]}", ", parallel: 2"), waiting)
 	before := w.trials()
@@ -326,6 +329,7 @@ func (w *trainingWorld) cancel(hash string) {
 
 // A sweep that is removed and says cancel ends all of it, and proposes nothing of what had succeeded.
 func TestSweepCanceled(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	w.spec("10", swept("{lr: [1, 2, 3]}", ", parallel: 1"), waiting, "  onRemove: cancel")
 	all := w.trials()
@@ -353,6 +357,7 @@ func TestSweepCanceled(t *testing.T) {
 
 // Of a sweep without success nothing is proposed, and the log says so once.
 func TestSweepFails(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	w.spec("12", swept("{lr: [1, 2]}", ""))
 	all := w.trials()
@@ -388,6 +393,7 @@ func TestSweepFails(t *testing.T) {
 
 // Of a sweep whose commit is gone nothing is proposed until a commit asks for its trials again.
 func TestSweepOfRewrittenHistory(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	text := swept("{lr: [1, 2]}", "")
 	w.spec("13", text, waiting)

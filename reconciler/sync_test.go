@@ -18,6 +18,7 @@ import (
 // TestPromoteRevertHold tells the main story: promotion, revert, a version that can't be built is held while
 // another release in the same commit goes on, and a restart in sync does nothing.
 func TestPromoteRevertHold(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stop := w.follow()
 	first := w.until(production, "v1", v1alpha1.Healthy)
@@ -71,6 +72,7 @@ func TestPromoteRevertHold(t *testing.T) {
 
 // TestBrokenFileKeepsItsReleaseOnly: a fault costs the release it is in, which stays as it is.
 func TestBrokenFileKeepsItsReleaseOnly(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -86,6 +88,7 @@ func TestBrokenFileKeepsItsReleaseOnly(t *testing.T) {
 
 // TestRemoteRepository follows a repository over http.
 func TestRemoteRepository(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	git, err := exec.LookPath("git")
 	if err != nil {
@@ -109,6 +112,7 @@ func TestRemoteRepository(t *testing.T) {
 
 // TestComponentReverted: a revert that removes a Component is a new revision, not a rewritten branch.
 func TestComponentReverted(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.follow()
 	first := w.until(production, "v1", v1alpha1.Healthy)

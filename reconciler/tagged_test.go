@@ -43,6 +43,7 @@ func (w *world) inFolderOf(folder string) func(*reconciler.Config) {
 
 // TestMoveIntoFolder: a registry that moves rolls nothing, and a release goes back across the move.
 func TestMoveIntoFolder(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	if err := w.reconciler().Once(t.Context()); err != nil {
 		t.Fatal(err)
@@ -81,6 +82,7 @@ func TestMoveIntoFolder(t *testing.T) {
 // TestSemverInFolder follows the newest tag of a range in a folder by a ModelRegistry: through a promotion, a release that
 // fails, whose revert is proposed to the default branch and followed when that is tagged, and back to an older tag.
 func TestSemverInFolder(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.moveIntoFolder()
 	namespace := w.id + "-davit"
@@ -161,6 +163,7 @@ func TestSemverInFolder(t *testing.T) {
 // TestPromotionBesideATag: a rule's promotion is proposed to the branch, on what that has by then, and no rule merges it; it is
 // followed, and was not declined, when a person merged and tagged it.
 func TestPromotionBesideATag(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.rule("{from: staging, healthyFor: 1s, merge: auto}")
 	w.git("tag", "live")

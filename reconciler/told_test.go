@@ -70,6 +70,7 @@ func (s *statuses) last(commit string) (state string) {
 // TestVerdictsComeToAnEnd: also of a commit that changes nothing, that a held release stays away from, and that has a
 // fault; when the process ends at once; and after refusals.
 func TestVerdictsComeToAnEnd(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	told, telling := w.told()
 	stop := w.follow(telling)

@@ -57,6 +57,7 @@ func (w *world) selected() string {
 // history is what happened to objects, in the order the API server tells it.
 // weights watches how the route of iris shares the traffic out. Rollouts go by the letters a, b, …
 func TestBlueGreen(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.progressive("{strategy: blueGreen, keep: 4s}")
 	w.follow()
@@ -91,6 +92,7 @@ func TestBlueGreen(t *testing.T) {
 
 // TestBlueGreenFails: a version that crashes never has the traffic.
 func TestBlueGreenFails(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.progressive("{strategy: blueGreen}")
 	w.follow()
@@ -112,6 +114,7 @@ func TestBlueGreenFails(t *testing.T) {
 
 // TestBlueGreenRefused: where nothing of a version was taken, what serves stays as it is, also when the version is reverted.
 func TestBlueGreenRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.progressive("{strategy: blueGreen}")
 	w.follow()
@@ -139,6 +142,7 @@ patches:
 
 // TestBlueGreenFailsWithTraffic: what fails while it bakes is not kept.
 func TestBlueGreenFailsWithTraffic(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 5s")
 	w.progressive("{strategy: blueGreen}")
@@ -179,6 +183,7 @@ func (w *world) reason(release, reason string) reconciler.Report {
 // traffic.
 // TestStrategyChanges: from a workload that revisions share to one for each, and back, with somebody ready all the time.
 func TestStrategyChanges(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -202,6 +207,7 @@ func TestStrategyChanges(t *testing.T) {
 
 // TestBlueGreenMakesRoom: what is kept of the revision before goes when the next one finds no room.
 func TestBlueGreenMakesRoom(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.edit("releases/iris/production.yaml", "version: v1\n", "version: v1\n  resources: {cpu: 400}\n") // of a node's 1000
 	w.progressive("{strategy: blueGreen, keep: 1h}")

@@ -44,6 +44,7 @@ func (w *trainingWorld) claim(cluster string) (*gitops.Ledger, gitops.Run) {
 
 // Who can write to the ledger has nothing run that was not merged.
 func TestTrainingNotMerged(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	made := w.jobs()
 	w.git("checkout", "-q", "-b", "mine")
@@ -64,6 +65,7 @@ func TestTrainingNotMerged(t *testing.T) {
 
 // A new cluster does not train again what an earlier one did, and finds what that published.
 func TestTrainingInNewCluster(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	made := w.jobs()
 	w.spec("8")
@@ -88,6 +90,7 @@ func TestTrainingInNewCluster(t *testing.T) {
 
 // What a training made is promoted by a rule that names the training, once its version is merged.
 func TestTrainingIsPromoted(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	w.spec("1000", "  version: v{n}")
 	hash := w.publish()
@@ -104,6 +107,7 @@ func TestTrainingIsPromoted(t *testing.T) {
 
 // A run whose commit is gone from the history is found all the same, and what it made is proposed.
 func TestTrainingOfRewrittenHistory(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	made := w.jobs()
 	w.spec("8", "  resources: {cpu: 100000}") // no node has as much: it waits

@@ -51,6 +51,7 @@ func (w *trainingWorld) failing() (failed func() int) {
 
 // A run of several nodes ends at its deadline, though each of its attempts has not reached its own.
 func TestTrainingDeadline(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	w.edit("environments/staging/environment.yaml", `{kubernetes: "1.37"}`, `{kubernetes: "1.37", features: [jobset]}`)
 	w.spec("1000", "  nodes: 2", "  resources: {cpu: 100000}", "  retries: 1000", "  deadline: 15s")

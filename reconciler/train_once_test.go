@@ -13,6 +13,7 @@ import (
 // Once has the trainings of its commit begun when it ends, and waits for no end of theirs; while their ledger can't be read
 // it does not end well.
 func TestOnceBeginsTrainings(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	writes := func(c *reconciler.Config) { c.Committer = &gitops.Author{Name: "davit", Email: "davit@example.com"} }
 	once := func(within time.Duration) error {

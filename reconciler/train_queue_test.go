@@ -102,6 +102,7 @@ func (w *trainingWorld) applyAgain() {
 // Kueue holds a run back while its queue has no room, davit says why, and neither a restart nor another apply meanwhile
 // makes another run or starts this one; once there is room, it runs and what it made is proposed.
 func TestTrainingQueued(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ name, features, nodes, kind, says string }{
 		{"Job", "[kueue]", "1", "Job", "insufficient unused quota for cpu in flavor ID, 1"},
 		{"JobSet", "[kueue, jobset]", "2", "JobSet", "insufficient unused quota for cpu in flavor ID, 2"},
@@ -149,6 +150,7 @@ func TestTrainingQueued(t *testing.T) {
 
 // What Kueue does not even put into a queue says why, too.
 func TestTrainingOfNoQueue(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ name, queue, says string }{
 		{"queue", "  queue: nobody", "LocalQueue nobody doesn't exist"},
 		{"priority", "  queue: research\n  priority: nobody", `the queue research yet: WorkloadPriorityClass "nobody" not found`},

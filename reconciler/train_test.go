@@ -163,6 +163,7 @@ func (w *trainingWorld) jobs() (made func() []string) {
 // A training that is merged runs once: what it made is proposed, and neither a restart, nor the deletion of its Job, nor a
 // revert and a merge of the same spec trains again; another attempt does.
 func TestTrainingRunsOnce(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	made := w.jobs()
 	stop := w.train()
@@ -207,6 +208,7 @@ func TestTrainingRunsOnce(t *testing.T) {
 
 // A controller that is stopped at any moment of a run, however often, neither makes a second Job nor loses what was made.
 func TestTrainingStoppedAnywhere(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	made := w.jobs()
 	w.spec("1000")
@@ -244,6 +246,7 @@ func TestTrainingStoppedAnywhere(t *testing.T) {
 
 // What succeeded without publishing anything is no version.
 func TestTrainingWithoutResult(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	w.spec("7")
 	w.commit("train iris")
@@ -255,6 +258,7 @@ func TestTrainingWithoutResult(t *testing.T) {
 
 // A training in an environment without a publisher does not start, and the log says what to write.
 func TestTrainingWithoutPublisher(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	w.git("revert", "--no-edit", "HEAD")
 	made := w.jobs()
@@ -283,6 +287,7 @@ func TestTrainingWithoutPublisher(t *testing.T) {
 
 // A ledger that can't be read starts nothing.
 func TestTrainingWithoutLedger(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	made := w.jobs()
 	blob := w.git("hash-object", "-w", "davit.yaml")
@@ -302,6 +307,7 @@ func TestTrainingWithoutLedger(t *testing.T) {
 
 // A spec that is removed goes on, unless it says otherwise.
 func TestTrainingRemoved(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	w.spec("7", "  onRemove: cancel", "  resources: {cpu: 100000}") // no node has as much: it waits
 	hash := w.hash()

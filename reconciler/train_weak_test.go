@@ -99,6 +99,7 @@ func (w *trainingWorld) deleteJob(name string) {
 // Where nobody writes to Git a run is kept in a ConfigMap: it happens once, whatever becomes of its Job and of the process,
 // and its version, which a person commits, is found.
 func TestTrainingReadOnlyRunsOnce(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	made, log := w.jobs(), &told{}
 	stop := w.readOnly(log)
@@ -153,6 +154,7 @@ func TestTrainingReadOnlyRunsOnce(t *testing.T) {
 
 // A run that Git's ledger has is not claimed again in a ConfigMap, and a ledger that can't be read starts nothing.
 func TestTrainingReadOnlyKnowsGit(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	made, log := w.jobs(), &told{}
 	w.spec("8")
@@ -173,6 +175,7 @@ func TestTrainingReadOnlyKnowsGit(t *testing.T) {
 
 // Of two controllers of one cluster one claims a run, and both look after it; and what one has recorded stays.
 func TestTrainingReadOnlyAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	made, log := w.jobs(), &told{}
 	w.spec("7", "  resources: {cpu: 100000}") // no node has as much: it waits
@@ -216,6 +219,7 @@ func TestTrainingReadOnlyAtOnce(t *testing.T) {
 
 // A controller that Git refuses goes on with ConfigMaps, and says so; a record of it that is broken starts nothing.
 func TestTrainingRefusedByGit(t *testing.T) {
+	t.Parallel()
 	w := newTrainingWorld(t)
 	url, deny := w.overHTTP()
 	made, log := w.jobs(), &told{}

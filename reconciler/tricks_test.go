@@ -12,6 +12,7 @@ import (
 
 // TestServingMetricsAreThoseApplied: what a version is held against is what was applied, not what the files say of that now.
 func TestServingMetricsAreThoseApplied(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -31,6 +32,7 @@ func TestServingMetricsAreThoseApplied(t *testing.T) {
 
 // TestAnotherModelsVersion: that a release was healthy at v2 of another model is no way back to v2 of this one.
 func TestAnotherModelsVersion(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.write("models/other/model.yaml", w.text("models/iris/model.yaml"))
 	for _, v := range []string{"v1", "v2"} {
@@ -53,6 +55,7 @@ func TestAnotherModelsVersion(t *testing.T) {
 
 // TestTakenBackBeforeItsTurn: when what waits is not asked for any more, nothing tells of it any more.
 func TestTakenBackBeforeItsTurn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -73,6 +76,7 @@ func TestTakenBackBeforeItsTurn(t *testing.T) {
 
 // TestWavesPassWhoWaits: a release that waits for its gates holds up no shared change.
 func TestWavesPassWhoWaits(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	names := []string{"a", "b", "c"}
 	w.add(names...)
@@ -95,6 +99,7 @@ func TestWavesPassWhoWaits(t *testing.T) {
 
 // TestDependsOnWhoWaits: what depends on a release that policy keeps back is settled as that is, and goes on with it.
 func TestDependsOnWhoWaits(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.add("ranker")
 	w.edit("releases/ranker/serving.yaml", "  replicas: 1\n", "  replicas: 1\n  dependsOn: [iris]\n")
@@ -129,6 +134,7 @@ func TestDependsOnWhoWaits(t *testing.T) {
 
 // TestHealthyWithoutReplicas: what does not run has not shown that it is healthy.
 func TestHealthyWithoutReplicas(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -145,6 +151,7 @@ func TestHealthyWithoutReplicas(t *testing.T) {
 
 // TestGateOfAnotherControllerOpens by itself: nothing tells of what happens there.
 func TestGateOfAnotherControllerOpens(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	only := func(env string) func(*reconciler.Config) {
 		return func(c *reconciler.Config) { c.Only = []string{env} }
@@ -168,6 +175,7 @@ func TestGateOfAnotherControllerOpens(t *testing.T) {
 
 // TestRenameInAFullQuota: the old release makes room for the new one where both have none.
 func TestRenameInAFullQuota(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.edit("accelerators/gpu/accelerator.yaml", "nvidia.com/gpu", "ephemeral-storage") // which nodes have, by the byte
 	w.policy("production", "  quota: {gpus: 2}\n")

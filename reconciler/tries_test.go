@@ -15,6 +15,7 @@ import (
 // TestTriesEnd: who follows a branch deletes the tries whose time is over, also one that ends meanwhile, and no other
 // namespace, whatever it bears.
 func TestTriesEnd(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	namespaces := w.kubectl().CoreV1().Namespaces()
 	create := func(name, label string, annotations map[string]string) {

@@ -56,6 +56,7 @@ func (w *world) versions(names ...string) (all []string) {
 // TestUpgrade: what another davit left is not touched where this one renders the same bytes, and goes in waves where it
 // renders others.
 func TestUpgrade(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	names := []string{"a", "b", "c", "d"}
 	w.add(names...)

@@ -12,6 +12,7 @@ import (
 
 // TestWaves takes a change of a shared file through an environment in waves, and stops when one fails.
 func TestWaves(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	names := []string{"a", "b", "c", "d"}
 	w.add(names...)
@@ -71,6 +72,7 @@ func TestWaves(t *testing.T) {
 
 // TestWayBack: what takes a shared change back goes through no waves, and the rollout under way is told meanwhile.
 func TestWayBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	names := []string{"a", "b", "c", "d"}
 	w.add(names...)
@@ -124,6 +126,7 @@ func TestSoak(t *testing.T) {
 
 // TestWavesAfterARestart: another process takes a rollout on where it was, with all its releases.
 func TestWavesAfterARestart(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	names := []string{"a", "b", "c", "d"}
 	w.add(names...)
@@ -162,6 +165,7 @@ func TestWavesAfterARestart(t *testing.T) {
 
 // TestDependsOn applies a release only when what it depends on is healthy at the same commit.
 func TestDependsOn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.add("ranker")
 	w.edit("releases/ranker/serving.yaml", "  replicas: 1\n", "  replicas: 1\n  dependsOn: [iris]\n")
