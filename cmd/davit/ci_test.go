@@ -18,6 +18,7 @@ import (
 // the forge takes. $API answers as a forge does that is asked for the pull requests of a branch, and keeps what is posted;
 // posted wants that.
 func TestWorkflows(t *testing.T) {
+	t.Parallel()
 	api := httptest.NewServer(http.HandlerFunc(pulls))
 	t.Cleanup(api.Close)
 	var box sync.Map

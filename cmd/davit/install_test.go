@@ -14,6 +14,7 @@ import (
 // TestInstallScripts runs each of testdata/install/*.txtar with a cluster of its own: they install for all of it, and take
 // that away again.
 func TestInstallScripts(t *testing.T) {
+	t.Parallel()
 	scripts, err := filepath.Glob("testdata/install/*.txtar")
 	if err != nil || len(scripts) == 0 {
 		t.Fatalf("no scripts: %v", err)
@@ -24,6 +25,7 @@ func TestInstallScripts(t *testing.T) {
 }
 
 func installScript(t *testing.T, script string) {
+	t.Parallel()
 	dev, err := devcluster.Start(t.Context(), devcluster.Config{Nodes: 2, Log: os.Stderr})
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 // staging's release is from the cluster, opens a pull request with the plan, and merges it by the forge's API, which holds
 // it against the branch's protection.
 func TestLifeByRule(t *testing.T) {
+	t.Parallel()
 	l := newLife(t, lifeConfig{})
 	l.until("both are healthy at v1", func() bool { return l.healthy("staging", "v1") && l.healthy("production", "v1") })
 	l.edit("environments/production/environment.yaml", "spec:\n", "spec:\n  autoMerge: true\n  promote: {from: staging, healthyFor: 1s, merge: auto}\n")

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/client-go/dynamic"
+
 	"github.com/davit-dev/davit/deploy/devcluster"
 	"github.com/davit-dev/davit/gitops"
 )
@@ -18,8 +20,8 @@ type life struct {
 	t          *testing.T
 	cfg        lifeConfig
 	dev        *devcluster.Cluster
-	dir, bin   string
-	home       string
+	client     dynamic.Interface
+	dir, home  string
 	token      string // Ada's, for the forge
 	transcript strings.Builder
 }
@@ -30,6 +32,7 @@ const lifeRepository = "/" + devcluster.ForgeUser + "/models"
 // pull request, healthy; promoted again, failed, rolled back, its revert proposed and merged; healthy and wrong, turned
 // away from by a person; and at the end all of it in the log. README.md's section is made of it: UPDATE=1 writes it.
 func TestLife(t *testing.T) {
+	t.Parallel()
 	l := newLife(t, lifeConfig{})
 	l.until("both are healthy at v1", func() bool { return l.healthy("staging", "v1") && l.healthy("production", "v1") })
 
@@ -117,6 +120,8 @@ func (l *life) page(name string) {
 		l.dev.Forge, "https://git.example.com", l.dev.Registry, "registry.example.com", "/"+devcluster.ForgeUser+"/models", "/ml/models",
 	).Replace(l.transcript.String())
 	const readme = "../../README.md"
+	pages.Lock()
+	defer pages.Unlock()
 	page, err := os.ReadFile(readme)
 	if err != nil {
 		l.t.Fatal(err)

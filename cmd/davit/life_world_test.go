@@ -16,7 +16,14 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/jsonpath"
+
 	"github.com/davit-dev/davit/deploy/devcluster"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
 // lifeConfig is what is another in another life. The zero value is TestLife's.
@@ -51,10 +58,11 @@ func newLife(t *testing.T, cfg lifeConfig) *life {
 			t.Error(err)
 		}
 	})
-	l := &life{t: t, cfg: cfg, dev: dev, dir: filepath.Join(t.TempDir(), "models"), bin: t.TempDir(), home: t.TempDir()}
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(l.bin, "davit"), ".").CombinedOutput(); err != nil {
-		t.Fatalf("building davit: %v\n%s", err, out)
+	config, err := clientcmd.BuildConfigFromFlags("", dev.Kubeconfig)
+	if err != nil {
+		t.Fatal(err)
 	}
+	l := &life{t: t, cfg: cfg, dev: dev, client: dynamic.NewForConfigOrDie(config), dir: filepath.Join(t.TempDir(), "models"), home: t.TempDir()}
 	l.repository()
 	l.follow()
 	return l
@@ -133,7 +141,7 @@ func (l *life) control(environment string) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	cmd := exec.CommandContext(l.t.Context(), filepath.Join(l.bin, "davit"), "controller", "--namespace", "davit", "--environments", environment,
+	cmd := exec.CommandContext(l.t.Context(), "davit", "controller", "--namespace", "davit", "--environments", environment,
 		"--mirrors", filepath.Join(l.home, environment), "--webhook", address, "--listen", "127.0.0.1:0")
 	cmd.Env, cmd.Stdout, cmd.Stderr = l.env(), log, log
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -142,9 +150,9 @@ func (l *life) control(environment string) {
 	}
 	l.t.Cleanup(func() {
 		_ = cmd.Wait()
-		if l.t.Failed() {
-			text, _ := os.ReadFile(log.Name())
-			l.t.Logf("the controller of %s:\n%s", environment, text)
+		text, _ := os.ReadFile(log.Name())
+		if l.t.Failed() || bytes.Contains(text, []byte("DATA RACE")) {
+			l.t.Errorf("the controller of %s:\n%s", environment, text)
 		}
 	})
 }
@@ -167,7 +175,7 @@ func (l *life) free() string {
 
 func (l *life) env() []string {
 	return append(os.Environ(), "HOME="+l.home, "KUBECONFIG="+l.dev.Kubeconfig, "GIT_CONFIG_NOSYSTEM=1", "USER=ada",
-		"PATH="+l.bin+":"+filepath.Dir(l.dev.Bin("kubectl"))+":"+os.Getenv("PATH"), "TZ=UTC", forgeToken+"="+l.token)
+		"PATH="+filepath.Dir(l.dev.Bin("kubectl"))+":"+os.Getenv("PATH"), "TZ=UTC", forgeToken+"="+l.token)
 }
 
 // run is a command of the user's.
@@ -296,9 +304,25 @@ func (l *life) as(user, method, path string, body, into any) int {
 	return resp.StatusCode
 }
 
-// field is a field of production's or staging's ModelRelease; "" when it is not there.
+// field is what kubectl's jsonpath gives, without its outer braces, for production's or staging's ModelRelease; "" when it is
+// not there. Asked until it is as wanted, kubectl itself would take most of a core.
 func (l *life) field(env, path string) string {
-	return strings.TrimSpace(l.run("kubectl -n " + env + " get modelrelease " + env + ".iris --ignore-not-found -o jsonpath='{" + path + "}'"))
+	l.t.Helper()
+	mr, err := l.client.Resource(v1alpha1.GroupVersion.WithResource(v1alpha1.Resource)).Namespace(env).Get(l.t.Context(), env+".iris", metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return ""
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	template, text := jsonpath.New(path).AllowMissingKeys(true), &strings.Builder{}
+	if err := template.Parse("{" + path + "}"); err != nil {
+		l.t.Fatal(err)
+	}
+	if err := template.Execute(text, mr.Object); err != nil {
+		l.t.Fatal(err)
+	}
+	return strings.TrimSpace(text.String())
 }
 
 func (l *life) phase(env string) string { return l.field(env, ".status.phase") }
@@ -311,8 +335,8 @@ func (l *life) healthy(env, version string) bool {
 func (l *life) until(what string, ok func() bool) {
 	l.t.Helper()
 	for began := time.Now(); !ok(); time.Sleep(50 * time.Millisecond) {
-		if time.Since(began) > time.Minute {
-			l.t.Fatalf("not within a minute: %s", what)
+		if time.Since(began) > 2*time.Minute {
+			l.t.Fatalf("not within two minutes: %s", what)
 		}
 	}
 }

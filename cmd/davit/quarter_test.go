@@ -16,6 +16,7 @@ import (
 // to production by a pull request with evidence and two approvals; one is refused for its metrics; a freeze keeps one back
 // while an urgent fix goes through; a new server's rollout stops in its first wave; and a person rolls back.
 func TestQuarter(t *testing.T) {
+	t.Parallel()
 	q := &quarter{life: newLife(t, lifeConfig{prepare: prepareQuarter, sign: (*life).approveFirst, policy: quarterPolicy, crash: `.metadata.labels["crashes"]`})}
 	q.until("all are healthy at v1", func() bool {
 		return q.healthy("staging", "v1") && q.healthy("production", "v1") && q.is("iris-eu", "Healthy", "v1") && q.is("iris-us", "Healthy", "v1")

@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/*.txtar: what a user types and what comes back. Each script has the example's
 // registry committed in $WORK/models, and an OCI registry at $REGISTRY.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	oci := ociregistry.New(ociregistry.Logger(log.New(io.Discard, "", 0)))
 	server := httptest.NewServer(oci)
 	t.Cleanup(server.Close)

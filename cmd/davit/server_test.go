@@ -35,6 +35,7 @@ import (
 // eight GPUs each in $KUBECONFIG and an OCI registry at $REGISTRY. The scripts share them: each has namespaces and
 // environments of its own.
 func TestServerScripts(t *testing.T) {
+	t.Parallel()
 	dev, err := devcluster.Start(t.Context(), devcluster.Config{Nodes: 2, GPUs: 8, APIs: []string{"kserve"}, Log: os.Stderr})
 	if err != nil {
 		t.Fatal(err)

@@ -240,8 +240,8 @@ func (w *watched) get(url string) string {
 func (w *watched) until(what string, ok func() bool) {
 	w.t.Helper()
 	for began := time.Now(); !ok(); time.Sleep(50 * time.Millisecond) {
-		if time.Since(began) > time.Minute {
-			w.t.Fatalf("not within a minute: %s", what)
+		if time.Since(began) > 2*time.Minute {
+			w.t.Fatalf("not within two minutes: %s", what)
 		}
 	}
 }
