@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -246,14 +247,21 @@ func (w *world) write(name, text string) {
 	}
 }
 
+// admin is one client for all tests, without a limit: what waits asks it again and again, and to make a client each time
+// took more than the question.
+var admin = sync.OnceValues(func() (kubernetes.Interface, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", dev.Kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	config.QPS = -1
+	return kubernetes.NewForConfig(config)
+})
+
 // kubectl is another client of the same API server.
 func (w *world) kubectl() kubernetes.Interface {
 	w.t.Helper()
-	config, err := clientcmd.BuildConfigFromFlags("", dev.Kubeconfig)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	client, err := kubernetes.NewForConfig(config)
+	client, err := admin()
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -282,7 +290,7 @@ func (w *world) deployment(name string) *appsv1.Deployment {
 // eventually polls until ok.
 func (w *world) eventually(what string, ok func() bool) time.Duration {
 	w.t.Helper()
-	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+	for began := time.Now(); ; time.Sleep(30 * time.Millisecond) { // each time it asks the API server, beside other tests
 		if ok() {
 			return time.Since(began)
 		}
