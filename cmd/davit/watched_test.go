@@ -27,7 +27,6 @@ const inProduction, inStaging = "production/iris", "staging/iris"
 // TestWatched tells a story, of a promotion that fails and goes back, of a person's edit, and of a controller that is killed,
 // and looks at it as an operator does: through a real Prometheus, the probes, the log, and the traces that a collector gets.
 func TestWatched(t *testing.T) {
-	t.Parallel()
 	w := newWatched(t)
 	first := w.control()
 	prometheus := w.prometheus(first.address)
