@@ -7,6 +7,8 @@ STATIC := CGO_ENABLED=0 go
 # What davit says of itself. The same version and commit give the same bytes, wherever they are built.
 VERSION ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo devel)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
+# Tests that run beside one another in a package: they wait for a cluster more than they compute, so more than there are cores.
+PARALLEL ?= 4
 IMAGE := go run ./deploy/image --version "$(VERSION)" --commit "$(COMMIT)"
 DEVCLUSTER := go run ./deploy/devcluster/cmd/devcluster
 
@@ -25,7 +27,7 @@ release: ## davit for Linux and macOS, with checksums and SBOMs, in DIR (default
 	@$(IMAGE) --binaries $(or $(DIR),bin/release)
 
 test: deps devcluster ## all tests, against real git, a real OCI registry and a real API server; as root on Linux on a real node too
-	go test -race -timeout 45m ./...
+	go test -race -timeout 45m -parallel $(PARALLEL) ./...
 	@if [ "$$(uname)" = Linux ] && [ "$$(id -u)" = 0 ]; then $(MAKE) e2e; \
 	else echo "left out: the tests of a real node, which need root on Linux (make e2e)"; fi
 
