@@ -28,6 +28,7 @@ func newAPI(server, caFile, token string) (*api, error) {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(ca)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}
+	// Beside compilers, the API server was seen to take 10 s for a CRD.
 	return &api{server, token, &http.Client{Transport: transport, Timeout: 30 * time.Second}}, nil
 }
 
