@@ -107,7 +107,7 @@ var (
 		{regexp.MustCompile(`SHA256:[A-Za-z0-9+/]+`), "<key>"},
 		{regexp.MustCompile(`(\b|_)[0-9a-f]{12,64}\b|\b[0-9a-f]{7,10}\b`), "<hash>"},
 		{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?Z?`), "<time>"},
-		{regexp.MustCompile(`\b([0-9]+h)?([0-9]+m)?[0-9.]+m?s\b`), "<took>"},
+		{regexp.MustCompile(`\b([0-9]+h)?([0-9]+m)?[0-9.]+m?s\b|\b([0-9]+h)?[0-9]+m\b|\b[0-9]+h\b`), "<took>"},
 		{regexp.MustCompile(`\s+`), " "}, // columns, and where a line is broken
 	}
 )
