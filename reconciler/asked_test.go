@@ -17,6 +17,7 @@ var ada = reconciler.Asker{Name: "ada@example.com\nDavit-Release: staging/other"
 // theirs; no word of theirs is a trailer. Asked for again it is the same branch, and one with a person's own commits is theirs.
 // The promotions that rules make leave it alone.
 func TestAskedForPromotion(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.edit("releases/iris/staging.yaml", "version: v1", "version: v2")
 	w.commit("v2 in staging")
@@ -59,6 +60,7 @@ func TestAskedForPromotion(t *testing.T) {
 // TestAskedForWayBack: a release goes back by a branch that changes the version alone, and what serves goes on until it is
 // merged.
 func TestAskedForWayBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	r := w.runs(proposing)
 	w.all("iris")
@@ -88,6 +90,7 @@ func TestAskedForWayBack(t *testing.T) {
 // TestAskedForSuspension: a suspension bears the name of who asked for it, holds back what the branch asks for, and ends by
 // Resume. Without a committer nothing is proposed.
 func TestAskedForSuspension(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	r := w.runs()
 	w.all("iris")
