@@ -29,7 +29,8 @@ func driftCommand(a *app) *cobra.Command {
 		Use:   "drift [ENV[/RELEASE]]",
 		Short: "Show what someone changed, field by field; exit code 3 when there is something",
 		Long: "Compares the objects in the cluster with what their applied revisions render to, by a dry run of the API\n" +
-			"server. Nothing is written. Values that may be secret are not shown.",
+			"server. Nothing is written. Values that may be secret are not shown. Releases of other registries that share the\n" +
+			"cluster are left out, and it says which.",
 		Args: cobra.MaximumNArgs(1),
 	}
 	format := outputFlag(c, "table", "json", "yaml")
@@ -38,13 +39,16 @@ func driftCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		found, err := a.drift(cmd.Context(), releases)
+		all, err := a.drift(cmd.Context(), releases)
 		if err != nil {
 			return err
 		}
+		incomplete, found := all.tell(cmd.ErrOrStderr()), all.found
 		if *format == "table" && len(found) == 0 {
-			fmt.Fprintf(cmd.OutOrStdout(), "no drift in %s\n", counted(len(releases), "release"))
-			return nil
+			if len(all.ours) > 0 || incomplete == nil {
+				fmt.Fprintf(cmd.OutOrStdout(), "no drift in %s\n", counted(len(all.ours), "release"))
+			}
+			return incomplete
 		}
 		var rows [][]any
 		for _, d := range found {
@@ -58,15 +62,25 @@ func driftCommand(a *app) *cobra.Command {
 		if err := printData(cmd.OutOrStdout(), *format, found, header, rows); err != nil {
 			return err
 		}
-		if len(found) > 0 {
+		if incomplete == nil && len(found) > 0 {
 			return exit(exitChanges)
 		}
-		return nil
+		return incomplete
 	}
 	return c
 }
 
-func (a *app) drift(ctx context.Context, releases []*v1alpha1.ModelRelease) ([]drifted, error) {
+// compared is what came of comparing releases.
+type compared struct {
+	split
+	found []drifted
+}
+
+func (a *app) drift(ctx context.Context, releases []*v1alpha1.ModelRelease) (*compared, error) {
+	v, err := a.view(ctx)
+	if err != nil {
+		return nil, err
+	}
 	source, err := a.source(ctx)
 	if err != nil {
 		return nil, err
@@ -75,11 +89,8 @@ func (a *app) drift(ctx context.Context, releases []*v1alpha1.ModelRelease) ([]d
 	if err != nil {
 		return nil, err
 	}
-	out := []drifted{}
-	for _, mr := range releases {
-		if mr.Status.Applied.Commit == "" {
-			continue
-		}
+	out := &compared{split: sortOut(ctx, source, v.registries, releases), found: []drifted{}}
+	for _, mr := range out.ours {
 		key := registry.Key{Environment: mr.Spec.Environment, Name: mr.Spec.Release}
 		objects, err := applied(ctx, source, key, mr)
 		if err != nil {
@@ -89,7 +100,7 @@ func (a *app) drift(ctx context.Context, releases []*v1alpha1.ModelRelease) ([]d
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, flat(key, found)...)
+		out.found = append(out.found, flat(key, found)...)
 	}
 	return out, nil
 }
