@@ -36,12 +36,8 @@ func (r *Reconciler) followed(ctx context.Context, tip gitops.Hash, err error) {
 	if r.cfg.Metrics != nil {
 		c, _ := r.cfg.Source.Commit(ctx, tip)
 		r.cfg.Metrics.Followed(c.Committer.When, err)
-		if want := r.desired.Load(); want != nil {
-			for name := range want.models.Environments {
-				if r.mine(name) && r.site(name) != nil {
-					r.cfg.Metrics.Environment(name)
-				}
-			}
+		for _, name := range r.present(r.desired.Load()) {
+			r.cfg.Metrics.Environment(name)
 		}
 	}
 	r.cfg.Followed(tip, err)

@@ -78,6 +78,34 @@ func TestMetricsOfARollback(t *testing.T) {
 	}
 }
 
+// TestMetricsOfAnEnvironmentThatGoes wants nothing told any more of an environment that a commit takes away.
+func TestMetricsOfAnEnvironmentThatGoes(t *testing.T) {
+	w := newWorld(t)
+	m := metrics.New("v0")
+	w.follow(func(c *reconciler.Config) { c.Metrics = m.Registry("models") })
+	w.eventually("healthy in staging", func() bool {
+		return scrape(t, m.Handler())[`davit_releases{environment="staging",phase="Healthy",registry="models"}`] == 1
+	})
+	told := func(environment string) (names []string) {
+		for name := range scrape(t, m.Handler()) {
+			if strings.Contains(name, fmt.Sprintf("environment=%q", environment)) {
+				names = append(names, name)
+			}
+		}
+		return names
+	}
+	if len(told("staging")) == 0 {
+		t.Fatal("nothing is told of staging")
+	}
+	w.remove("releases/iris/staging.yaml")
+	w.remove("environments/staging")
+	w.commit("without staging")
+	w.eventually("nothing of staging", func() bool { return len(told("staging")) == 0 })
+	if len(told("production")) == 0 {
+		t.Error("nothing is told of production")
+	}
+}
+
 // TestTimeOfPolicy wants the time that a gate keeps a release back not counted as davit's.
 func TestTimeOfPolicy(t *testing.T) {
 	t.Parallel()

@@ -26,7 +26,23 @@ func (r *Reconciler) standing(yield func(metrics.Release)) metrics.Standing {
 	if want != nil {
 		want.absent(there, r.mine, yield)
 	}
-	return r.underWork()
+	st := r.underWork()
+	st.Environments = r.present(want)
+	return st
+}
+
+// present are the environments that are followed; nil while no commit is.
+func (r *Reconciler) present(want *desired) []string {
+	if want == nil {
+		return nil
+	}
+	names := []string{}
+	for name := range want.models.Environments {
+		if r.mine(name) && r.site(name) != nil {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // standing is how one release with a ModelRelease stands.

@@ -30,17 +30,20 @@ type Metrics struct {
 	registry *prometheus.Registry
 	families []Family
 	series
-	ofRegistry []interface { // those with the label registry
-		DeletePartialMatch(labels prometheus.Labels) int
-	}
+	ofRegistry, ofEnvironment []vector // those with the label registry, and of them those with environment
 
 	mu        sync.Mutex
-	following map[string]*Recorder // by registry
+	following map[string]*Recorder       // by registry
+	known     map[string]map[string]bool // environments that have series, and whether they began at zero, by registry
+}
+
+type vector interface {
+	DeletePartialMatch(labels prometheus.Labels) int
 }
 
 // New makes the metrics of a process of a version of davit.
 func New(version string) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), following: map[string]*Recorder{}}
+	m := &Metrics{registry: prometheus.NewRegistry(), following: map[string]*Recorder{}, known: map[string]map[string]bool{}}
 	m.define()
 	m.build.WithLabelValues(version, runtime.Version()).Set(1)
 	m.leader.WithLabelValues().Set(0)
@@ -73,13 +76,21 @@ func (m *Metrics) document(name, typ, help string, labels []string) {
 	m.families = append(m.families, Family{name, typ, help, labels})
 }
 
+// of remembers what is to be dropped with a registry, and with an environment.
+func (m *Metrics) of(labels []string, vec vector) {
+	if slices.Contains(labels, "registry") {
+		m.ofRegistry = append(m.ofRegistry, vec)
+	}
+	if slices.Contains(labels, "environment") {
+		m.ofEnvironment = append(m.ofEnvironment, vec)
+	}
+}
+
 func (m *Metrics) counter(name, help string, labels ...string) *prometheus.CounterVec {
 	m.document(name, "counter", help, labels)
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	m.registry.MustRegister(c)
-	if slices.Contains(labels, "registry") {
-		m.ofRegistry = append(m.ofRegistry, c)
-	}
+	m.of(labels, c)
 	return c
 }
 
@@ -87,9 +98,7 @@ func (m *Metrics) gauge(name, help string, labels ...string) *prometheus.GaugeVe
 	m.document(name, "gauge", help, labels)
 	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	m.registry.MustRegister(g)
-	if slices.Contains(labels, "registry") {
-		m.ofRegistry = append(m.ofRegistry, g)
-	}
+	m.of(labels, g)
 	return g
 }
 
@@ -97,9 +106,7 @@ func (m *Metrics) histogram(name, help string, buckets []float64, labels ...stri
 	m.document(name, "histogram", help, labels)
 	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
 	m.registry.MustRegister(h)
-	if slices.Contains(labels, "registry") {
-		m.ofRegistry = append(m.ofRegistry, h)
-	}
+	m.of(labels, h)
 	return h
 }
 

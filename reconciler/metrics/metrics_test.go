@@ -143,6 +143,61 @@ func TestForget(t *testing.T) {
 	}
 }
 
+// TestEnvironmentGoes wants no series of an environment that was taken out of a registry that lives on, by the second
+// scrape, and those of the others as they were; also where the following began anew in between.
+func TestEnvironmentGoes(t *testing.T) {
+	m := metrics.New("v0")
+	m.Registry("other").Environment("staging")
+	first := m.Registry("models")
+	first.Environment("staging")
+	first.Environment("production")
+	first.Run("staging", "Succeeded", time.Hour)
+	first.Outcome("production", "Healthy")
+	first.Close()
+	r := m.Registry("models")
+	there := []string(nil)
+	var releases []metrics.Release
+	r.Read(func(yield func(metrics.Release)) metrics.Standing {
+		for _, release := range releases {
+			yield(release)
+		}
+		return metrics.Standing{Environments: there}
+	})
+	staging := func() bool {
+		scrape(m)
+		return strings.Contains(scrape(m), `environment="staging",registry="models"`)
+	}
+	if !staging() {
+		t.Error("dropped before it is known which there are")
+	}
+	there, releases = []string{"production"}, []metrics.Release{{Environment: "staging", Name: "iris", Phase: "Healthy"}}
+	if !staging() {
+		t.Error("dropped while it has a release")
+	}
+	releases = nil
+	if staging() {
+		t.Errorf("told of an environment that is gone:\n%s", scrape(m))
+	}
+	r.Outcome("staging", "Superseded") // late
+	if staging() {
+		t.Error("told of it since something late was counted")
+	}
+	got := scrape(m)
+	for _, want := range []string{
+		`davit_release_outcomes_total{environment="production",outcome="Healthy",registry="models"} 1`,
+		`davit_release_outcomes_total{environment="staging",outcome="Healthy",registry="other"} 0`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in\n%s", want, got)
+		}
+	}
+	there = []string{"production", "staging"}
+	r.Environment("staging")
+	if !staging() {
+		t.Error("it comes back, and nothing is told of it")
+	}
+}
+
 // TestReady wants a registry followed, or told why not: one that can't be followed keeps no other from being served.
 func TestReady(t *testing.T) {
 	m := metrics.New("v0")

@@ -15,8 +15,7 @@ type Recorder struct {
 	mu      sync.Mutex
 	settled bool // it was followed, or told why it can't be
 	looked  time.Time
-	quiet   time.Duration   // between two looks
-	known   map[string]bool // environments
+	quiet   time.Duration // between two looks
 	read    func(yield func(Release)) Standing
 }
 
@@ -25,10 +24,13 @@ func (m *Metrics) Registry(name string) *Recorder {
 	if m == nil {
 		return nil
 	}
-	r := &Recorder{m: m, registry: name, looked: time.Now(), known: map[string]bool{}}
+	r := &Recorder{m: m, registry: name, looked: time.Now()}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.following[name] = r
+	if m.known[name] == nil {
+		m.known[name] = map[string]bool{}
+	}
 	m.followed.WithLabelValues(name).Set(0)
 	for _, result := range []string{"accepted", "refused", "invalid"} {
 		m.deliveries.WithLabelValues(name, result)
@@ -40,15 +42,15 @@ func (m *Metrics) Registry(name string) *Recorder {
 
 // Environment has an environment's counters begin at zero: an increase from nothing to one is none to Prometheus.
 func (r *Recorder) Environment(name string) {
-	if r == nil {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.known[name] {
-		return
-	}
-	r.known[name] = true
+	r.count(name, func() {
+		if known := r.m.known[r.registry]; !known[name] {
+			known[name] = true
+			r.begin(name)
+		}
+	})
+}
+
+func (r *Recorder) begin(name string) {
 	begin := func(c *prometheus.CounterVec, values ...string) {
 		for _, v := range values {
 			c.WithLabelValues(r.registry, name, v)
@@ -94,6 +96,7 @@ func (m *Metrics) Forget(registry string) {
 	if m.following[registry] != nil {
 		return
 	}
+	delete(m.known, registry)
 	for _, vec := range m.ofRegistry {
 		vec.DeletePartialMatch(prometheus.Labels{"registry": registry})
 	}

@@ -16,10 +16,11 @@ type Release struct {
 
 // Standing is the rest of what a registry's reconciler knows then.
 type Standing struct {
-	Queued   int
-	Oldest   time.Duration  // that one has waited
-	Runs     map[string]int // under way, by environment
-	RunsGPUs map[string]int // that they ask for
+	Environments []string // that are followed; nil while that is not known. Series of others, without releases and runs, go
+	Queued       int
+	Oldest       time.Duration  // that one has waited
+	Runs         map[string]int // under way, by environment
+	RunsGPUs     map[string]int // that they ask for
 }
 
 // Read has each scrape call read, which yields every release; until stop is called. Nothing is counted between scrapes,
@@ -103,8 +104,26 @@ func (r *Recorder) collect(out chan<- prometheus.Metric) {
 	for environment, n := range st.Runs {
 		gauge(r.m.activeRuns, float64(n), environment)
 	}
+	if st.Environments != nil {
+		r.keep(st.environments(phases))
+	}
 	gauge(r.m.queue, float64(st.Queued))
 	gauge(r.m.oldest, st.Oldest.Seconds())
+}
+
+// environments are all that something is told of.
+func (st Standing) environments(phases map[phaseIn]int) map[string]bool {
+	there := map[string]bool{}
+	for _, name := range st.Environments {
+		there[name] = true
+	}
+	for of := range phases {
+		there[of.environment] = true
+	}
+	for name := range st.Runs {
+		there[name] = true
+	}
+	return there
 }
 
 // each collects a series for each release.
