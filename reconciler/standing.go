@@ -1,6 +1,9 @@
 package reconciler
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/davit-dev/davit/reconciler/metrics"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry"
@@ -31,18 +34,21 @@ func (r *Reconciler) standing(yield func(metrics.Release)) metrics.Standing {
 	return st
 }
 
-// present are the environments that are followed; nil while no commit is.
+// present are the environments that are followed; nil while no commit is. One with a fault in its file stays: its releases
+// go on.
 func (r *Reconciler) present(want *desired) []string {
 	if want == nil {
 		return nil
 	}
-	names := []string{}
+	there := map[string]bool{}
 	for name := range want.models.Environments {
-		if r.mine(name) && r.site(name) != nil {
-			names = append(names, name)
-		}
+		there[name] = r.mine(name) && r.site(name) != nil
 	}
-	return names
+	for key := range want.models.Broken {
+		there[key.Environment] = r.mine(key.Environment) && r.site(key.Environment) != nil
+	}
+	maps.DeleteFunc(there, func(_ string, ok bool) bool { return !ok })
+	return slices.AppendSeq([]string{}, maps.Keys(there))
 }
 
 // standing is how one release with a ModelRelease stands.

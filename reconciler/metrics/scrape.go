@@ -16,7 +16,7 @@ type Release struct {
 
 // Standing is the rest of what a registry's reconciler knows then.
 type Standing struct {
-	Environments []string // that are followed; nil while that is not known. Series of others, without releases and runs, go
+	Environments []string // of the registry; nil while that is not known. What was counted of others that have no runs goes
 	Queued       int
 	Oldest       time.Duration  // that one has waited
 	Runs         map[string]int // under way, by environment
@@ -105,20 +105,17 @@ func (r *Recorder) collect(out chan<- prometheus.Metric) {
 		gauge(r.m.activeRuns, float64(n), environment)
 	}
 	if st.Environments != nil {
-		r.keep(st.environments(phases))
+		r.keep(st.environments())
 	}
 	gauge(r.m.queue, float64(st.Queued))
 	gauge(r.m.oldest, st.Oldest.Seconds())
 }
 
-// environments are all that something is told of.
-func (st Standing) environments(phases map[phaseIn]int) map[string]bool {
+// environments are those that something may yet be counted of.
+func (st Standing) environments() map[string]bool {
 	there := map[string]bool{}
 	for _, name := range st.Environments {
 		there[name] = true
-	}
-	for of := range phases {
-		there[of.environment] = true
 	}
 	for name := range st.Runs {
 		there[name] = true
