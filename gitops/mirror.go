@@ -1,6 +1,7 @@
 package gitops
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ import (
 )
 
 const (
-	// go-git's http client has no timeout of its own; a silent server must not stop Watch for ever.
+	// go-git has no timeouts of its own; a silent server must not stop Watch for ever.
 	listTimeout  = 30 * time.Second
 	fetchTimeout = 10 * time.Minute
 )
@@ -32,7 +33,8 @@ type mirror struct {
 	reach    *reach
 	log      *slog.Logger
 	interval time.Duration
-	mu       sync.Mutex // one fetch at a time
+	patience time.Duration // with a server that says nothing before it lists its refs
+	mu       sync.Mutex    // one fetch at a time
 	// seen is where the server has davit's own refs, as far as the mirror has them there too.
 	seen map[string]Hash
 	wake chan struct{}
@@ -51,8 +53,7 @@ func openRemote(ctx context.Context, cfg Config) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening mirror %s: %w", cfg.Mirror, err)
 	}
-	registerConnect()
-	m := &mirror{remote: r, store: st, reach: &reach{ask: cfg.Access}, log: cfg.Log, interval: cfg.Interval, wake: make(chan struct{}, 1)}
+	m := &mirror{remote: r, store: st, reach: &reach{ask: cfg.Access}, log: cfg.Log, interval: cfg.Interval, patience: cmp.Or(cfg.patience, listTimeout), wake: make(chan struct{}, 1)}
 	online := m.follow(ctx, &cfg)
 	s := newSource(cfg, st)
 	s.mirror, s.address = m, cfg.URL
@@ -146,7 +147,7 @@ func headBranch(refs []*plumbing.Reference) string {
 
 // list is the ref check: one request, no objects.
 func (m *mirror) list(ctx context.Context) ([]*plumbing.Reference, error) {
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	session, advertised, err := m.advertised(ctx, cancel)
 	if err != nil {
@@ -173,7 +174,7 @@ func (m *mirror) porcelain(ctx context.Context, branch string, moved map[plumbin
 			specs = append(specs, config.RefSpec("+"+other+":"+other))
 		}
 	}
-	_, _, auth, err := m.dial(ctx)
+	_, endpoint, auth, err := m.dial(ctx)
 	if err != nil {
 		return m.explain("fetching", err)
 	}
@@ -186,7 +187,7 @@ func (m *mirror) porcelain(ctx context.Context, branch string, moved map[plumbin
 		ClientCert:   access.Certificate,
 		ClientKey:    access.Key,
 		CABundle:     access.CA,
-		ProxyOptions: access.gitProxy(m.url),
+		ProxyOptions: access.gitProxy(ctx, endpoint),
 		RefSpecs:     specs,
 		Tags:         git.NoTags,
 		Force:        true,

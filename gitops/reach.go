@@ -88,7 +88,7 @@ func (m *mirror) dial(ctx context.Context) (transport.Transport, *transport.Endp
 		if err != nil {
 			return nil, nil, nil, &accessError{err}
 		}
-		endpoint.Proxy = access.sshProxy()
+		endpoint.Proxy = access.way(ctx)
 		return gitssh.NewClient(nil), endpoint, auth, nil
 	}
 	c, err := client.NewClient(endpoint)
@@ -209,15 +209,4 @@ func scan(remote string) string {
 		port = fmt.Sprintf("-p %d ", endpoint.Port)
 	}
 	return fmt.Sprintf("make it with ssh-keyscan %s%s > known_hosts, and hold it against the fingerprints that the host publishes", port, strings.Trim(endpoint.Host, "[]"))
-}
-
-// gitProxy is the proxy as go-git's own Fetch is told of it.
-func (a Access) gitProxy(remote string) transport.ProxyOptions {
-	if a.Proxy == nil {
-		return transport.ProxyOptions{}
-	}
-	if strings.HasPrefix(remote, "http://") || strings.HasPrefix(remote, "https://") {
-		return transport.ProxyOptions{URL: a.Proxy.String()}
-	}
-	return a.sshProxy()
 }

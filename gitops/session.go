@@ -119,9 +119,19 @@ func (m *mirror) advertised(ctx context.Context, cancel func()) (transport.Uploa
 	return greet(ctx, cancel, m, transport.Transport.NewUploadPackSession)
 }
 
-// greet opens a session and reads what the server advertises. One that says nothing for listTimeout ends ctx.
+// greet opens a session and reads what the server advertises. One that says nothing for too long ends ctx, and with it
+// whatever waits for the server. The session must not outlive ctx.
 func greet[S transport.Session](ctx context.Context, cancel func(), m *mirror, open func(transport.Transport, *transport.Endpoint, transport.AuthMethod) (S, error)) (none S, refs *packp.AdvRefs, err error) {
-	defer time.AfterFunc(listTimeout, cancel).Stop()
+	impatient := time.AfterFunc(m.patience, cancel)
+	defer func() {
+		switch silent := !impatient.Stop(); {
+		case err == nil:
+		case silent:
+			err = fmt.Errorf("no answer in %s (%w)", m.patience, err)
+		case ctx.Err() != nil:
+			err = fmt.Errorf("%w (%w)", ctx.Err(), err) // of a connection that it closed
+		}
+	}()
 	c, endpoint, auth, err := m.dial(ctx)
 	if err != nil {
 		return none, nil, err

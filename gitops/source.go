@@ -46,6 +46,7 @@ type Config struct {
 	Looked func(took time.Duration, err error)
 
 	versions *versions
+	patience time.Duration // in place of listTimeout, for tests
 }
 
 // Source is a repository and what is followed in it. All methods are safe for concurrent use.

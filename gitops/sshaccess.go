@@ -1,27 +1,17 @@
 package gitops
 
 import (
-	"bufio"
-	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
-
-	"crypto/tls"
 
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
 	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/net/proxy"
 )
 
 // ssh is how go-git authenticates over ssh; nil leaves it the agent and the user's files. Folder is one to write to.
@@ -114,104 +104,3 @@ func explainHost(err error, endpoint *transport.Endpoint, host string, key ssh.P
 	}
 	return &accessError{fmt.Errorf("%s: %w", shown, err)}
 }
-
-// The names under which go-git finds the dialer below. They are davit's own, so that nobody else's are replaced.
-const (
-	connectHTTP  = "davit-connect-http"
-	connectHTTPS = "davit-connect-https"
-)
-
-// registerConnect makes http proxies known to the library by which go-git dials. It holds nothing: each proxy comes with
-// its own address and credentials.
-var registerConnect = sync.OnceFunc(func() {
-	dialer := func(to *url.URL, _ proxy.Dialer) (proxy.Dialer, error) { return connectDialer{to}, nil }
-	proxy.RegisterDialerType(connectHTTP, dialer)
-	proxy.RegisterDialerType(connectHTTPS, dialer)
-})
-
-// sshProxy is the proxy as go-git is told of it.
-func (a Access) sshProxy() (o transport.ProxyOptions) {
-	if a.Proxy == nil {
-		return o
-	}
-	through := *a.Proxy
-	through.User = nil
-	switch through.Scheme {
-	case "http":
-		through.Scheme = connectHTTP
-	case "https":
-		through.Scheme = connectHTTPS
-	}
-	o.URL = through.String()
-	if a.Proxy.User != nil {
-		o.Username = a.Proxy.User.Username()
-		o.Password, _ = a.Proxy.User.Password()
-	}
-	return o
-}
-
-// connectDialer dials through an http proxy by CONNECT (RFC 9110, 9.3.6).
-type connectDialer struct{ to *url.URL }
-
-func (d connectDialer) Dial(network, address string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), listTimeout)
-	defer cancel()
-	return d.DialContext(ctx, network, address)
-}
-
-func (d connectDialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	conn, err := d.reach(ctx, network)
-	if err != nil {
-		return nil, fmt.Errorf("reaching the proxy: %w", err)
-	}
-	if err := d.connect(conn, address); err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return conn, nil
-}
-
-func (d connectDialer) reach(ctx context.Context, network string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
-	defer cancel()
-	port := d.to.Port()
-	if d.to.Scheme == connectHTTP {
-		if port == "" {
-			port = "80"
-		}
-		return (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort(d.to.Hostname(), port))
-	}
-	if port == "" {
-		port = "443"
-	}
-	return (&tls.Dialer{}).DialContext(ctx, network, net.JoinHostPort(d.to.Hostname(), port))
-}
-
-// connect asks the proxy for the way. An ssh server speaks first, so what was read behind the answer would be lost: it is
-// read byte by byte.
-func (d connectDialer) connect(conn net.Conn, address string) error {
-	if err := conn.SetDeadline(time.Now().Add(listTimeout)); err != nil {
-		return err
-	}
-	req := &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: address}, Host: address, Header: http.Header{}}
-	if user := d.to.User; user != nil {
-		password, _ := user.Password()
-		req.Header.Set("Proxy-Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password)))
-	}
-	if err := req.Write(conn); err != nil {
-		return fmt.Errorf("asking the proxy: %w", err)
-	}
-	res, err := http.ReadResponse(bufio.NewReaderSize(oneByte{conn}, 16), req)
-	if err != nil {
-		return fmt.Errorf("reading the proxy's answer: %w", err)
-	}
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("the proxy refuses %s: %s", address, res.Status)
-	}
-	return conn.SetDeadline(time.Now().Add(fetchTimeout)) // go-git's handshake heeds no context
-}
-
-// oneByte reads no more than it is asked to look at.
-type oneByte struct{ net.Conn }
-
-func (o oneByte) Read(p []byte) (int, error) { return o.Conn.Read(p[:min(1, len(p))]) }
