@@ -382,7 +382,7 @@ func TestAccessLFS(t *testing.T) {
 	if err != nil || server.User != nil {
 		t.Fatalf("%v %v", server, err)
 	}
-	client := &http.Client{Transport: snap.LFSTransport()}
+	client := &http.Client{Transport: snap.LFSTransport(http.DefaultTransport)}
 	post := func(address string) *http.Response {
 		res, err := client.Post(address, "", strings.NewReader("{}"))
 		if err != nil {

@@ -129,7 +129,29 @@ func parseConfig(data []byte) (*config.Config, error) {
 	return cfg, config.NewDecoder(bytes.NewReader(data)).Decode(cfg)
 }
 
-// discoverLFS adds .git/info/lfs to a remote; that of an ssh remote is looked for over https. nil for a path.
+// remoteURL is the repository's address, or for a local one that of its remote "origin"; empty when it has none.
+func (s *Source) remoteURL() (string, error) {
+	if s.mirror != nil {
+		return s.address, nil
+	}
+	data, err := os.ReadFile(filepath.Join(s.store.common, "config"))
+	if err != nil {
+		return "", err
+	}
+	cfg, err := parseConfig(data)
+	if err != nil {
+		return "", err
+	}
+	return cfg.Section("remote").Subsection("origin").Option("url"), nil
+}
+
+// isSSH says whether a remote is reached by ssh.
+func isSSH(remote string) bool {
+	return !strings.Contains(remote, "://") && !IsLocal(remote) || strings.HasPrefix(remote, "ssh://") || strings.HasPrefix(remote, "git+ssh://")
+}
+
+// discoverLFS adds .git/info/lfs to a remote; that of an ssh remote is looked for over https, unless its host says
+// where it is. nil for a path.
 func discoverLFS(remote string) *url.URL {
 	u, err := url.Parse(remote)
 	host, dir, scp := strings.Cut(remote, ":")

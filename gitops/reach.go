@@ -134,29 +134,54 @@ func (s *Source) HTTP() http.RoundTripper {
 	})
 }
 
-// LFSTransport carries requests to the snapshot's LFS server as HTTP does, and adds the repository's credentials where the
-// server is at the repository's own scheme, host and port, and nothing else is authorized. It is nil where Config.Access
-// is.
-func (s *Snapshot) LFSTransport() http.RoundTripper { return s.source.lfsTransport() }
+// LFSTransport carries requests to the snapshot's LFS server, by next where Config.Access says nothing else. It adds the
+// repository's credentials where the server is at the repository's own scheme, host and port, and nothing else is
+// authorized. For an ssh remote it asks the host where the server is and what opens it (git-lfs-authenticate); one that
+// knows no such command has the server asked over https as by a stranger.
+func (s *Snapshot) LFSTransport(next http.RoundTripper) http.RoundTripper {
+	return s.source.LFSTransport(next)
+}
 
-func (s *Source) lfsTransport() http.RoundTripper {
-	if s.mirror == nil || s.mirror.reach.ask == nil {
-		return nil
+// LFSTransport is that of the worktree.
+func (s *Source) LFSTransport(next http.RoundTripper) http.RoundTripper {
+	remote, err := s.remoteURL()
+	own := discoverLFS(remote)
+	given := s.mirror != nil && s.mirror.reach.ask != nil
+	if err != nil || own == nil || !given && !isSSH(remote) {
+		return next
 	}
-	own := discoverLFS(s.address)
+	batch := own.JoinPath("objects/batch")
+	batch.User = nil
 	return carrier(func(req *http.Request) (*http.Response, error) {
-		access, next, err := s.mirror.reach.now(req.Context())
-		if err != nil {
-			return nil, err
+		access, next, err := Access{}, next, error(nil)
+		if given {
+			if access, next, err = s.mirror.reach.now(req.Context()); err != nil {
+				return nil, err
+			}
 		}
-		asks := req.Method == http.MethodPost && strings.HasSuffix(req.URL.Path, "/objects/batch") // the answer says what opens the rest
-		remote := strings.HasPrefix(s.address, "http")                                             // what opens ssh opens nothing else
-		if asks && remote && own != nil && req.URL.Scheme == own.Scheme && req.URL.Host == own.Host && req.Header.Get("Authorization") == "" {
+		asks := req.Method == http.MethodPost && strings.HasSuffix(req.URL.Path, "/objects/batch") && req.Header.Get("Authorization") == "" // the answer says what opens the rest
+		switch {
+		case asks && isSSH(remote) && req.URL.String() == batch.String():
+			return s.overSSH(req, remote, access, next)
+		case asks && !isSSH(remote) && req.URL.Scheme == own.Scheme && req.URL.Host == own.Host:
 			req = req.Clone(req.Context())
 			access.authorize(req)
 		}
 		return next.RoundTrip(req)
 	})
+}
+
+// overSSH sends a request as the remote's ssh host says.
+func (s *Source) overSSH(req *http.Request, remote string, access Access, next http.RoundTripper) (*http.Response, error) {
+	authorized, err := s.lfsSSH.authorize(req, remote, s.askSSH(access, remote))
+	if err != nil {
+		return nil, err
+	}
+	answer, err := next.RoundTrip(authorized)
+	if err == nil && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden) {
+		s.lfsSSH.forget()
+	}
+	return answer, err
 }
 
 type carrier func(*http.Request) (*http.Response, error)

@@ -52,6 +52,7 @@ type Config struct {
 // Source is a repository and what is followed in it. All methods are safe for concurrent use.
 type Source struct {
 	store    *store
+	lfsSSH   lfsSSH
 	trees    *trees
 	log      *slog.Logger
 	looked   func(time.Duration, error)

@@ -19,6 +19,7 @@ type sshd struct {
 	url, address string
 	hosts        []byte // its line of known_hosts, by ssh-keyscan
 	dir          string
+	bin          string // programs in it are found by what a client runs
 }
 
 // keygen makes a key pair with the real ssh-keygen.
@@ -41,7 +42,7 @@ func runSSHD(t *testing.T) *sshd {
 	if _, err := os.Stat(program); err != nil {
 		t.Skip("openssh-server is not installed; make deps installs it")
 	}
-	s := &sshd{dir: t.TempDir()}
+	s := &sshd{dir: t.TempDir(), bin: t.TempDir()}
 	keygen(t, filepath.Join(s.dir, "host"), "")
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -50,7 +51,7 @@ func runSSHD(t *testing.T) *sshd {
 	s.address = listener.Addr().String()
 	listener.Close()
 	host, port, _ := strings.Cut(s.address, ":")
-	config := fmt.Sprintf("ListenAddress %s\nPort %s\nHostKey %s/host\nAuthorizedKeysFile %[3]s/authorized_keys\nPidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n", host, port, s.dir)
+	config := fmt.Sprintf("ListenAddress %s\nPort %s\nHostKey %s/host\nAuthorizedKeysFile %[3]s/authorized_keys\nPidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\nSetEnv PATH=%s:/usr/local/bin:/usr/bin:/bin\n", host, port, s.dir, s.bin)
 	if err := os.WriteFile(filepath.Join(s.dir, "config"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -78,6 +78,11 @@ func (w worktree) ReadLink(name string) (string, error) { return fs.ReadLink(w.F
 // LFS is where Git LFS keeps what the files point to.
 func (w worktree) LFS() (server *url.URL, objects string, err error) { return w.source.LFS(w.FS) }
 
+// LFSTransport is how that is reached.
+func (w worktree) LFSTransport(next http.RoundTripper) http.RoundTripper {
+	return w.source.LFSTransport(next)
+}
+
 // Origin is where the files come from.
 func (w worktree) Origin() (repository, commit string) { return w.source.Origin(), w.commit }
 

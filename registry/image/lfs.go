@@ -102,16 +102,17 @@ func (s sources) behind(ctx context.Context, f registry.File, r io.ReadCloser) (
 // lfsClient is how a repository that says so itself has its LFS server reached: by its own authorities, proxy and
 // credentials.
 func (s sources) lfsClient() *http.Client {
-	own, ok := s.fsys.(interface{ LFSTransport() http.RoundTripper })
+	own, ok := s.fsys.(interface {
+		LFSTransport(next http.RoundTripper) http.RoundTripper
+	})
 	if !ok {
 		return s.cfg.HTTP
 	}
-	t := own.LFSTransport()
-	if t == nil {
-		return s.cfg.HTTP
-	}
 	c := *s.cfg.HTTP
-	c.Transport = t
+	if c.Transport == nil {
+		c.Transport = http.DefaultTransport
+	}
+	c.Transport = own.LFSTransport(c.Transport)
 	return &c
 }
 
