@@ -1,10 +1,15 @@
 package reconciler_test
 
 import (
+	"bytes"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -70,6 +75,53 @@ func TestGrantedPrometheus(t *testing.T) {
 	w.eventually("no Prometheus, no condition", func() bool {
 		return meta.FindStatusCondition(w.modelRegistry(registries).Status.Conditions, v1alpha1.ConditionMonitored) == nil
 	})
+}
+
+// TestOneRuntimeUnanswered: what a server does not answer of one runtime keeps no other's numbers back, and the condition
+// says of which.
+func TestOneRuntimeUnanswered(t *testing.T) {
+	w := newWorld(t)
+	_, server, _ := w.serving(map[string]promtest.Behaviour{"v1": fast})
+	if err := os.CopyFS(filepath.Join(w.dir, "runtimes/iris-server/0.2.0"), os.DirFS(filepath.Join(w.dir, "runtimes/iris-server/0.1.0"))); err != nil {
+		t.Fatal(err)
+	}
+	w.edit("runtimes/iris-server/0.2.0/runtime.yaml", "vllm:request_success_total", "other_requests_total")
+	w.add("aster")
+	w.edit("releases/aster/serving.yaml", "runtime: iris-server", "runtime: iris-server@0.2.0")
+	w.commit("metrics named, and another runtime")
+	behind, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(behind)
+	var healed atomic.Bool
+	front := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		if strings.Contains(string(body), "other_requests_total") && !healed.Load() {
+			rw.WriteHeader(http.StatusUnprocessableEntity) // as Prometheus answers a query that loads too many samples
+			fmt.Fprint(rw, `{"status":"error","errorType":"execution","error":"query processing would load too many samples into memory"}`)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		proxy.ServeHTTP(rw, r)
+	}))
+	t.Cleanup(front.Close)
+	namespace := w.id + "-davit"
+	registries := w.grantRegistry(namespace)
+	w.patchJSON(registries, `[{"op": "add", "path": "/spec/environments/0/prometheus", "value": {"url": "`+front.URL+`"}}]`)
+	defer w.control("first", namespace, make(chan string, 1))()
+	w.all("iris", "aster")
+	w.drain("production", "with numbers", func(s v1alpha1.ModelReleaseStatus) bool { return s.Serving != nil && s.Serving.TTFT != "" })
+	w.monitored(registries, metav1.ConditionFalse, `environment production: runtime iris-server@0.2.0: asking Prometheus at `+front.URL)
+	if s := w.of("aster").Serving; s != nil {
+		t.Errorf("aster has numbers that nobody told: %+v", s)
+	}
+	healed.Store(true)
+	w.monitored(registries, metav1.ConditionTrue, "")
+	w.eventually("aster with what is known", func() bool { return w.of("aster").Serving != nil })
 }
 
 // monitored waits for the ModelRegistry's condition of that.

@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,7 +36,7 @@ const (
 func (r *Reconciler) watchServing(ctx context.Context) {
 	ticker := time.NewTicker(r.checkEvery()) // the first numbers come soon
 	defer ticker.Stop()
-	for down := map[string]bool{}; ; { // by environments that were asked
+	for down := map[string]string{}; ; { // what is not known, by environments that were asked
 		select {
 		case <-ctx.Done():
 			return
@@ -50,7 +53,7 @@ func (r *Reconciler) watchServing(ctx context.Context) {
 			}
 		}
 		for name, was := range down {
-			if was && want.models.Environments[name] == nil { // it went, and its trouble with it
+			if was != "" && want.models.Environments[name] == nil { // it went, and its trouble with it
 				delete(down, name)
 				r.monitored(name, nil)
 			}
@@ -58,9 +61,9 @@ func (r *Reconciler) watchServing(ctx context.Context) {
 	}
 }
 
-// askServing asks of one environment. That its Prometheus can't be asked is told once; the last numbers stay, with their
-// time.
-func (r *Reconciler) askServing(ctx context.Context, environment string, down map[string]bool) {
+// askServing asks of one environment. What its Prometheus does not answer is told when that changes; of the runtimes it
+// concerns the last numbers stay, with their time.
+func (r *Reconciler) askServing(ctx context.Context, environment string, down map[string]string) {
 	want, watcher := r.wanted(environment), r.site(environment).watcher.Load()
 	env := want.models.Environments[environment]
 	if env == nil || watcher == nil {
@@ -70,24 +73,21 @@ func (r *Reconciler) askServing(ctx context.Context, environment string, down ma
 	server := r.prometheus(environment)
 	if server != nil {
 		var err error
-		if numbers, err = r.numbers(ctx, server, want, env); err != nil {
-			if ctx.Err() == nil && !down[environment] {
-				r.cfg.Log.Warn("serving metrics not known; they are asked for again", "environment", environment, "error", err)
-				r.monitored(environment, err)
-			}
-			down[environment] = true
+		numbers, err = r.numbers(ctx, server, want, env)
+		if ctx.Err() != nil {
 			return
 		}
-		if len(numbers) > 0 { // somebody was asked
-			r.answered(environment, down)
+		if err != nil || len(numbers) > 0 { // somebody was asked
+			r.answered(environment, err, down)
 		}
 	}
 	var all []news
 	for _, release := range want.models.Releases {
-		if release.Environment != env || server == nil && !r.state(release.Key()).measured() {
+		groups, asked := numbers[release.Runtime]
+		if release.Environment != env || server == nil && !r.state(release.Key()).measured() || asked && groups == nil {
 			continue
 		}
-		is := r.summary(release, numbers[release.Runtime], watcher.Pods(env.Spec.Namespace, release.Name, nil))
+		is := r.summary(release, groups, watcher.Pods(env.Spec.Namespace, release.Name, nil))
 		if n, ok := r.state(release.Key()).news(is, r.cfg.MetricsInterval); ok {
 			all = append(all, n)
 		}
@@ -100,33 +100,77 @@ func (r *Reconciler) askServing(ctx context.Context, environment string, down ma
 	}
 }
 
-// answered tells, where it was not told, that an environment's Prometheus answers.
-func (r *Reconciler) answered(environment string, down map[string]bool) {
+// answered tells how asking an environment's Prometheus went, where that is news.
+func (r *Reconciler) answered(environment string, err error, down map[string]string) {
 	was, told := down[environment]
-	if was {
+	is := ""
+	if err != nil {
+		is = runtimesOf(err)
+	}
+	if told && was == is {
+		return
+	}
+	switch {
+	case err != nil:
+		r.cfg.Log.Warn("serving metrics not known; they are asked for again", "environment", environment, "error", err)
+	case was != "":
 		r.cfg.Log.Info("serving metrics known again", "environment", environment)
 	}
-	if was || !told {
-		r.monitored(environment, nil)
-	}
-	down[environment] = false
+	r.monitored(environment, err)
+	down[environment] = is
 }
 
-// numbers are those of every runtime that releases of the environment use and whose metrics are named.
+// unansweredError is of the runtimes whose numbers a Prometheus does not tell; others it may.
+type unansweredError struct {
+	runtimes []string // name@version, in order
+	all      bool     // that were asked about
+	err      error    // of the first of them
+}
+
+func (e *unansweredError) Error() string {
+	if e.all {
+		return e.err.Error()
+	}
+	return fmt.Sprintf("runtime %s: %s", strings.Join(e.runtimes, ", "), e.err)
+}
+
+func (e *unansweredError) Unwrap() error { return e.err }
+
+// runtimesOf is which of them an error is of, to be compared.
+func runtimesOf(err error) string {
+	if e, ok := errors.AsType[*unansweredError](err); ok {
+		return strings.Join(e.runtimes, " ")
+	}
+	return err.Error()
+}
+
+// numbers are those of every runtime that releases of the environment use and whose metrics are named; nil for one that
+// Prometheus does not tell of, with an error that names it. A server that answers nothing is not asked of each.
 func (r *Reconciler) numbers(ctx context.Context, server *monitor.Prometheus, want *desired, env *registry.Environment) (map[*registry.Runtime]map[string]monitor.Numbers, error) {
 	out := map[*registry.Runtime]map[string]monitor.Numbers{}
+	failed := map[string]error{}
+	var down error
 	for _, release := range want.models.Releases {
 		rt := release.Runtime
 		if _, done := out[rt]; done || release.Environment != env || !rt.Spec.Metrics.Tells(registry.MeasureRequests) {
 			continue
 		}
-		groups, err := server.Namespace(ctx, env.Spec.Namespace, servingWindow, rt.Spec.Metrics.Measures)
-		if err != nil {
-			return nil, err
+		groups, err := map[string]monitor.Numbers(nil), down
+		if down == nil {
+			groups, err = server.Namespace(ctx, env.Spec.Namespace, servingWindow, rt.Spec.Metrics.Measures)
 		}
-		out[rt] = groups
+		if out[rt] = groups; err == nil {
+			continue
+		}
+		if failed[rt.String()] = err; !monitor.OfQuery(err) {
+			out[rt], down = nil, err
+		}
 	}
-	return out, nil
+	if len(failed) == 0 {
+		return out, nil
+	}
+	names := slices.Sorted(maps.Keys(failed))
+	return out, &unansweredError{names, len(failed) == len(out), failed[names[0]]}
 }
 
 // summary is what a release's pods served together; nil where its runtime names no metrics. While a revision replaces

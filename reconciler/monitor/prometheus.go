@@ -150,3 +150,9 @@ func (p *Prometheus) vector(ctx context.Context, server promv1.API, query string
 	}
 	return out, nil
 }
+
+// OfQuery says whether an error is a server's answer to that query: others may be answered.
+func OfQuery(err error) bool {
+	answer, ok := errors.AsType[*promv1.Error](err)
+	return ok && (answer.Type == promv1.ErrBadData || answer.Type == promv1.ErrExec || answer.Type == promv1.ErrTimeout)
+}
