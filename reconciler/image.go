@@ -23,6 +23,7 @@ func (r *Reconciler) image(ctx context.Context, s *state, t *target) (result ima
 	defer func() {
 		traced(err, attribute.Bool("davit.built", result.Built), attribute.Int64("davit.uploaded", result.BytesUploaded))
 	}()
+	defer r.site(s.key.Environment).pulse.builds()()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	fixed := t.rollback || t.kept || t.pin != nil

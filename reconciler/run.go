@@ -74,6 +74,7 @@ func (r *Reconciler) Once(ctx context.Context) error {
 func (r *Reconciler) with(ctx context.Context, lead func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer r.cfg.Metrics.Read(r.standing)()
+	defer r.cfg.Metrics.Works(r.stuck)()
 	defer r.runNotes(ctx)()
 	defer r.finishErrands(ctx) // the sites have stopped by then
 	stops, errs := make([]func(), len(r.sites)), make([]error, len(r.sites))

@@ -27,6 +27,7 @@ type site struct {
 	eventsEnded  bool
 	queue        workqueue.TypedRateLimitingInterface[registry.Key]
 	order        *order                          // of the queue
+	pulse        pulse                           // of the workers
 	watcher      atomic.Pointer[cluster.Watcher] // nil while the cluster is out of reach
 	known        atomic.Bool                     // what the cluster holds was recalled
 }
@@ -229,6 +230,7 @@ func (r *Reconciler) work(ctx context.Context, site *site) {
 		if down {
 			return
 		}
+		site.pulse.beats()
 		s, asked := r.state(key), r.asked(key)
 		s.work.Lock()
 		again, err := r.reconcile(ctx, site, s)
@@ -236,6 +238,7 @@ func (r *Reconciler) work(ctx context.Context, site *site) {
 		s.work.Unlock()
 		r.after(ctx, site, s, asked, again, err)
 		site.queue.Done(key)
+		site.pulse.beats()
 	}
 }
 

@@ -9,18 +9,42 @@ import (
 // look comes five minutes later.
 const stillLooking = 20 * time.Minute
 
-// Alive says which registry's loop has not looked at its repository for too long, with or without success: then it
-// hangs, and only a restart helps.
+// stillWorking is how long releases that are due may wait while no worker moves. What a worker does beside model images is
+// bounded by minutes: requests by their connections, smoke tests and the reading of Git by themselves.
+const stillWorking = 30 * time.Minute
+
+// Alive says which registry's loop has not looked at its repository for too long, with or without success, or where
+// nobody works on what is due: then it hangs, and only a restart helps. The building of images may take hours and never
+// counts, so that one that hangs is not told.
 func (m *Metrics) Alive() error {
 	for name, r := range m.recorders() {
 		r.mu.Lock()
-		silent := time.Since(r.looked)
+		silent, stuck := time.Since(r.looked), r.stuck
 		r.mu.Unlock()
+		if stuck != nil {
+			if waits := stuck(); waits > stillWorking {
+				return fmt.Errorf("registry %s: releases wait, and no worker moved for %s", name, waits.Round(time.Second))
+			}
+		}
 		if silent > stillLooking+2*r.interval() {
 			return fmt.Errorf("registry %s: its repository was not looked at for %s", name, silent.Round(time.Second))
 		}
 	}
 	return nil
+}
+
+// Works has [Metrics.Alive] ask how long what is due has waited with no worker moving, until stop is called.
+func (r *Recorder) Works(stuck func() time.Duration) (stop func()) {
+	if r == nil {
+		return func() {}
+	}
+	set := func(to func() time.Duration) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.stuck = to
+	}
+	set(stuck)
+	return func() { set(nil) }
 }
 
 // Ready says which registry was neither followed yet nor told why it can't be. One that can't be does not keep the

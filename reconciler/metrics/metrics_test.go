@@ -212,6 +212,25 @@ func TestReady(t *testing.T) {
 	}
 }
 
+// TestHungWorkers wants the process not alive while what is due waits and nobody moves, and only then.
+func TestHungWorkers(t *testing.T) {
+	m := metrics.New("v0")
+	r := m.Registry("models")
+	waits := 29 * time.Minute
+	stop := r.Works(func() time.Duration { return waits })
+	if err := m.Alive(); err != nil {
+		t.Errorf("after %s: %v", waits, err)
+	}
+	waits = 31 * time.Minute
+	if err := m.Alive(); err == nil || err.Error() != "registry models: releases wait, and no worker moved for 31m0s" {
+		t.Errorf("after %s: %v", waits, err)
+	}
+	stop()
+	if err := m.Alive(); err != nil {
+		t.Errorf("when nobody works any more: %v", err)
+	}
+}
+
 // TestNothing wants all of it to do nothing where nothing is counted.
 func TestNothing(t *testing.T) {
 	var m *metrics.Metrics
@@ -225,6 +244,7 @@ func TestNothing(t *testing.T) {
 	r.Image(metrics.Image{})
 	r.Run("production", "Failed", 0)
 	r.Read(nil)()
+	r.Works(nil)()
 	r.Retried()
 	r.Every(time.Second)
 	r.Close()

@@ -17,6 +17,7 @@ type Recorder struct {
 	looked  time.Time
 	quiet   time.Duration // between two looks
 	read    func(yield func(Release)) Standing
+	stuck   func() time.Duration
 }
 
 // Registry begins to count for a registry; what was said of one with that name before is replaced.
