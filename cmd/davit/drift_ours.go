@@ -77,7 +77,7 @@ func (s split) tell(out io.Writer) error {
 		fmt.Fprintf(out, "davit: left out: %s of %s, another registry\n", counted(len(s.others[owner]), "release"), owner)
 	}
 	for _, mr := range s.unknown {
-		fmt.Fprintf(out, "davit: left out: %s is applied as of %s, which is not here; git fetch brings it\n", releaseOf(mr), short(mr.Status.Applied.Commit))
+		fmt.Fprintf(out, "davit: left out: %s is applied as of %s, which is not here; git fetch brings it\n", keyOf(mr), short(mr.Status.Applied.Commit))
 	}
 	if len(s.unknown) > 0 {
 		return exit(exitFailed)

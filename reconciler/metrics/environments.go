@@ -13,7 +13,9 @@ func (r *Recorder) count(environment string, move func()) {
 	if known == nil {
 		return // Forget came first, and a late one must not undo it
 	}
-	known[environment] = known[environment] // it has series, also where they did not begin at zero
+	if _, ok := known[environment]; !ok {
+		known[environment] = false // it has series, which did not begin at zero
+	}
 	move()
 }
 
