@@ -9,7 +9,6 @@ import (
 
 	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/reconciler/history"
-	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry"
 )
 
@@ -89,23 +88,4 @@ func (f *followed) all() []*place {
 		f.sorted = slices.SortedFunc(maps.Values(f.rows), func(a, b *place) int { return byRelease(a.Load(), b.Load()) })
 	}
 	return f.sorted
-}
-
-// row is the release's; nil when it is not in the cluster.
-func (f *followed) row(key registry.Key) *Row {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	if p := f.rows[key]; p != nil {
-		return p.Load()
-	}
-	return nil
-}
-
-// modelRelease reads a release from its cluster; nil when it is not there.
-func (f *followed) modelRelease(ctx context.Context, key registry.Key) (*v1alpha1.ModelRelease, error) {
-	r, c := f.row(key), f.Cluster(key.Environment)
-	if r == nil || c == nil {
-		return nil, nil
-	}
-	return c.Release(ctx, r.Namespace, key.Environment, key.Name)
 }

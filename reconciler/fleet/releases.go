@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/davit-dev/davit/registry"
 )
 
 // Viewer is who asks.
@@ -297,6 +295,3 @@ func (l *look) depths() map[string]int {
 	}
 	return out
 }
-
-// key is the cell's release.
-func (c *Cell) key() registry.Key { return registry.Key{Environment: c.Environment, Name: c.Release} }
