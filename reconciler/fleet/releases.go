@@ -160,7 +160,7 @@ func (f *Fleet) Releases(v Viewer, name string, q Query) *Releases {
 		at[h.Name] = i
 	}
 	selected := map[string]bool{}
-	words := strings.Fields(strings.ToLower(q.Search))
+	words := words(q.Search)
 	for _, c := range cells {
 		if _, shown := at[c.Environment]; shown && q.selects(c, words) {
 			selected[c.Release] = true
@@ -201,6 +201,9 @@ func (f *Fleet) Releases(v Viewer, name string, q Query) *Releases {
 	return out
 }
 
+// words are those of a search, in small letters.
+func words(search string) []string { return strings.Fields(strings.ToLower(search)) }
+
 // selects says whether a cell is one that is looked for.
 func (q Query) selects(c *Cell, words []string) bool {
 	switch {
@@ -236,7 +239,7 @@ func (l *Line) offers() {
 			switch {
 			case from == nil || from == to || from.State != Well || from.Model != to.Model,
 				from.Version == "" || from.Version == to.Version || from.Version == to.Wanted || from.Version == to.Held:
-			case to.rule != "" && from.Environment != to.rule, to.rule == "" && !from.newer(to):
+			case to.rule != "" && from.Environment != to.rule, to.rule == "" && (from.rule == to.Environment || !from.newer(to)):
 			case best == nil || from.Since.After(best.Since):
 				best = from
 			}

@@ -1,0 +1,105 @@
+package fleet
+
+import (
+	"testing"
+	"time"
+
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
+	"github.com/davit-dev/davit/registry"
+)
+
+func cell(environment, version string, applied int, state State) *Cell {
+	return &Cell{
+		Row: Row{
+			Environment: environment, Release: "iris", Model: "iris", Version: version, Commit: version + environment,
+			Since: time.Unix(int64(applied), 0), key: registry.Key{Environment: environment, Name: "iris"},
+		},
+		State: state,
+	}
+}
+
+// TestOffers: what can be promoted is what a rule's environment has, or, without a rule, what another environment got later;
+// never what is held here, what is asked for already, or what is not well there.
+func TestOffers(t *testing.T) {
+	for what, c := range map[string]struct {
+		from, to *Cell
+		edit     func(from, to *Cell)
+		want     string
+		back     string // what is offered the other way
+	}{
+		"newer, without a rule":     {cell("staging", "v2", 2, Well), cell("production", "v1", 1, Well), nil, "v2", ""},
+		"older, without a rule":     {cell("staging", "v0", 1, Well), cell("production", "v1", 2, Well), nil, "", "v1"},
+		"older, by a rule":          {cell("staging", "v2", 1, Well), cell("production", "v1", 2, Well), func(_, to *Cell) { to.rule = "staging" }, "v2", ""},
+		"another environment's":     {cell("staging", "v2", 2, Well), cell("production", "v1", 1, Well), func(_, to *Cell) { to.rule = "canary" }, "", ""},
+		"not well there":            {cell("staging", "v2", 2, Moving), cell("production", "v1", 1, Well), nil, "", ""},
+		"held here":                 {cell("staging", "v2", 2, Well), cell("production", "v1", 1, Stopped), func(_, to *Cell) { to.Held = "v2" }, "", ""},
+		"asked for already":         {cell("staging", "v2", 2, Well), cell("production", "v1", 1, Moving), func(_, to *Cell) { to.Wanted = "v2" }, "", ""},
+		"brought by one commit":     {cell("staging", "v2", 2, Well), cell("production", "v1", 1, Well), func(from, to *Cell) { from.Commit = to.Commit }, "", ""},
+		"another model's":           {cell("staging", "v2", 2, Well), cell("production", "v1", 1, Well), func(from, _ *Cell) { from.Model = "other" }, "", ""},
+		"the files here are broken": {cell("staging", "v2", 2, Well), cell("production", "v1", 1, Stopped), func(_, to *Cell) { to.Fault = "a fault" }, "", ""},
+	} {
+		if c.edit != nil {
+			c.edit(c.from, c.to)
+		}
+		line := &Line{Cells: []*Cell{c.from, nil, c.to}}
+		line.offers()
+		if c.to.Offers != c.want || c.want != "" && c.to.From != "staging" || c.from.Offers != c.back {
+			t.Errorf("%s: offers %q from %q, and the other way %q", what, c.to.Offers, c.to.From, c.from.Offers)
+		}
+	}
+}
+
+// TestStates: how a release is summed up.
+func TestStates(t *testing.T) {
+	for what, c := range map[string]struct {
+		edit func(*Cell)
+		want State
+	}{
+		"well":                        {func(*Cell) {}, Well},
+		"on its way":                  {func(c *Cell) { c.Phase = v1alpha1.Progressing }, Moving},
+		"not there yet":               {func(c *Cell) { c.Phase, c.Version = "", "" }, Moving},
+		"waiting":                     {func(c *Cell) { c.Phase = v1alpha1.Waiting }, Moving},
+		"rolled back":                 {func(c *Cell) { c.Phase, c.Held = v1alpha1.RolledBack, "v3" }, Stopped},
+		"well, and a version is held": {func(c *Cell) { c.Held = "v3" }, Stopped},
+		"failed, healthy before":      {func(c *Cell) { c.Phase, c.served = v1alpha1.Failed, true }, Stopped},
+		"failed, never healthy":       {func(c *Cell) { c.Phase = v1alpha1.Failed }, Broken},
+		"a fault, serving":            {func(c *Cell) { c.Fault = "x" }, Stopped},
+		"a fault, never there":        {func(c *Cell) { c.Fault, c.Version, c.Phase = "x", "", "" }, Broken},
+		"pinned":                      {func(c *Cell) { c.Pinned = true }, Manual},
+		"suspended":                   {func(c *Cell) { c.Suspended = true }, Manual},
+		"drifted":                     {func(c *Cell) { c.Drifted = true }, Manual},
+	} {
+		row := &Cell{Row: Row{Version: "v1", Phase: v1alpha1.Healthy}}
+		c.edit(row)
+		if got := row.stands(); got != c.want {
+			t.Errorf("%s: %s, want %s", what, got, c.want)
+		}
+	}
+	if !Attention.Has(Stopped) || Attention.Has(Well) || !Well.Has(Well) || Well.Has(Broken) {
+		t.Error("attention is not what needs a person")
+	}
+}
+
+// TestNaturally: versions are in the order of their numbers.
+func TestNaturally(t *testing.T) {
+	for _, c := range []struct{ a, b string }{{"v9", "v10"}, {"v1", "v1a"}, {"2026-01-02", "2026-01-10"}, {"a1", "b0"}, {"v1.9", "v1.10"}, {"", "v1"}} {
+		if naturally(c.a, c.b) >= 0 || naturally(c.b, c.a) <= 0 || naturally(c.a, c.a) != 0 {
+			t.Errorf("%q does not come before %q", c.a, c.b)
+		}
+	}
+}
+
+// TestQuerySelects: each word of a search is somewhere in what a release is known by.
+func TestQuerySelects(t *testing.T) {
+	c := cell("production", "v2", 1, Well)
+	c.Author, c.Team = "Ada Lovelace", "flowers"
+	for text, want := range map[string]bool{"": true, "iris": true, "IRIS ada": true, "iris bob": false, "v2 flowers": true, "v3": false} {
+		q := Query{Search: text}
+		if got := q.selects(c, words(text)); got != want {
+			t.Errorf("%q selects it: %v", text, got)
+		}
+	}
+	if (Query{State: "attention"}).selects(c, nil) || !(Query{State: "healthy", Team: "flowers", Model: "iris"}).selects(c, nil) || (Query{Team: "x"}).selects(c, nil) {
+		t.Error("states, teams or models are not heeded")
+	}
+}
