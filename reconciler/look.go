@@ -50,3 +50,14 @@ func (r *Reconciler) Clusters() (all []*cluster.Cluster) {
 	}
 	return all
 }
+
+// CommitURL is where a browser finds a commit; "" where nobody knows.
+func (r *Reconciler) CommitURL(commit string) string {
+	if r.cfg.CommitURL == nil {
+		return ""
+	}
+	return r.cfg.CommitURL(commit)
+}
+
+// Floor is the policy of an environment that no file can lower; nil for none.
+func (r *Reconciler) Floor(environment string) *registry.Policy { return r.floorOf(environment) }

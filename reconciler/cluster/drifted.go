@@ -22,3 +22,9 @@ func (w *Watcher) Drifted(mr *v1alpha1.ModelRelease) (drifted []v1alpha1.ObjectR
 	}
 	return drifted
 }
+
+// Suspects says by the running Watcher, if there is one, whether somebody changed something of mr's objects; Drift confirms it.
+func (c *Cluster) Suspects(mr *v1alpha1.ModelRelease) bool {
+	w := c.watcher.Load()
+	return w != nil && len(w.Drifted(mr)) > 0
+}

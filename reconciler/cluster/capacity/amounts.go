@@ -92,6 +92,16 @@ func (a Amounts) names() []corev1.ResourceName {
 	})
 }
 
+// Devices is how many devices there are in all, of whatever kind.
+func (a Amounts) Devices() (n int64) {
+	for name, v := range a {
+		if isDevice(name) {
+			n += v
+		}
+	}
+	return n
+}
+
 // sameDevices leaves out what admission may add to a pod.
 func sameDevices(a, b Amounts) bool {
 	for _, name := range slices.Concat(a.names(), b.names()) {
