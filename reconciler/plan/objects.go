@@ -121,20 +121,25 @@ func secrets(object map[string]any) func(string) bool {
 	}
 }
 
+// masked is an object without what may be secret.
+func masked(object map[string]any) map[string]any {
+	if secrets(object) == nil {
+		return object
+	}
+	out := map[string]any{}
+	for key, value := range object {
+		if key == "data" || key == "stringData" {
+			value = hidden
+		}
+		out[key] = value
+	}
+	return out
+}
+
 // whole is an object that is new or goes.
 func whole(change Change, o *item) Object {
-	object := o.object
-	if secrets(object) != nil {
-		object = map[string]any{}
-		for key, value := range o.object {
-			if key == "data" || key == "stringData" {
-				value = hidden
-			}
-			object[key] = value
-		}
-	}
 	f := Field{}
-	body, err := yaml.Marshal(object)
+	body, err := yaml.Marshal(masked(o.object))
 	if err != nil {
 		body = []byte(err.Error()) // what was rendered can be written
 	}
