@@ -34,6 +34,10 @@ type Followed interface {
 	Granted(environment, namespace string) bool
 	// Clusters are those of all environments, each once.
 	Clusters() []*cluster.Cluster
+	// CommitURL is where a browser finds a commit; "" where nobody knows.
+	CommitURL(commit string) string
+	// Floor is the policy of an environment that no file can lower; nil for none.
+	Floor(environment string) *registry.Policy
 }
 
 // Fleet is what several registries serve. All methods are safe for concurrent use.
@@ -61,7 +65,7 @@ func New(cfg Config) *Fleet {
 // is followed already is taken over.
 func (f *Fleet) Follow(ctx context.Context, name string, registry Followed) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	r := newFollowed(name, registry, f.changes)
+	r := newFollowed(name, registry, f.changes, f.cfg.Now)
 	f.mu.Lock()
 	f.registries[name] = r
 	f.mu.Unlock()

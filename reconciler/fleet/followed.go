@@ -6,10 +6,15 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/reconciler/history"
+	"github.com/davit-dev/davit/reconciler/status"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry"
+	"github.com/davit-dev/davit/render"
 )
 
 // followed is one registry: what its clusters show of its releases.
@@ -17,19 +22,29 @@ type followed struct {
 	Followed
 	name    string
 	changes *changes
+	now     func() time.Time
 	past    *history.History
 	synced  atomic.Bool
+
+	renderer *render.Renderer
+	sides    kept[render.Output]
+	diffs    kept[comparison]
 
 	mu     sync.RWMutex
 	rows   map[registry.Key]*place
 	sorted []*place // by release and environment; nil when one came or went
+	view   *status.View
+	viewed gitops.Hash // the commit that view is of
 }
 
 // place holds the newest row of one release.
 type place struct{ atomic.Pointer[Row] }
 
-func newFollowed(name string, of Followed, changes *changes) *followed {
-	return &followed{Followed: of, name: name, changes: changes, past: history.New(history.Config{Source: of.Source()}), rows: map[registry.Key]*place{}}
+func newFollowed(name string, of Followed, changes *changes, now func() time.Time) *followed {
+	return &followed{
+		Followed: of, name: name, changes: changes, now: now, past: history.New(history.Config{Source: of.Source()}), rows: map[registry.Key]*place{},
+		renderer: &render.Renderer{}, sides: kept[render.Output]{most: maxSides}, diffs: kept[comparison]{most: maxDiffs},
+	}
 }
 
 // watch keeps the rows until ctx ends.
@@ -88,4 +103,23 @@ func (f *followed) all() []*place {
 		f.sorted = slices.SortedFunc(maps.Values(f.rows), func(a, b *place) int { return byRelease(a.Load(), b.Load()) })
 	}
 	return f.sorted
+}
+
+// row is the release's; nil when it is not in the cluster.
+func (f *followed) row(key registry.Key) *Row {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if p := f.rows[key]; p != nil {
+		return p.Load()
+	}
+	return nil
+}
+
+// modelRelease reads a release from its cluster; nil when it is not there.
+func (f *followed) modelRelease(ctx context.Context, key registry.Key) (*v1alpha1.ModelRelease, error) {
+	r, c := f.row(key), f.Cluster(key.Environment)
+	if r == nil || c == nil {
+		return nil, nil
+	}
+	return c.Release(ctx, r.Namespace, key.Environment, key.Name)
 }

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
@@ -105,4 +106,17 @@ func (c *Cell) stands() State {
 		return Moving
 	}
 	return Well
+}
+
+// short is a commit as people write it.
+func short(commit string) string { return commit[:min(12, len(commit))] }
+
+// plain leaves out of a text of others what moves a terminal's cursor or hides what stands beside it.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\n' && r != '\t' || r == 0x7f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+			return -1
+		}
+		return r
+	}, text)
 }

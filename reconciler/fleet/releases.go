@@ -12,10 +12,16 @@ import (
 type Viewer struct {
 	// May says whether an environment of a registry may be seen; all may when nil.
 	May func(registry, environment string) bool
+	// Logs says whether what containers of an environment's releases write may be seen; all may when nil.
+	Logs func(registry, environment string) bool
 }
 
 func (v Viewer) may(registry, environment string) bool {
 	return v.May == nil || v.May(registry, environment)
+}
+
+func (v Viewer) seesLogs(registry, environment string) bool {
+	return v.Logs == nil || v.Logs(registry, environment)
 }
 
 // Query selects releases. The zero Query selects all.
