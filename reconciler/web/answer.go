@@ -22,8 +22,8 @@ type shown struct {
 	Query      map[string]string
 	Now        time.Time
 	Data       any
-	// May says what the user may do in an environment.
-	May func(verb Verb, environment string) bool
+	// May says whether the user may do what a Verb names in an environment.
+	May func(verb, environment string) bool
 }
 
 // html answers with a view as a page.
@@ -50,7 +50,7 @@ func (p *Page) html(v view) http.HandlerFunc {
 func (p *Page) shown(q *request, title, view string, data any) shown {
 	s := shown{
 		Tabs: p.tabs, Title: title, View: view, Registry: q.registry, Registries: p.cfg.Fleet.Registries(), User: q.user, Query: map[string]string{},
-		Now: time.Now(), Data: data, May: q.may,
+		Now: time.Now(), Data: data, May: func(verb, environment string) bool { return q.may(Verb(verb), environment) },
 	}
 	for name := range q.query {
 		s.Query[name] = q.query.Get(name)

@@ -59,18 +59,23 @@ func static() http.Handler {
 }
 
 var functions = template.FuncMap{
-	"age":   age,
-	"clock": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"short": func(s string) string { return s[:min(12, len(s))] },
-	"mark":  mark,
-	"add":   func(a, b int) int { return a + b },
-	"sub":   func(a, b int) int { return a - b },
-	"query": with,
-	"from":  from,
-	"dict":  dict,
-	"path":  func(parts ...string) string { return path(parts...) },
-	"where": findURL,
-	"str":   func(v any) string { return fmt.Sprint(v) },
+	"age":    age,
+	"clock":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"short":  func(s string) string { return s[:min(12, len(s))] },
+	"mark":   mark,
+	"add":    func(a, b int) int { return a + b },
+	"sub":    func(a, b int) int { return a - b },
+	"query":  with,
+	"from":   from,
+	"dict":   dict,
+	"path":   func(parts ...string) string { return path(parts...) },
+	"where":  findURL,
+	"str":    func(v any) string { return fmt.Sprint(v) },
+	"link":   link,
+	"ask":    ask,
+	"number": func(f *float64) string { return strconv.FormatFloat(*f, 'g', 6, 64) },
+	"bytes":  size,
+	"text":   func(s *string) string { return *s },
 }
 
 // path escapes the parts of a URL's path.
@@ -97,6 +102,15 @@ func with(query map[string]string, name, value string) string {
 		return "?"
 	}
 	return "?" + q.Encode()
+}
+
+// ask is a query of names and values; those without a value are left out.
+func ask(pairs ...string) string {
+	q := map[string]string{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		q[pairs[i]] = pairs[i+1]
+	}
+	return with(q, "", "")
 }
 
 // from is a page's query from a place in the list on.
@@ -154,6 +168,27 @@ func age(now, t time.Time) string {
 		return fmt.Sprintf("%dh", int(d.Hours()))
 	}
 	return fmt.Sprintf("%dd", int(d.Hours()/24))
+}
+
+// link is a text where that is the address of a page, and "" for anything else.
+func link(text string) string {
+	if u, err := url.Parse(text); err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" {
+		return text
+	}
+	return ""
+}
+
+// size is a number of bytes as people read it.
+func size(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	value, i := float64(n)/unit, 0
+	for ; value >= unit && i < 4; i++ {
+		value /= unit
+	}
+	return fmt.Sprintf("%.4g %ciB", value, "KMGTP"[i])
 }
 
 // mark is a state's sign, so that no colour is needed to tell it.

@@ -52,6 +52,7 @@ func (p *Page) ask(w http.ResponseWriter, r *http.Request) (*request, error) {
 		return ok && err == nil
 	}
 	q.viewer.May = func(registry, environment string) bool { return may(See, registry, environment) }
+	q.viewer.Logs = func(registry, environment string) bool { return may(Logs, registry, environment) }
 	q.may = func(verb Verb, environment string) bool {
 		return (verb == See || verb == Logs || p.cfg.Actions != nil) && may(verb, q.registry, environment)
 	}

@@ -39,6 +39,8 @@ func views(f *fleet.Fleet) []view {
 			},
 			load: func(q *request) (any, error) { return fleetView(f, q) },
 		},
+		releaseView(f),
+		diffView(f),
 	}
 }
 
