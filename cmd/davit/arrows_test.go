@@ -14,10 +14,10 @@ import (
 
 // arrows says what each package may import of davit's own; what is not listed may import nothing of it.
 var arrows = map[string][]string{
-	"cmd/davit":                        {"reconciler", "reconciler/history", "reconciler/lineage", "reconciler/made", "reconciler/install", "reconciler/plan", "reconciler/status", "reconciler/why", "reconciler/fleet", "reconciler/web", "reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/gate", "registry/image", "render", "render/catalog", "gitops", "gitops/forge", "reconciler/cluster/capacity", "reconciler/credentials", "reconciler/metrics", "reconciler/tracing", "reconciler/monitor", "reconciler/sops"},
+	"cmd/davit":                        {"reconciler", "reconciler/history", "reconciler/lineage", "reconciler/made", "reconciler/runs", "reconciler/install", "reconciler/plan", "reconciler/status", "reconciler/why", "reconciler/fleet", "reconciler/web", "reconciler/cluster", "reconciler/v1alpha1", "registry", "registry/gate", "registry/image", "render", "render/catalog", "gitops", "gitops/forge", "reconciler/cluster/capacity", "reconciler/credentials", "reconciler/metrics", "reconciler/tracing", "reconciler/monitor", "reconciler/sops"},
 	"reconciler":                       {"reconciler/cluster", "reconciler/history", "reconciler/made", "reconciler/plan", "reconciler/v1alpha1", "registry", "registry/gate", "registry/image", "render", "gitops", "gitops/forge", "reconciler/credentials", "reconciler/notify", "reconciler/metrics", "reconciler/tracing", "reconciler/monitor", "reconciler/sops"},
 	"reconciler/credentials":           {"gitops", "gitops/forge"},
-	"reconciler/fleet":                 {"reconciler/cluster", "reconciler/history", "reconciler/plan", "reconciler/status", "reconciler/v1alpha1", "registry", "registry/gate", "render", "gitops"},
+	"reconciler/fleet":                 {"reconciler/cluster", "reconciler/history", "reconciler/plan", "reconciler/status", "reconciler/v1alpha1", "registry", "registry/gate", "render", "gitops", "reconciler/cluster/capacity", "reconciler/runs", "registry/image"},
 	"reconciler/web":                   {"reconciler/fleet", "registry", "gitops"},
 	"reconciler/history":               {"reconciler/v1alpha1", "registry", "gitops"},
 	"reconciler/lineage":               {"gitops", "reconciler/history", "registry"},
@@ -25,6 +25,7 @@ var arrows = map[string][]string{
 	"reconciler/notify":                {"gitops", "gitops/forge"},
 	"reconciler/monitor":               {"registry"},
 	"reconciler/plan":                  {"registry", "registry/gate", "registry/image", "render"},
+	"reconciler/runs":                  {"reconciler/cluster", "registry", "gitops"},
 	"reconciler/status":                {"reconciler", "gitops", "reconciler/history", "reconciler/v1alpha1", "registry", "registry/gate", "registry/image", "render"},
 	"reconciler/why":                   {"gitops", "registry", "render"},
 	"reconciler/cluster":               {"reconciler/cluster/capacity", "reconciler/v1alpha1", "deploy/crds", "reconciler/sops"},

@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/davit-dev/davit/reconciler/status"
 	"github.com/davit-dev/davit/registry"
 )
 
@@ -33,22 +32,16 @@ func (a *app) statusRuns(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	var rows [][]any
-	for _, r := range all {
-		if len(args) > 0 && r.Environment != args[0] || !r.standsNow().Matters(models, l.now) {
+	for i := range all {
+		r := &all[i]
+		if len(args) > 0 && r.Environment != args[0] || !r.Matters(models, l.now) {
 			continue
 		}
-		rows = append(rows, []any{r.Run, r.Training, r.Environment, r.state(), r.elapsed(l.now), r.GPUs, orDash(strings.Join(r.Where, ",")), r.standsNow().ToDo(models)})
+		rows = append(rows, []any{r.Run, r.Training, r.Environment, r.Standing(), elapsed(r, l.now), r.GPUs, orDash(strings.Join(r.Where, ",")), orDash(r.ToDo(models))})
 	}
 	if len(rows) == 0 {
 		return nil
 	}
 	fmt.Fprintln(cmd.OutOrStdout())
 	return printData(cmd.OutOrStdout(), "table", nil, []any{"RUN", "TRAINING", "ENV", "STATE", "ELAPSED", "GPUS", "WHERE", "TO DO"}, rows)
-}
-
-// standsNow is what status goes by.
-func (r trainingRun) standsNow() status.Run {
-	return status.Run{
-		Name: r.Run, Training: r.Training, State: r.State, Ended: r.Ended, Version: r.Version, Trial: r.Trial != nil, Kept: r.Kept,
-	}
 }

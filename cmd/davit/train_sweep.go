@@ -4,82 +4,22 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/davit-dev/davit/reconciler/status"
 	"github.com/davit-dev/davit/registry"
 )
 
-// waitsForRoom is the state of a trial that begins once another of its training's runs has ended.
-const waitsForRoom = "Waiting"
-
-// trials are a training's runs as nobody started them, a sweep's in their order: the first NotStarted, and those Waiting that
-// the sweep has no room for.
-func (l *runList) trials(t *registry.Training) (rows []trainingRun, err error) {
-	free := -1 // any number
-	if s := t.Spec.Sweep; s != nil && s.Parallel > 0 {
-		free = s.Parallel
-		for _, run := range l.ledger {
-			if run.Training == t.Key() && run.Environment == t.Environment.Name && !run.State.Ended() {
-				free--
-			}
-		}
-		free = max(free, 0)
-	}
-	for _, trial := range t.Trials() {
-		hash, err := trial.RunHash(l.models.FS())
-		if err != nil {
-			return nil, err
-		}
-		row := trainingRun{Run: t.RunName(hash), Hash: hash, Training: t.Key(), Environment: t.Environment.Name, Trial: trial.Values(),
-			State: status.NotStarted, GPUs: t.Spec.GPUs * t.Nodes(), Nodes: t.Nodes()}
-		if _, ran := l.ledger[hash]; !ran {
-			if free == 0 {
-				row.State, row.Message = waitsForRoom, fmt.Sprintf("%d at once", t.Spec.Sweep.Parallel)
-			} else if free > 0 {
-				free--
-			}
-		}
-		rows = append(rows, row)
-	}
-	return rows, nil
-}
-
-// fillTrials has runs recognized as trials that were claimed for no sweep, or live ones that the ledger here does not have.
-func fillTrials(rows, trials []trainingRun) {
-	values := map[string]map[string]string{}
-	for _, trial := range trials {
-		values[trial.Training+" "+trial.Run] = trial.Trial
-	}
-	for i, row := range rows {
-		if row.Trial == nil {
-			rows[i].Trial = values[row.Training+" "+row.Run]
-		}
-	}
-}
-
 // withTrials adds the column of trials after the run's, where there are any.
-func withTrials(head []any, rows [][]any, runs []trainingRun) ([]any, [][]any) {
-	if !slices.ContainsFunc(runs, func(r trainingRun) bool { return len(r.Trial) > 0 }) {
+func withTrials(head []any, rows [][]any, all []trainingRun) ([]any, [][]any) {
+	if !slices.ContainsFunc(all, func(r trainingRun) bool { return len(r.Trial) > 0 }) {
 		return head, rows
 	}
 	head = slices.Insert(head, 1, any("TRIAL"))
-	for i, r := range runs {
-		rows[i] = slices.Insert(rows[i], 1, any(orDash(r.trial())))
+	for i := range all {
+		rows[i] = slices.Insert(rows[i], 1, any(orDash(plain(all[i].Values()))))
 	}
 	return head, rows
-}
-
-// trial is such as "depth=3 lr=0.1".
-func (r trainingRun) trial() string {
-	var all []string
-	for name, value := range r.Trial {
-		all = append(all, name+"="+value)
-	}
-	slices.Sort(all)
-	return plain(strings.Join(all, " "))
 }
 
 // starting is what a spec starts, for people: a run by its name, or how many trials.

@@ -1,4 +1,4 @@
-package status
+package runs
 
 import (
 	"testing"
@@ -12,7 +12,7 @@ import (
 func TestRuns(t *testing.T) {
 	now := clock("2026-01-02 12:00:00").Time
 	long, lately := now.Add(-48*time.Hour), now.Add(-time.Hour)
-	made := &registry.ModelVersion{Name: "v2"}
+	made := &registry.ModelVersion{Run: "v2"}
 	made.Spec.Lineage.TrainedBy = "fit-0123"
 	models := &registry.Registry{Models: map[string]*registry.Model{"iris": {Versions: map[string]*registry.ModelVersion{"v2": made}}}}
 	succeeded, failed := string(gitops.RunSucceeded), string(gitops.RunFailed)
@@ -21,17 +21,17 @@ func TestRuns(t *testing.T) {
 		matters bool
 		want    string
 	}{
-		"not started":            {Run{State: NotStarted}, false, "-"},
-		"under way":              {Run{State: "Running"}, true, "-"},
+		"not started":            {Run{State: NotStarted}, false, ""},
+		"under way":              {Run{State: "Running"}, true, ""},
 		"failed lately":          {Run{State: failed, Ended: lately}, true, "davit train again iris/fit"},
 		"failed long ago":        {Run{State: failed, Ended: long}, false, "davit train again iris/fit"},
 		"not merged yet":         {Run{State: succeeded, Ended: long, Version: "v3"}, true, "merge davit/train/iris/v3"},
-		"merged":                 {Run{State: succeeded, Ended: long, Version: "v2"}, false, "-"},
-		"merged by another name": {Run{Name: "fit-0123", State: succeeded, Ended: long, Version: "v3"}, false, "-"},
+		"merged":                 {Run{State: succeeded, Ended: long, Version: "v2"}, false, ""},
+		"merged by another name": {Run{Run: "fit-0123", State: succeeded, Ended: long, Version: "v3"}, false, ""},
 		"to be proposed":         {Run{State: succeeded, Ended: lately}, true, "its version is being proposed"},
-		"kept":                   {Run{Name: "fit-9", State: succeeded, Ended: long, Kept: true}, true, "davit train version fit-9"},
-		"a trial":                {Run{State: succeeded, Ended: long, Trial: true}, false, "-"},
-		"a model that is gone":   {Run{Training: "rose/fit", State: succeeded, Ended: long, Version: "v1"}, false, "-"},
+		"kept":                   {Run{Run: "fit-9", State: succeeded, Ended: long, Kept: true}, true, "davit train version fit-9"},
+		"a trial":                {Run{State: succeeded, Ended: long, Trial: map[string]string{}}, false, ""},
+		"a model that is gone":   {Run{Training: "rose/fit", State: succeeded, Ended: long, Version: "v1"}, false, ""},
 	} {
 		if c.run.Training == "" {
 			c.run.Training = "iris/fit"
