@@ -22,12 +22,44 @@ const logsEvery = time.Second
 // streamTries is how often in a row a log that ended may break without a new line.
 const streamTries = 3
 
-// RunLogs gives the lines that a run's trainers and publishers wrote, of all ranks and of the attempts whose pods are
-// still there. With follow it goes on until the run ended, with each container and each attempt as it begins; without,
-// it ends with what is written so far, pod after pod. write is called by one goroutine at a time. Lines of more than 64
-// KiB come in parts. A run that is not there is an error.
+// LogQuery says which lines of a run are wanted.
+type LogQuery struct {
+	// Follow has it go on until the run ended, with each container and each attempt as it begins; without, it ends with what
+	// is written so far, pod after pod.
+	Follow bool
+	// Tail is how many of a container's last lines are given to begin with; all when zero.
+	Tail int64
+	// After is the time of the last line that is known of containers, by [LogLine.Source]: the lines up to it are passed over,
+	// and Tail counts for others alone.
+	After map[string]time.Time
+}
+
+// LogLine is a line that a container of a run wrote, or a part of 64 KiB of it.
+type LogLine struct {
+	Rank      int
+	Container string
+	Text      string
+	// At is when it was written, by the node's clock; zero where that is not known.
+	At time.Time
+	// Rest says that it goes on with the line before.
+	Rest bool
+	pod  types.UID
+}
+
+// Source names the container of the pod, in few letters.
+func (l LogLine) Source() string {
+	return string(l.pod[:min(8, len(l.pod))]) + "." + l.Container[:min(1, len(l.Container))]
+}
+
+// RunLogs is [Cluster.RunLines] of all lines.
 func (c *Cluster) RunLogs(ctx context.Context, namespace, name string, follow bool, write func(rank int, container, line string)) error {
-	l := &runLogs{c: c, write: write, follow: follow, begun: map[string]bool{}}
+	return c.RunLines(ctx, namespace, name, LogQuery{Follow: follow}, func(l LogLine) { write(l.Rank, l.Container, l.Text) })
+}
+
+// RunLines gives the lines that a run's trainers and publishers wrote, of all ranks and of the attempts whose pods are
+// still there. write is called by one goroutine at a time. A run that is not there is an error.
+func (c *Cluster) RunLines(ctx context.Context, namespace, name string, q LogQuery, write func(LogLine)) error {
+	l := &runLogs{c: c, write: write, LogQuery: q, begun: map[string]bool{}}
 	defer l.work.Wait()
 	for found := false; ; found = true {
 		r, err := c.Run(ctx, namespace, name)
@@ -41,7 +73,7 @@ func (c *Cluster) RunLogs(ctx context.Context, namespace, name string, follow bo
 		if err := l.look(ctx, namespace, name); err != nil {
 			return err
 		}
-		if !follow || r == nil || r.Phase.Ended() {
+		if !q.Follow || r == nil || r.Phase.Ended() {
 			l.work.Wait()
 			return errors.Join(l.errs...)
 		}
@@ -55,13 +87,13 @@ func (c *Cluster) RunLogs(ctx context.Context, namespace, name string, follow bo
 
 // runLogs are the logs of one run that are being read.
 type runLogs struct {
-	c      *Cluster
-	follow bool
-	begun  map[string]bool // by pod's UID and container
-	work   sync.WaitGroup
+	LogQuery
+	c     *Cluster
+	begun map[string]bool // by pod's UID and container
+	work  sync.WaitGroup
 
 	mu    sync.Mutex
-	write func(rank int, container, line string)
+	write func(LogLine)
 	errs  []error
 }
 
@@ -87,7 +119,7 @@ func (l *runLogs) look(ctx context.Context, namespace, name string) error {
 			}
 			l.begun[key] = true
 			one := containerLog{l, namespace, pods[i].Name, pods[i].UID, rank(&pods[i]), container}
-			if l.follow {
+			if l.Follow {
 				l.work.Go(func() { one.read(ctx) })
 			} else {
 				one.read(ctx)
@@ -109,7 +141,7 @@ type containerLog struct {
 // read reads until the container ended; a connection that breaks is made anew, from the last line's time, also when the
 // container ended meanwhile: what it wrote last is still to come.
 func (l containerLog) read(ctx context.Context) {
-	var last time.Time
+	last := l.After[LogLine{pod: l.uid, Container: l.container}.Source()]
 	for vain := 0; ; {
 		before := last
 		err := l.stream(ctx, &last)
@@ -117,9 +149,9 @@ func (l containerLog) read(ctx context.Context) {
 			vain = 0
 		}
 		switch {
-		case ctx.Err() != nil || err == nil && (!l.follow || !l.runs(ctx)):
+		case ctx.Err() != nil || err == nil && (!l.Follow || !l.runs(ctx)):
 			return
-		case err != nil && vain >= streamTries && !(l.follow && l.runs(ctx)):
+		case err != nil && vain >= streamTries && !(l.Follow && l.runs(ctx)):
 			l.mu.Lock()
 			l.errs = append(l.errs, fmt.Errorf("reading the log of %s in pod %s: %w", l.container, l.pod, err))
 			l.mu.Unlock()
@@ -140,10 +172,12 @@ func (l containerLog) runs(ctx context.Context) bool {
 }
 
 func (l containerLog) stream(ctx context.Context, last *time.Time) error {
-	opts := &corev1.PodLogOptions{Container: l.container, Follow: l.follow, Timestamps: true}
+	opts := &corev1.PodLogOptions{Container: l.container, Follow: l.Follow, Timestamps: true}
 	if !last.IsZero() {
 		since := metav1.NewTime(*last)
 		opts.SinceTime = &since // of whole seconds: what came before is passed over
+	} else if l.Tail > 0 {
+		opts.TailLines = &l.Tail
 	}
 	body, err := l.c.as.typed.CoreV1().Pods(l.namespace).GetLogs(l.pod, opts).Stream(ctx)
 	if err != nil {
@@ -175,7 +209,7 @@ func (l containerLog) lines(body io.Reader, last *time.Time) error {
 		}
 		if !skip {
 			l.mu.Lock()
-			l.write(l.rank, l.container, strings.ToValidUTF8(text, "\uFFFD"))
+			l.write(LogLine{Rank: l.rank, Container: l.container, Text: strings.ToValidUTF8(text, "\uFFFD"), At: *last, Rest: part, pod: l.uid})
 			l.mu.Unlock()
 		}
 		part = more

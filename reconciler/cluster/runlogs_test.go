@@ -16,7 +16,7 @@ import (
 // TestLogResumes passes over the lines that were given before the connection broke.
 func TestLogResumes(t *testing.T) {
 	var got []string
-	l := containerLog{runLogs: &runLogs{write: func(_ int, _, line string) { got = append(got, line) }}}
+	l := containerLog{runLogs: &runLogs{write: func(line LogLine) { got = append(got, line.Text) }}}
 	var last time.Time
 	for _, body := range []string{
 		"2026-11-27T03:00:00.1Z one\n2026-11-27T03:00:00.2Z two\n",
@@ -64,7 +64,7 @@ func TestLogOfEndedContainerIsReadOut(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got []string
-			logs := &runLogs{c: &Cluster{clients: clients{typed: typed}, as: clients{typed: typed}}, follow: true, write: func(_ int, _, line string) { got = append(got, line) }}
+			logs := &runLogs{c: &Cluster{clients: clients{typed: typed}, as: clients{typed: typed}}, LogQuery: LogQuery{Follow: true}, write: func(line LogLine) { got = append(got, line.Text) }}
 			containerLog{runLogs: logs, namespace: "n", pod: "p", container: trainerName}.read(t.Context())
 			if text := strings.Join(got, "|"); text != test.want {
 				t.Errorf("got %q, want %q", text, test.want)
