@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"context"
 	"slices"
 
 	"github.com/davit-dev/davit/gitops"
@@ -61,3 +62,30 @@ func (r *Reconciler) CommitURL(commit string) string {
 
 // Floor is the policy of an environment that no file can lower; nil for none.
 func (r *Reconciler) Floor(environment string) *registry.Policy { return r.floorOf(environment) }
+
+// Runs are the runs that began, by their hashes: the ledger's in Git and those that clusters keep, which kept names.
+func (r *Reconciler) Runs(ctx context.Context) (all map[string]gitops.Run, kept map[string]bool, err error) {
+	inGit, err := r.runs.git.Runs(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if all, err = r.runs.Runs(ctx); err != nil {
+		return nil, nil, err
+	}
+	kept = map[string]bool{}
+	for hash := range all {
+		if _, is := inGit[hash]; !is {
+			kept[hash] = true
+		}
+	}
+	return all, kept, nil
+}
+
+// Quota is how many GPUs an environment may have, by its files and its grant; the zero value where nothing bounds it.
+func (r *Reconciler) Quota(environment string) registry.Quota {
+	_, models := r.Registry()
+	if models == nil || models.Environments[environment] == nil {
+		return registry.Quota{}
+	}
+	return r.quotaOf(models.Environments[environment])
+}

@@ -7,10 +7,11 @@ import (
 	"github.com/davit-dev/davit/registry"
 )
 
-// Change is that something is otherwise than before: a release, or, without one, the registry.
+// Change is that something is otherwise than before: a release, runs of trainings, or, without either, the registry.
 type Change struct {
 	Registry string
 	Release  registry.Key
+	Runs     bool
 }
 
 // mostChanges bounds what waits for a slow reader; one that is behind is told that anything may have changed.

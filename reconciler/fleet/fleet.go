@@ -38,6 +38,10 @@ type Followed interface {
 	CommitURL(commit string) string
 	// Floor is the policy of an environment that no file can lower; nil for none.
 	Floor(environment string) *registry.Policy
+	// Runs are the runs of trainings that began, by their hashes; kept names those whose record a cluster alone has.
+	Runs(ctx context.Context) (all map[string]gitops.Run, kept map[string]bool, err error)
+	// Quota is how many GPUs an environment may have; the zero value where nothing bounds it.
+	Quota(environment string) registry.Quota
 }
 
 // Fleet is what several registries serve. All methods are safe for concurrent use.

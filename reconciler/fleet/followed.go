@@ -25,6 +25,9 @@ type followed struct {
 	now     func() time.Time
 	past    *history.History
 	synced  atomic.Bool
+	runs    runsNow
+	trials  trialsOf
+	room    roomNow
 
 	renderer *render.Renderer
 	sides    kept[render.Output]
@@ -58,6 +61,9 @@ func (f *followed) watch(ctx context.Context) {
 			defer done()
 			cluster.WatchReleases(ctx, c, cluster.ReleaseWatch[*Row]{Keep: newRow, Changed: f.set, Gone: f.drop, Synced: done})
 		})
+		work.Go(func() {
+			_ = c.WatchRuns(ctx, func(string, string) { f.changes.tell(Change{Registry: f.name, Runs: true}) })
+		})
 	}
 	lists.Wait()
 	f.synced.Store(ctx.Err() == nil)
@@ -75,7 +81,7 @@ func (f *followed) set(r *Row) {
 	}
 	f.rows[r.key].Store(r)
 	f.mu.Unlock()
-	f.changes.tell(Change{f.name, r.key})
+	f.changes.tell(Change{Registry: f.name, Release: r.key})
 }
 
 // drop forgets a release, unless it has moved to another namespace meanwhile.
@@ -86,7 +92,7 @@ func (f *followed) drop(r *Row) {
 		f.sorted = nil
 	}
 	f.mu.Unlock()
-	f.changes.tell(Change{f.name, r.key})
+	f.changes.tell(Change{Registry: f.name, Release: r.key})
 }
 
 // all are the releases by name and environment. The list may not be changed.

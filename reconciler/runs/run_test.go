@@ -10,9 +10,9 @@ import (
 
 // TestRuns holds which runs matter, and what each asks of a person.
 func TestRuns(t *testing.T) {
-	now := clock("2026-01-02 12:00:00").Time
+	now := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 	long, lately := now.Add(-48*time.Hour), now.Add(-time.Hour)
-	made := &registry.ModelVersion{Run: "v2"}
+	made := &registry.ModelVersion{Name: "v2"}
 	made.Spec.Lineage.TrainedBy = "fit-0123"
 	models := &registry.Registry{Models: map[string]*registry.Model{"iris": {Versions: map[string]*registry.ModelVersion{"v2": made}}}}
 	succeeded, failed := string(gitops.RunSucceeded), string(gitops.RunFailed)

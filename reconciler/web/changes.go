@@ -3,8 +3,8 @@ package web
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/davit-dev/davit/reconciler/fleet"
@@ -29,17 +29,8 @@ func (p *Page) changes(w http.ResponseWriter, r *http.Request) {
 		p.refuse(w, err)
 		return
 	}
-	out := http.NewResponseController(w)
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no")
-	send := func(text string) error {
-		_ = out.SetWriteDeadline(time.Now().Add(10 * time.Second))
-		if _, err := fmt.Fprint(w, text); err != nil {
-			return err
-		}
-		return out.Flush()
-	}
-	if send("retry: 2000\n: hello\n\n") != nil {
+	out, err := newStream(w)
+	if err != nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(r.Context())
@@ -63,14 +54,19 @@ func (p *Page) changes(w http.ResponseWriter, r *http.Request) {
 	defer alive.Stop()
 	for {
 		text := ": alive\n\n"
+		runs := ""
 		select {
 		case <-ctx.Done():
 			return
 		case <-alive.C:
 		case all := <-news:
 			message, concerns := q.news(all)
+			if q.runs(all) {
+				runs = "event: runs\ndata: {}\n\n"
+			}
 			if !concerns {
-				continue
+				text = ""
+				break
 			}
 			data, err := json.Marshal(message)
 			if err != nil {
@@ -78,7 +74,7 @@ func (p *Page) changes(w http.ResponseWriter, r *http.Request) {
 			}
 			text = "event: change\ndata: " + string(data) + "\n\n"
 		}
-		if send(text) != nil {
+		if text += runs; text != "" && out.send(text) != nil {
 			return
 		}
 	}
@@ -90,7 +86,7 @@ func (q *request) news(all []fleet.Change) (message changeNews, concerns bool) {
 	anything := len(all) == 0
 	for _, c := range all {
 		switch {
-		case c.Registry != q.registry:
+		case c.Registry != q.registry || c.Runs:
 		case c.Release.Name == "":
 			anything = true
 		case q.viewer.May == nil || q.viewer.May(c.Registry, c.Release.Environment):
@@ -101,4 +97,9 @@ func (q *request) news(all []fleet.Change) (message changeNews, concerns bool) {
 		message.Releases = []string{}
 	}
 	return message, anything || len(message.Releases) > 0
+}
+
+// runs says that runs of this registry's trainings changed. Which ones is not told.
+func (q *request) runs(all []fleet.Change) bool {
+	return slices.ContainsFunc(all, func(c fleet.Change) bool { return c.Registry == q.registry && c.Runs })
 }

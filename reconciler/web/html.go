@@ -59,21 +59,23 @@ func static() http.Handler {
 }
 
 var functions = template.FuncMap{
-	"age":    age,
-	"clock":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"short":  func(s string) string { return s[:min(12, len(s))] },
-	"mark":   mark,
-	"add":    func(a, b int) int { return a + b },
-	"sub":    func(a, b int) int { return a - b },
-	"query":  with,
-	"from":   from,
-	"dict":   dict,
-	"path":   func(parts ...string) string { return path(parts...) },
-	"where":  findURL,
-	"str":    func(v any) string { return fmt.Sprint(v) },
-	"link":   link,
-	"ask":    ask,
-	"number": func(f *float64) string { return strconv.FormatFloat(*f, 'g', 6, 64) },
+	"age":   age,
+	"clock": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"short": func(s string) string { return s[:min(12, len(s))] },
+	"mark":  mark,
+	"span":  span,
+	"add":   func(a, b int) int { return a + b },
+	"sub":   func(a, b int) int { return a - b },
+	"query": with,
+	"from":  from,
+	"dict":  dict,
+	"path":  func(parts ...string) string { return path(parts...) },
+	"where": findURL,
+	"str":   func(v any) string { return fmt.Sprint(v) },
+	"link":  link,
+	"ask":   ask,
+	// number is one as people read it, without digits that say nothing.
+	"number": func(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) },
 	"bytes":  size,
 	"text":   func(s *string) string { return *s },
 }
@@ -206,4 +208,10 @@ func mark(s fleet.State) string {
 		return "✓"
 	}
 	return "•"
+}
+
+// span is how long something took, of seconds.
+func span(seconds int) string {
+	now := time.Now()
+	return age(now, now.Add(-time.Duration(seconds)*time.Second))
 }

@@ -33,6 +33,7 @@ type Page struct {
 	templates map[string]*template.Template
 	// description is the API's, in OpenAPI's terms.
 	description any
+	streams     chan struct{} // a place for each log that is streamed
 }
 
 // New makes a page.
@@ -43,7 +44,7 @@ func New(cfg Config) (*Page, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Page{cfg: cfg, mux: http.NewServeMux(), views: views(cfg.Fleet)}
+	p := &Page{cfg: cfg, mux: http.NewServeMux(), views: views(cfg.Fleet), streams: make(chan struct{}, mostLogs)}
 	for _, v := range p.views {
 		if !strings.Contains(v.Path, "{") {
 			p.tabs = append(p.tabs, v)
@@ -53,6 +54,7 @@ func New(cfg Config) (*Page, error) {
 	if p.templates, err = parse(p.views); err != nil {
 		return nil, err
 	}
+	p.description = describe(p.views)
 	p.route()
 	return p, nil
 }
@@ -63,6 +65,7 @@ func (p *Page) route() {
 	p.mux.HandleFunc("GET /api/v1/openapi.json", p.openapi)
 	p.mux.HandleFunc("GET /api/v1/registries", p.registries)
 	p.mux.HandleFunc("GET /api/v1/registries/{registry}/changes", p.changes)
+	p.mux.HandleFunc("GET /api/v1/registries/{registry}/runs/{run}/logs", p.logs)
 	for _, a := range acts() {
 		place := "/releases/{environment}/{release}/" + a.name
 		p.mux.HandleFunc("POST /{registry}"+place, p.form(a))

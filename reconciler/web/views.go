@@ -41,6 +41,9 @@ func views(f *fleet.Fleet) []view {
 		},
 		releaseView(f),
 		diffView(f),
+		trainingsView(f),
+		runView(f),
+		gpusView(f),
 	}
 }
 

@@ -110,3 +110,15 @@ func termText(t corev1.NodeSelectorTerm) string {
 	}
 	return strings.Join(parts, ",")
 }
+
+// Accelerators are the kinds of devices that pods ask for.
+func Accelerators(pods []Pods) (all []Accelerator) {
+	for i := range pods {
+		for _, a := range pods[i].asks() {
+			if !slices.Contains(all, a.Accelerator) {
+				all = append(all, a.Accelerator)
+			}
+		}
+	}
+	return all
+}

@@ -11,7 +11,7 @@ async function refresh() {
   if (asking) { again = true; return; }
   asking = true;
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    const answer = await fetch(location.href, { headers: { Accept: "text/html", "Davit-Refresh": "1" } });
     if (answer.ok) replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
   } catch {
     // The stream tells that davit is not reached.
@@ -48,6 +48,7 @@ function listen() {
   changes.onopen = () => { live.className = "live on"; live.textContent = "live"; refresh(); };
   changes.onerror = () => { live.className = "live off"; live.textContent = "not live"; };
   changes.addEventListener("change", (e) => { if (concerns(JSON.parse(e.data))) refresh(); });
+  changes.addEventListener("runs", () => { if (document.querySelector("[data-runs]")) refresh(); });
   addEventListener("pagehide", () => changes.close());
 }
 if (api && document.querySelector("[data-live]")) listen();
@@ -74,3 +75,34 @@ addEventListener("keydown", (e) => {
   document.getElementById("find")?.select();
 });
 for (const s of document.querySelectorAll(".filters select")) s.addEventListener("change", () => s.form.requestSubmit());
+
+// A log goes on below what the server wrote. It scrolls with what comes unless the reader scrolled up, and keeps its last lines.
+const mostLines = 5000;
+function follow(log) {
+  const state = document.getElementById(log.dataset.state);
+  let lines = log.childNodes.length, after = log.dataset.after, stream;
+  const say = (text) => { if (state && state.textContent !== text) state.textContent = text; };
+  const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+  const open = () => {
+    stream = new EventSource(log.dataset.log + (after ? `?after=${encodeURIComponent(after)}` : ""));
+    stream.onopen = () => say("following");
+    stream.addEventListener("lines", (e) => {
+      const stay = !atEnd(), more = document.createDocumentFragment();
+      const all = JSON.parse(e.data).lines;
+      for (const l of all) more.append(document.createTextNode((l.from ?? "") + l.text + "\n"));
+      log.append(more);
+      for (lines += all.length; lines > mostLines; lines--) log.firstChild.remove();
+      if (!stay) log.scrollTop = log.scrollHeight;
+      after = e.lastEventId || after;
+    });
+    stream.addEventListener("end", () => { stream.close(); say("ended"); });
+    stream.onerror = () => {
+      say("not connected; it is tried again");
+      if (stream.readyState === EventSource.CLOSED) setTimeout(open, 10000);
+    };
+  };
+  log.scrollTop = log.scrollHeight;
+  open();
+  addEventListener("pagehide", () => stream.close());
+}
+for (const log of document.querySelectorAll("pre[data-log]")) follow(log);

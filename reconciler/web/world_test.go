@@ -1,0 +1,266 @@
+package web_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/davit-dev/davit/deploy/devcluster"
+	"github.com/davit-dev/davit/gitops"
+	"github.com/davit-dev/davit/reconciler"
+	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/reconciler/fleet"
+	"github.com/davit-dev/davit/reconciler/web"
+	"github.com/davit-dev/davit/registry/image"
+)
+
+// world is a page over a live registry: a real git repository, followed into a real API server with simulated nodes.
+type world struct {
+	t    *testing.T
+	dir  string
+	url  string // of the page
+	page *web.Page
+	data *fleet.Fleet
+}
+
+// name is what the registry is called.
+const name = "models"
+
+// dev is the package's one cluster, started by the first test that needs it.
+var dev struct {
+	sync.Once
+	*devcluster.Cluster
+	err error
+}
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+// cleanups are done after all tests, the last first.
+var cleanups []func()
+
+func run(m *testing.M) (code int) {
+	defer func() {
+		for _, f := range slices.Backward(cleanups) {
+			f()
+		}
+		if dev.Cluster == nil {
+			return
+		}
+		if err := dev.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}()
+	return m.Run()
+}
+
+// hostile is a commit's subject that would do harm where it is taken for HTML.
+const hostile = `<script>document.title="taken"</script><img src=x onerror=alert(1)>`
+
+// theWorld is one world for all tests that only look.
+var theWorld struct {
+	sync.Once
+	*world
+}
+
+// look is the world, with all in it settled: iris is healthy in both environments, on GPUs, and a run of its training has ended.
+func look(t *testing.T) *world {
+	t.Helper()
+	theWorld.Do(func() { theWorld.world = newWorld(t) })
+	if theWorld.world == nil {
+		t.Fatal("there is no world: the first test that needed it could not make it")
+	}
+	return theWorld.world
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	dev.Do(func() {
+		dev.Cluster, dev.err = devcluster.Start(context.Background(), devcluster.Config{
+			Nodes: 2, GPUs: 8, Registry: true, Stages: []string{"../testdata/crash-v3.yaml"}, Controllers: []string{"jobset"}, Log: os.Stderr,
+		})
+	})
+	if dev.err != nil {
+		t.Fatal(dev.err)
+	}
+	dir, err := os.MkdirTemp("", "davit-web-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, dir: dir}
+	w.files()
+	ctx, cancel := context.WithCancel(context.Background()) // it outlives the test that made it
+	config, err := clientcmd.BuildConfigFromFlags("", dev.Kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := cluster.New(ctx, cluster.Config{REST: withLogs(t, config), Owner: "web"})
+	if err == nil {
+		_, err = target.Install(ctx)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := gitops.Open(ctx, gitops.Config{URL: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	images, err := image.New(image.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := reconciler.New(reconciler.Config{
+		Source: source, Cluster: target, Images: images, Owner: "web", Name: "here", Committer: &gitops.Author{Name: "davit", Email: "davit@example.com"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.data = fleet.New(fleet.Config{})
+	if w.page, err = web.New(web.Config{Fleet: w.data}); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	end := w.data.Follow(ctx, name, r)
+	server := httptest.NewServer(w.page)
+	w.url = server.URL
+	cleanups = append(cleanups, func() {
+		server.CloseClientConnections()
+		server.Close()
+		end()
+		cancel()
+		<-done
+		_ = os.RemoveAll(dir)
+	})
+	w.until("all is settled", func() bool {
+		all := w.data.Trainings(t.Context(), fleet.Viewer{}, name, fleet.TrainingQuery{})
+		ended := all != nil && len(all.Trainings) == 1 && len(all.Trainings[0].Runs) == 1 && all.Trainings[0].Runs[0].Stands != fleet.Moving
+		healthy := w.data.Releases(fleet.Viewer{}, name, fleet.Query{State: string(fleet.Well)})
+		return ended && healthy != nil && healthy.Found == 1 && healthy.States[0].Count == 0 && healthy.States[5].Count == 2
+	})
+	return w
+}
+
+// until waits for something to be so.
+func (w *world) until(what string, is func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(3 * time.Minute); !is(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("it did not come to be that %s", what)
+		}
+	}
+}
+
+// files are a registry of one model on GPUs, with a training.
+func (w *world) files() {
+	w.t.Helper()
+	if err := os.CopyFS(w.dir, os.DirFS("../../examples/iris/registry")); err != nil {
+		w.t.Fatal(err)
+	}
+	w.edit("davit.yaml", "127.0.0.1:5000/models", dev.Registry+"/web")
+	for _, env := range []string{"staging", "production"} {
+		w.edit("environments/"+env+"/environment.yaml", "bake: 5s", "bake: 100ms\n  publisher: {image: registry.example.com/davit@sha256:"+strings.Repeat("1", 64)+"}")
+		w.edit("environments/"+env+"/environment.yaml", "namespace: "+env, "namespace: web-"+env)
+	}
+	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 100ms\n  quota: {gpus: 4}")
+	// Simulated pods answer nothing.
+	w.edit("releases/iris/serving.yaml", "  smokeTest: {path: /v2/health/ready}\n", "  accelerator: gpu\n  gpus: 1\n")
+	w.write("models/iris/training/softmax.yaml", "apiVersion: davit.dev/v1alpha1\nkind: Training\nspec:\n  environment: staging\n"+
+		"  image: registry.example.com/train@sha256:"+strings.Repeat("2", 64)+"\n  accelerator: gpu\n  gpus: 2\n"+
+		"  hyperparameters: {epochs: 5, note: '<b onclick=alert(1)>bold</b>'}\n  env: {TOKEN: {secret: hub, key: token}, PASSWORD: open-sesame}\n"+
+		"  datasets: [{name: flowers, uri: 'https://data.example.com/flowers.csv', sha256: "+strings.Repeat("3", 64)+"}]\n")
+	w.git("init", "-q", "-b", "main")
+	w.git("add", "-A")
+	w.git("commit", "-q", "-m", hostile)
+}
+
+func (w *world) write(name, text string) {
+	w.t.Helper()
+	file := filepath.Join(w.dir, name)
+	err := os.MkdirAll(filepath.Dir(file), 0o755)
+	if err == nil {
+		err = os.WriteFile(file, []byte(text), 0o644)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) edit(name, from, to string) {
+	w.t.Helper()
+	data, err := os.ReadFile(filepath.Join(w.dir, name))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if !strings.Contains(string(data), from) {
+		w.t.Fatalf("%s does not contain %q", name, from)
+	}
+	w.write(name, strings.ReplaceAll(string(data), from, to))
+}
+
+func (w *world) git(args ...string) {
+	w.t.Helper()
+	cmd := exec.Command("git", args...)
+	cmd.Dir = w.dir
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
+		"GIT_AUTHOR_NAME=Ada <b>", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.com")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		w.t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+// run is the name of the one run.
+func (w *world) run(t *testing.T) string {
+	t.Helper()
+	all := w.data.Trainings(t.Context(), fleet.Viewer{}, name, fleet.TrainingQuery{})
+	if all == nil || len(all.Trainings) != 1 || len(all.Trainings[0].Runs) != 1 {
+		t.Fatalf("not one run: %+v", all)
+	}
+	return all.Trainings[0].Runs[0].Run.Run
+}
+
+// logged is what the containers of simulated pods wrote, which run nothing: each line with its time, as the API has it.
+var logged = []string{
+	"2026-11-27T03:00:00.1Z loading \x1b[32mflowers\x1b[0m",
+	"2026-11-27T03:00:00.2Z davit: progress 1/2 loss=0.31",
+	"2026-11-27T03:00:00.3Z <img src=x onerror=alert(1)>",
+	"2026-11-27T03:00:00.4Z " + strings.Repeat("x", 5000),
+}
+
+// withLogs leads to the API server by way of one that answers for the kubelets of simulated nodes, which there are none of.
+func withLogs(t *testing.T, config *rest.Config) *rest.Config {
+	t.Helper()
+	transport, err := rest.TransportFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := url.Parse(config.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.Transport, proxy.FlushInterval = transport, -1
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/log") && r.URL.Query().Get("container") == "trainer" {
+			fmt.Fprintln(w, strings.Join(logged, "\n"))
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	cleanups = append(cleanups, server.Close)
+	return &rest.Config{Host: server.URL, QPS: -1}
+}
