@@ -81,7 +81,7 @@ func TestServerScripts(t *testing.T) {
 			"kept":   func(ts *testscript.TestScript, neg bool, args []string) { kept(ts, config, args) },
 			"pod":    func(ts *testscript.TestScript, neg bool, args []string) { pod(ts, client, args) },
 			"patch":  func(ts *testscript.TestScript, neg bool, args []string) { patch(ts, client, args) },
-			"runs":   func(ts *testscript.TestScript, neg bool, args []string) { runs(ts, client, args) },
+			"runs":   func(ts *testscript.TestScript, neg bool, args []string) { runsPods(ts, client, args) },
 			"queues": func(ts *testscript.TestScript, neg bool, args []string) { queues(ts, client, args) },
 			"creates": func(ts *testscript.TestScript, neg bool, args []string) {
 				creates(ts, dynamic.NewForConfigOrDie(config), args)
@@ -148,8 +148,8 @@ func queues(ts *testscript.TestScript, client *kubernetes.Clientset, files []str
 	}
 }
 
-// runs FILE… creates pods and waits until they have nodes.
-func runs(ts *testscript.TestScript, client *kubernetes.Clientset, files []string) {
+// runsPods does runs FILE…: it creates pods and waits until they have nodes.
+func runsPods(ts *testscript.TestScript, client *kubernetes.Clientset, files []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for _, file := range files {
