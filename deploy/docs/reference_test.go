@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write reference/crds.md and reference/files.md anew")
+var update = flag.Bool("update", false, "write the pages of reference anew")
 
 // hold holds a page of the reference to what the code says; -update writes it.
 func hold(t *testing.T, page, text string) {

@@ -62,11 +62,15 @@ func describe(views []view) any {
 		path := "/api/v1/registries/{registry}" + v.api()
 		add(path, endpoint{path: path, name: v.Name, summary: v.summary, params: v.params, data: v.data})
 	}
+	for _, a := range acts() {
+		path := "/api/v1/registries/{registry}/releases/{environment}/{release}/" + a.name
+		paths[path] = object{"post": a.operation(s, path)}
+	}
 	return object{
 		"openapi": "3.1.0",
 		"info": object{
 			"title": "davit", "version": "v1",
-			"description": "What the web page shows, as data. It tells of the environments that whoever asks may see, and changes nothing.",
+			"description": "What the web page shows, as data. It tells of the environments that whoever asks may see.",
 		},
 		"paths":      paths,
 		"components": object{"schemas": s.all},
@@ -75,15 +79,9 @@ func describe(views []view) any {
 
 // operation describes a GET.
 func (e endpoint) operation(s *schemas, path string) object {
-	params := []object{}
-	for _, m := range pathParam.FindAllStringSubmatch(path, -1) {
-		params = append(params, object{"name": m[1], "in": "path", "required": true, "schema": object{"type": "string"}})
-	}
+	params := pathParams(path)
 	for _, p := range e.params {
 		params = append(params, object{"name": p.name, "in": "query", "description": p.text, "schema": object{"type": "string"}})
-	}
-	refused := func(text string) object {
-		return object{"description": text, "content": object{"application/json": object{"schema": s.of(reflect.TypeFor[problem]())}}}
 	}
 	answer := object{"application/json": object{"schema": s.of(reflect.TypeOf(e.data))}}
 	words := e.summary
@@ -95,18 +93,51 @@ func (e endpoint) operation(s *schemas, path string) object {
 	}
 	responses := object{
 		"200": object{"description": words, "content": answer},
-		"502": refused("the cluster or the repository did not answer"),
+		"502": s.refused("the cluster or the repository did not answer"),
 	}
 	if len(e.params) > 0 {
-		responses["400"] = refused("a parameter is not written like that")
+		responses["400"] = s.refused("a parameter is not written like that")
 	}
 	if len(params) > 0 {
-		responses["404"] = refused("there is no such thing, or it is not yours to see")
+		responses["404"] = s.refused("there is no such thing, or it is not yours to see")
 	}
 	if e.name == "logs" {
-		responses["503"] = refused("many logs are being read already")
+		responses["503"] = s.refused("many logs are being read already")
 	}
 	return object{"operationId": e.name, "summary": words, "parameters": params, "responses": responses}
+}
+
+// operation describes a POST, of JSON or of a form.
+func (a act) operation(s *schemas, path string) object {
+	properties := object{}
+	for _, p := range a.params {
+		properties[p.name] = object{"type": "string", "description": p.text}
+	}
+	body := object{"schema": object{"type": "object", "properties": properties}}
+	return object{
+		"operationId": a.name, "summary": a.summary, "parameters": pathParams(path),
+		"requestBody": object{"content": object{"application/json": body, "application/x-www-form-urlencoded": body}},
+		"responses": object{
+			"200": object{"description": "what was done", "content": object{"application/json": object{"schema": s.of(reflect.TypeFor[answered]())}}},
+			"400": s.refused("a parameter is missing, or not written like that"),
+			"403": s.refused("the page only shows, or you may not do this"),
+			"404": s.refused("there is no such release, or it is not yours to see"),
+			"409": s.refused("it could not be done, and why"),
+		},
+	}
+}
+
+func pathParams(path string) []object {
+	params := []object{}
+	for _, m := range pathParam.FindAllStringSubmatch(path, -1) {
+		params = append(params, object{"name": m[1], "in": "path", "required": true, "schema": object{"type": "string"}})
+	}
+	return params
+}
+
+// refused is an answer that is no data.
+func (s *schemas) refused(text string) object {
+	return object{"description": text, "content": object{"application/json": object{"schema": s.of(reflect.TypeFor[problem]())}}}
 }
 
 // stateWords are the values of a State.

@@ -83,6 +83,9 @@ func TestAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, p := range d.Paths {
+		if len(p.Get.Responses) == 0 {
+			continue // it is a POST
+		}
 		if _, streams := p.Get.Responses["200"].Content["text/event-stream"]; streams {
 			continue // its own test reads it
 		}
