@@ -223,9 +223,13 @@ func (a *gpuAsks) environments(v Viewer) []GPUUse {
 			e.Releases, e.Branch, e.Runs = e.Releases+t.Releases, e.Branch+t.Branch, e.Runs+t.Runs
 			e.Teams = append(e.Teams, t)
 		}
-		if e.Bounded || len(e.Teams) > 0 {
-			all = append(all, e)
+		if !e.Bounded && len(e.Teams) == 0 {
+			continue
 		}
+		if len(e.Teams) == 1 && e.Teams[0].Team == "" && !e.Teams[0].Bounded {
+			e.Teams = nil // it would be the same once more
+		}
+		all = append(all, e)
 	}
 	return all
 }

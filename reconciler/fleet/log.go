@@ -3,6 +3,8 @@ package fleet
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -111,6 +113,9 @@ func ParseCursor(text string) (Cursor, error) {
 // ErrNoLog says that there is no such run in a cluster, or that its log is not for this viewer.
 var ErrNoLog = errors.New("there is no such log, or it is not yours to see")
 
+// ErrPartly says that the run ended, and that not all of its log could be read.
+var ErrPartly = errors.New("the run ended, and not all of its log could be read")
+
 // RunLog gives a run's lines after a place, and then each as it is written, until the run ended or ctx did. write is called
 // by one goroutine at a time, with the place behind the line.
 func (f *Fleet) RunLog(ctx context.Context, v Viewer, name, environment, run string, after Cursor, write func(LogLine, Cursor)) error {
@@ -133,19 +138,18 @@ func (f *Fleet) RunLog(ctx context.Context, v Viewer, name, environment, run str
 	if after == nil {
 		after = Cursor{}
 	}
-	return c.RunLines(ctx, namespace, run, cluster.LogQuery{Follow: true, Tail: tailLines, After: map[string]time.Time(cloned(after))}, func(l cluster.LogLine) {
+	err = c.RunLines(ctx, namespace, run, cluster.LogQuery{Follow: true, Tail: tailLines, After: maps.Clone(after)}, func(l cluster.LogLine) {
 		if after.take(l); !l.Rest {
 			write(logLine(l, st.Nodes), after)
 		}
 	})
-}
-
-func cloned(c Cursor) Cursor {
-	out := Cursor{}
-	for k, v := range c {
-		out[k] = v
+	if err == nil || ctx.Err() != nil {
+		return err
 	}
-	return out
+	if st, asked := c.Run(ctx, namespace, run); asked == nil && (st == nil || st.Phase.Ended()) {
+		return fmt.Errorf("%w: %w", ErrPartly, err)
+	}
+	return err
 }
 
 // LogOf finds the environment of a run by its name; "" where there is none that the viewer may see. A name may be that of two

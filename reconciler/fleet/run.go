@@ -33,6 +33,9 @@ type RunPage struct {
 	Notes []string `json:"notes,omitempty"`
 }
 
+// Title is the run's name.
+func (p *RunPage) Title() string { return p.Run.Run.Run }
+
 // Field is a name with its value.
 type Field struct {
 	Name  string `json:"name"`

@@ -115,7 +115,7 @@ func (r *Run) standing() string {
 		return r.State + ": " + cmp.Or(r.Message, r.Reason, "no reason is known")
 	case r.Progress != "":
 		return r.State + " " + r.Progress
-	case r.Reason != "" && r.State != string(gitops.RunSucceeded):
+	case r.Reason != "" && r.Reason != r.State && r.State != string(gitops.RunSucceeded):
 		return r.State + ": " + r.Reason
 	}
 	return r.State

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -13,7 +14,7 @@ import (
 // shown is what a template gets.
 type shown struct {
 	Title    string
-	View     string // the view's name
+	View     string // the name of the view that is reached from everywhere, to which this one belongs
 	Registry string
 	Tabs     []view
 	// Registries are all that are followed.
@@ -43,7 +44,11 @@ func (p *Page) html(v view) http.HandlerFunc {
 			p.render(w, "missing", http.StatusNotFound, p.shown(q, "Not here", "", nil))
 			return
 		}
-		p.render(w, v.Name, http.StatusOK, p.shown(q, v.Title, v.Name, data))
+		title := v.Title
+		if named, ok := data.(interface{ Title() string }); ok {
+			title = named.Title() // of one thing of many
+		}
+		p.render(w, v.Name, http.StatusOK, p.shown(q, title, cmp.Or(v.under, v.Name), data))
 	}
 }
 

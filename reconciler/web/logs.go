@@ -99,6 +99,8 @@ func (p *Page) follow(q *request, out *stream, environment, run string, after fl
 	case q.Context.Err() != nil || b.flush() != nil:
 	case err == nil:
 		_ = out.send("event: end\ndata: {}\n\n")
+	case errors.Is(err, fleet.ErrPartly):
+		_ = out.send("event: end\ndata: {\"partly\":true}\n\n")
 	case !errors.Is(err, context.Canceled):
 		p.cfg.Log.Warn("a log is not read to its end", "run", run, "error", gitops.RedactText(err.Error()))
 	}

@@ -2,10 +2,12 @@ package web_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/davit-dev/davit/reconciler/fleet"
 )
@@ -142,5 +144,50 @@ func TestView(t *testing.T) {
 	}
 	if e := g.Environments[0]; e.Environment != "production" || e.Quota != 4 || !e.Bounded || e.Releases != 1 {
 		t.Errorf("%+v", e)
+	}
+}
+
+// TestLogsAreBounded refuses the twenty-first log, until one of the others is left.
+func TestLogsAreBounded(t *testing.T) {
+	w := look(t)
+	hold := make(chan struct{})
+	held.Store(&hold)
+	defer func() {
+		held.Store(nil)
+		close(hold)
+	}()
+	url := w.url + "/api/v1/registries/" + name + "/runs/" + w.run(t) + "/logs"
+	ask := func(ctx context.Context) *http.Response {
+		t.Helper()
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { answer.Body.Close() })
+		return answer
+	}
+	first, leave := context.WithCancel(t.Context())
+	defer leave()
+	for i := range 20 {
+		ctx := t.Context()
+		if i == 0 {
+			ctx = first
+		}
+		if answer := ask(ctx); answer.StatusCode != http.StatusOK {
+			t.Fatalf("log %d: %s", i, answer.Status)
+		}
+	}
+	if answer := ask(t.Context()); answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" {
+		t.Fatalf("one too many: %s %v", answer.Status, answer.Header)
+	}
+	leave()
+	for deadline := time.Now().Add(30 * time.Second); ask(t.Context()).StatusCode != http.StatusOK; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a log that nobody reads any more keeps its place")
+		}
 	}
 }

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
 )
 
 // looked are the views that a browser looks at: the place below the registry's, and a selector of what shows that the view is
@@ -61,5 +64,30 @@ func TestBrowserHears(t *testing.T) {
 		if !strings.Contains(all, want) {
 			t.Errorf("%q was not heard in %s", want, all)
 		}
+	}
+}
+
+// TestBrowserLog: a run's log is in its page once, whether the server wrote it there or the stream went on from there.
+func TestBrowserLog(t *testing.T) {
+	w := look(t)
+	b := open(t)
+	b.at(w.url+"/"+name+"/trainings/iris/softmax/"+w.run(t), "light", 1400, "#log")
+	const ended = `document.getElementById("logstate").textContent.startsWith("ended")`
+	var count int
+	lines := chromedp.Evaluate(`document.getElementById("log").textContent.trim().split("\n").length`, &count)
+	b.do(chromedp.Poll(ended, nil, chromedp.WithPollingTimeout(time.Minute)), lines)
+	if count != len(written) {
+		t.Errorf("%d lines, want %d", count, len(written))
+	}
+	b.do(chromedp.Evaluate(`{
+		const log = document.getElementById("log");
+		log.textContent = "", delete log.dataset.after, document.getElementById("logstate").textContent = "";
+		follow(log);
+	}`, nil), chromedp.Poll(ended, nil, chromedp.WithPollingTimeout(time.Minute)), lines)
+	if count != len(written) {
+		t.Errorf("by the stream alone %d lines, want %d", count, len(written))
+	}
+	for _, fault := range b.heard() {
+		t.Error(fault)
 	}
 }

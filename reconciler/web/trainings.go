@@ -30,7 +30,7 @@ func trainingsView(f *fleet.Fleet) view {
 
 func runView(f *fleet.Fleet) view {
 	return view{
-		Name: "run", Path: "/trainings/{model}/{training}/{run}", Title: "Run", summary: "One run of a training: its spec, inputs, pods and the last lines of its log", data: &fleet.RunPage{},
+		Name: "run", under: "trainings", Path: "/trainings/{model}/{training}/{run}", Title: "Run", summary: "One run of a training: its spec, inputs, pods and the last lines of its log", data: &fleet.RunPage{},
 		load: func(q *request) (any, error) {
 			training := q.PathValue("model") + "/" + q.PathValue("training")
 			return orNil(f.RunPage(q.Context, q.viewer, q.registry, training, q.PathValue("run"), !q.refreshes())), nil

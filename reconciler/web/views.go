@@ -12,6 +12,8 @@ type view struct {
 	Name string
 	// Path is its place below the registry's, Title what the browser's tab says.
 	Path, Title string
+	// under names the view that this one is reached from; "" for one that is reached from everywhere.
+	under string
 	// summary says in the API's description what it is; params are its parameters.
 	summary string
 	params  []param

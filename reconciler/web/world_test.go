@@ -2,7 +2,9 @@ package web_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -13,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,6 +38,25 @@ type world struct {
 	url  string // of the page
 	page *web.Page
 	data *fleet.Fleet
+	log  logged
+}
+
+// logged is what davit said, safe for concurrent use.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // name is what the registry is called.
@@ -124,7 +146,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	r, err := reconciler.New(reconciler.Config{
-		Source: source, Cluster: target, Images: images, Owner: "web", Name: "here", Committer: &gitops.Author{Name: "davit", Email: "davit@example.com"},
+		Log: slog.New(slog.NewTextHandler(&w.log, nil)), Source: source, Cluster: target, Images: images, Owner: "web", Name: "here", Committer: &gitops.Author{Name: "davit", Email: "davit@example.com"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -158,9 +180,11 @@ func newWorld(t *testing.T) *world {
 // until waits for something to be so.
 func (w *world) until(what string, is func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(3 * time.Minute); !is(); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !is(); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			w.t.Fatalf("it did not come to be that %s", what)
+			releases, _ := json.Marshal(w.data.Releases(fleet.Viewer{}, name, fleet.Query{}))
+			trainings, _ := json.Marshal(w.data.Trainings(w.t.Context(), fleet.Viewer{}, name, fleet.TrainingQuery{}))
+			w.t.Fatalf("it did not come to be that %s: %s\n%s\n%s", what, releases, trainings, w.log.String())
 		}
 	}
 }
@@ -182,7 +206,7 @@ func (w *world) files() {
 	w.write("models/iris/training/softmax.yaml", "apiVersion: davit.dev/v1alpha1\nkind: Training\nspec:\n  environment: staging\n"+
 		"  image: registry.example.com/train@sha256:"+strings.Repeat("2", 64)+"\n  accelerator: gpu\n  gpus: 2\n"+
 		"  hyperparameters: {epochs: 5, note: '<b onclick=alert(1)>bold</b>'}\n  env: {TOKEN: {secret: hub, key: token}, PASSWORD: open-sesame}\n"+
-		"  datasets: [{name: flowers, uri: 'https://data.example.com/flowers.csv', sha256: "+strings.Repeat("3", 64)+"}]\n")
+		"  datasets: [{name: flowers, uri: 'https://data.example.com/flowers.csv', sha256: "+strings.Repeat("ab", 32)+"}]\n")
 	w.git("init", "-q", "-b", "main")
 	w.git("add", "-A")
 	w.git("commit", "-q", "-m", hostile)
@@ -233,13 +257,16 @@ func (w *world) run(t *testing.T) string {
 	return all.Trainings[0].Runs[0].Run.Run
 }
 
-// logged is what the containers of simulated pods wrote, which run nothing: each line with its time, as the API has it.
-var logged = []string{
+// written is what the containers of simulated pods wrote, which run nothing: each line with its time, as the API has it.
+var written = []string{
 	"2026-11-27T03:00:00.1Z loading \x1b[32mflowers\x1b[0m",
 	"2026-11-27T03:00:00.2Z davit: progress 1/2 loss=0.31",
 	"2026-11-27T03:00:00.3Z <img src=x onerror=alert(1)>",
 	"2026-11-27T03:00:00.4Z " + strings.Repeat("x", 5000),
 }
+
+// held has the logs not end before it is closed.
+var held atomic.Pointer[chan struct{}]
 
 // withLogs leads to the API server by way of one that answers for the kubelets of simulated nodes, which there are none of.
 func withLogs(t *testing.T, config *rest.Config) *rest.Config {
@@ -256,7 +283,14 @@ func withLogs(t *testing.T, config *rest.Config) *rest.Config {
 	proxy.Transport, proxy.FlushInterval = transport, -1
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/log") && r.URL.Query().Get("container") == "trainer" {
-			fmt.Fprintln(w, strings.Join(logged, "\n"))
+			fmt.Fprintln(w, strings.Join(written, "\n"))
+			if c := held.Load(); c != nil { // it goes on, and says nothing
+				_ = http.NewResponseController(w).Flush()
+				select {
+				case <-*c:
+				case <-r.Context().Done():
+				}
+			}
 			return
 		}
 		proxy.ServeHTTP(w, r)

@@ -95,7 +95,7 @@ function follow(log) {
       if (!stay) log.scrollTop = log.scrollHeight;
       after = e.lastEventId || after;
     });
-    stream.addEventListener("end", () => { stream.close(); say("ended"); });
+    stream.addEventListener("end", (e) => { stream.close(); say(JSON.parse(e.data).partly ? "ended; not all of it could be read" : "ended"); });
     stream.onerror = () => {
       say("not connected; it is tried again");
       if (stream.readyState === EventSource.CLOSED) setTimeout(open, 10000);
