@@ -17,16 +17,11 @@ func Reference() string {
 		"`{\"error\": \"…\"}` with a status of 400 or more.\n")
 	paths := d["paths"].(object)
 	for _, path := range slices.Sorted(maps.Keys(paths)) {
-		method, op := "GET", object{}
-		if get, ok := paths[path].(object)["get"].(object); ok {
-			op = get
-		} else {
-			method, op = "POST", paths[path].(object)["post"].(object)
+		method, op := "GET", paths[path].(object)["get"]
+		if op == nil {
+			method, op = "POST", paths[path].(object)["post"]
 		}
-		fmt.Fprintf(&b, "\n## `%s %s`\n\n%s.\n", method, path, op["summary"])
-		writeParams(&b, op["parameters"].([]object))
-		writeBody(&b, op)
-		writeAnswer(&b, op["responses"].(object)["200"].(object)["content"].(object))
+		writeOperation(&b, method, path, op.(object))
 	}
 	b.WriteString("\n## Data\n\nFields in parentheses are left out where there is nothing to say.\n")
 	all := d["components"].(object)["schemas"].(object)
@@ -34,6 +29,13 @@ func Reference() string {
 		writeSchema(&b, name, all[name].(object))
 	}
 	return b.String()
+}
+
+func writeOperation(b *strings.Builder, method, path string, op object) {
+	fmt.Fprintf(b, "\n## `%s %s`\n\n%s.\n", method, path, op["summary"])
+	writeParams(b, op["parameters"].([]object))
+	writeBody(b, op)
+	writeAnswer(b, op["responses"].(object)["200"].(object)["content"].(object))
 }
 
 func writeParams(b *strings.Builder, params []object) {
