@@ -125,7 +125,7 @@ func (f *Fleet) RunLog(ctx context.Context, v Viewer, name, environment, run str
 	}
 	l := r.look()
 	c, namespace := l.place(environment)
-	if c == nil || !v.logs(name, environment) {
+	if c == nil || !v.may(name, environment) || !v.seesLogs(name, environment) {
 		return ErrNoLog
 	}
 	st, err := c.Run(ctx, namespace, run)

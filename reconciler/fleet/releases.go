@@ -20,8 +20,8 @@ func (v Viewer) may(registry, environment string) bool {
 	return v.May == nil || v.May(registry, environment)
 }
 
-func (v Viewer) logs(registry, environment string) bool {
-	return v.may(registry, environment) && (v.Logs == nil || v.Logs(registry, environment))
+func (v Viewer) seesLogs(registry, environment string) bool {
+	return v.Logs == nil || v.Logs(registry, environment)
 }
 
 // Query selects releases. The zero Query selects all.

@@ -80,7 +80,7 @@ func (f *Fleet) RunPage(ctx context.Context, v Viewer, name, training, run strin
 	} else if len(pods) > 0 {
 		out.Pods = pods
 	}
-	if out.Logs = v.logs(name, out.Run.Environment); !out.Logs {
+	if out.Logs = v.seesLogs(name, out.Run.Environment); !out.Logs {
 		for i := range out.Pods { // a message may be what a container wrote last
 			out.Pods[i].Message = ""
 		}

@@ -145,7 +145,7 @@ func (l *look) allRuns(ctx context.Context, v Viewer, now time.Time) (all []runs
 			may[r.Environment] = ok
 		}
 		if ok {
-			if !v.logs(l.name, r.Environment) {
+			if !v.seesLogs(l.name, r.Environment) {
 				r.Progress = "" // a line of its log
 			}
 			all = append(all, r)
