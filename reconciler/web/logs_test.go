@@ -136,11 +136,18 @@ func TestView(t *testing.T) {
 		t.Fatalf("%+v", p)
 	}
 	g := w.data.GPUs(t.Context(), fleet.Viewer{}, name)
-	if len(g.Notes) > 0 || len(g.Clusters) != 1 || len(g.Clusters[0].Accelerators) != 1 || len(g.Environments) != 2 || len(g.Waits) != 0 {
+	if len(g.Notes) > 0 || len(g.Clusters) != 1 || len(g.Clusters[0].Accelerators) != 1 || len(g.Environments) != 2 || len(g.Waits) != 1 {
 		t.Fatalf("%+v", g)
 	}
-	if row := g.Clusters[0].Accelerators[0]; row.Has != 16 || row.Free != 14 || row.Releases != 2 || row.Branch != 2 || row.Runs != 0 || row.Resource != "nvidia.com/gpu" || row.Names[0] != "gpu" {
+	if row := g.Clusters[0].Accelerators[0]; row.Has != 16 || row.Free != 14 || row.Releases != 11 || row.Branch != 11 || row.Runs != 0 || row.Resource != "nvidia.com/gpu" || row.Names[0] != "gpu" {
 		t.Errorf("%+v", row)
+	}
+	if wait := g.Waits[0]; wait.Release != "large" || wait.GPUs != 9 || !strings.HasPrefix(wait.Why, "9 × nvidia.com/gpu each; 14 of 16 free on 2 nodes, at most ") {
+		t.Errorf("%+v", wait)
+	}
+	all := w.data.Trainings(t.Context(), fleet.Viewer{}, name, fleet.TrainingQuery{})
+	if len(all.Trainings) != 2 || all.All != 1 || all.Trainings[1].Schedule != "0 0 1 1 * Europe/Rome" || all.Trainings[1].Next.Month() != time.December {
+		t.Errorf("%+v", all.Trainings)
 	}
 	if e := g.Environments[0]; e.Environment != "production" || e.Quota != 4 || !e.Bounded || e.Releases != 1 {
 		t.Errorf("%+v", e)

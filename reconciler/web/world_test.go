@@ -99,7 +99,8 @@ var theWorld struct {
 	*world
 }
 
-// look is the world, with all in it settled: iris is healthy in both environments, on GPUs, and a run of its training has ended.
+// look is the world, with all in it settled: iris is healthy in both environments, on GPUs, large waits for more
+// of them than a node has, a run of a training has ended, and another training waits for its schedule.
 func look(t *testing.T) *world {
 	t.Helper()
 	theWorld.Do(func() { theWorld.world = newWorld(t) })
@@ -169,10 +170,11 @@ func newWorld(t *testing.T) *world {
 		_ = os.RemoveAll(dir)
 	})
 	w.until("all is settled", func() bool {
-		all := w.data.Trainings(t.Context(), fleet.Viewer{}, name, fleet.TrainingQuery{})
+		all := w.data.Trainings(t.Context(), fleet.Viewer{}, name, fleet.TrainingQuery{Training: "iris/softmax"})
 		ended := all != nil && len(all.Trainings) == 1 && len(all.Trainings[0].Runs) == 1 && all.Trainings[0].Runs[0].Stands != fleet.Moving
 		healthy := w.data.Releases(fleet.Viewer{}, name, fleet.Query{State: string(fleet.Well)})
-		return ended && healthy != nil && healthy.Found == 1 && healthy.States[0].Count == 0 && healthy.States[5].Count == 2
+		gpus := w.data.GPUs(t.Context(), fleet.Viewer{}, name)
+		return ended && len(gpus.Waits) == 1 && healthy != nil && healthy.Found == 1 && healthy.States[0].Count == 0 && healthy.States[5].Count == 2
 	})
 	return w
 }
@@ -203,6 +205,12 @@ func (w *world) files() {
 	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 100ms\n  quota: {gpus: 4}")
 	// Simulated pods answer nothing.
 	w.edit("releases/iris/serving.yaml", "  smokeTest: {path: /v2/health/ready}\n", "  accelerator: gpu\n  gpus: 1\n")
+	w.write("releases/large/serving.yaml", "apiVersion: davit.dev/v1alpha1\nkind: Serving\nspec:\n  model: iris\n  runtime: iris-server\n  replicas: 1\n"+
+		"  args: {model-name: iris}\n  accelerator: gpu\n  gpus: 9\n") // no node has as many
+	w.write("releases/large/staging.yaml", "apiVersion: davit.dev/v1alpha1\nkind: Release\nspec:\n  version: v1\n")
+	w.write("models/iris/training/yearly.yaml", "apiVersion: davit.dev/v1alpha1\nkind: Training\nspec:\n  environment: staging\n"+
+		"  image: registry.example.com/train@sha256:"+strings.Repeat("2", 64)+"\n  schedule: {cron: '0 0 1 1 *', timezone: Europe/Rome}\n"+
+		"  datasets: [{name: flowers, uri: 'https://data.example.com/flowers.csv'}]\n")
 	w.write("models/iris/training/softmax.yaml", "apiVersion: davit.dev/v1alpha1\nkind: Training\nspec:\n  environment: staging\n"+
 		"  image: registry.example.com/train@sha256:"+strings.Repeat("2", 64)+"\n  accelerator: gpu\n  gpus: 2\n"+
 		"  hyperparameters: {epochs: 5, note: '<b onclick=alert(1)>bold</b>'}\n  env: {TOKEN: {secret: hub, key: token}, PASSWORD: open-sesame}\n"+
@@ -250,7 +258,7 @@ func (w *world) git(args ...string) {
 // run is the name of the one run.
 func (w *world) run(t *testing.T) string {
 	t.Helper()
-	all := w.data.Trainings(t.Context(), fleet.Viewer{}, name, fleet.TrainingQuery{})
+	all := w.data.Trainings(t.Context(), fleet.Viewer{}, name, fleet.TrainingQuery{Training: "iris/softmax"})
 	if all == nil || len(all.Trainings) != 1 || len(all.Trainings[0].Runs) != 1 {
 		t.Fatalf("not one run: %+v", all)
 	}
