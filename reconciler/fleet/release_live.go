@@ -32,7 +32,7 @@ func (d *detail) live(ctx context.Context) {
 		live.Objects = drawn(live.Objects, n, 0)
 	}
 	d.out.Live = live
-	if d.v.logs(d.name, d.key.Environment) {
+	if d.v.seesLogs(d.name, d.key.Environment) {
 		d.out.Log = d.log(ctx, c, crashed)
 	}
 }

@@ -42,7 +42,7 @@ func (f *Fleet) Release(ctx context.Context, v Viewer, name string, key registry
 	}
 	if mr != nil {
 		d.mr = mr
-		if !v.logs(name, key.Environment) {
+		if !v.seesLogs(name, key.Environment) {
 			d.mr = quietly(mr)
 		}
 		d.tell()
