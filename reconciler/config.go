@@ -79,6 +79,8 @@ type Config struct {
 	Notify func(notify.Message)
 	// CommitURL is where a browser finds a commit; "" where nobody knows. May be nil.
 	CommitURL func(commit string) string
+	// ModelRegistry reads the ModelRegistry that is followed, nil where it is gone; there is none when it is nil.
+	ModelRegistry func(context.Context) (*v1alpha1.ModelRegistry, error)
 	// Metrics count what happens; nothing is counted when nil.
 	Metrics *metrics.Recorder
 	// Tracer has a trace for each commit, from snapshot to outcome; none when nil.

@@ -214,6 +214,9 @@ func (cfg ControllerConfig) run(ctx context.Context, mr *v1alpha1.ModelRegistry,
 			last.set(went)
 			cfg.tell(ctx, mr, log, went)
 		},
+		ModelRegistry: func(ctx context.Context) (*v1alpha1.ModelRegistry, error) {
+			return cfg.Cluster.Registry(ctx, mr.Namespace, mr.Name)
+		},
 		Rollouts: func(rollouts []v1alpha1.Rollout) {
 			cfg.status(ctx, mr, log, func(st *v1alpha1.ModelRegistryStatus) { st.Rollouts = rollouts })
 		},

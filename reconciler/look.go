@@ -6,7 +6,9 @@ import (
 
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry"
+	"github.com/davit-dev/davit/render"
 )
 
 // Registry is the registry as it was followed last, and the commit it is of; nil before there is one. It may be called
@@ -88,4 +90,19 @@ func (r *Reconciler) Quota(environment string) registry.Quota {
 		return registry.Quota{}
 	}
 	return r.quotaOf(models.Environments[environment])
+}
+
+// Renderer is the one that renders what is applied, with what it keeps.
+func (r *Reconciler) Renderer() *render.Renderer { return &r.renderer }
+
+// ModelRegistry reads the one that is followed; nil where there is none, or it can't be read.
+func (r *Reconciler) ModelRegistry(ctx context.Context) *v1alpha1.ModelRegistry {
+	if r.cfg.ModelRegistry == nil {
+		return nil
+	}
+	mr, err := r.cfg.ModelRegistry(ctx)
+	if err != nil {
+		r.cfg.Log.Warn("the ModelRegistry can't be read", "error", err)
+	}
+	return mr
 }

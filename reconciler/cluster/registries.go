@@ -66,6 +66,19 @@ func (c *Cluster) Registries(ctx context.Context) (all []v1alpha1.ModelRegistry,
 	return all, nil
 }
 
+// Registry reads one ModelRegistry; nil when there is none.
+func (c *Cluster) Registry(ctx context.Context, namespace, name string) (*v1alpha1.ModelRegistry, error) {
+	mr := &v1alpha1.ModelRegistry{}
+	err := c.releases.Get().Namespace(namespace).Resource(v1alpha1.RegistryResource).Name(name).Do(ctx).Into(mr)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("reading ModelRegistry %s/%s: %w", namespace, name, err)
+	}
+	return mr, nil
+}
+
 // WriteRegistryStatus writes what change makes of a ModelRegistry's status. A lost race is tried again; a
 // ModelRegistry that is gone is none of anybody's business, and another one of its name is not told what it followed.
 func (c *Cluster) WriteRegistryStatus(ctx context.Context, of *v1alpha1.ModelRegistry, change func(*v1alpha1.ModelRegistry)) error {

@@ -91,7 +91,7 @@ func (f *Fleet) Diff(ctx context.Context, v Viewer, name string, key registry.Ke
 	}
 	out := &Diff{Registry: name, Environment: key.Environment, Release: key.Name, Revisions: all, Unified: unified,
 		Facts: []plan.Fact{}, Fields: []plan.Field{}, Metrics: []plan.Metric{}, Objects: []plan.Object{}, Layers: Layers{Files: []Layer{}}}
-	if mr, err := r.modelRelease(ctx, key); err == nil { // else a placeholder stands for an image that Git does not tell
+	if mr, err := l.read(ctx, key); err == nil { // else a placeholder stands for an image that Git does not tell
 		outcomes(all, mr)
 	}
 	if out.Revisions == nil {
@@ -198,7 +198,7 @@ func (l *look) compared(ctx context.Context, key registry.Key, d *Diff) (*compar
 	if err != nil {
 		return nil, err
 	}
-	found, err := plan.Compare(was, is, l.renderer, d.Unified)
+	found, err := plan.Compare(was, is, l.Renderer(), d.Unified)
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +245,7 @@ func (l *look) render(ctx context.Context, key registry.Key, s side) (*render.Ou
 	if err != nil {
 		return nil, err
 	}
-	out, err := l.renderer.Release(r.Models.FS(), r.Release, s.image)
+	out, err := l.Renderer().Release(r.Models.FS(), r.Release, s.image)
 	if err != nil {
 		return nil, fmt.Errorf("rendering %s at %s: %w", key, short(s.commit), err)
 	}

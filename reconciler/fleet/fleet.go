@@ -10,7 +10,9 @@ import (
 
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry"
+	"github.com/davit-dev/davit/render"
 )
 
 // Config is what a Fleet works with.
@@ -34,6 +36,10 @@ type Followed interface {
 	Granted(environment, namespace string) bool
 	// Clusters are those of all environments, each once.
 	Clusters() []*cluster.Cluster
+	// ModelRegistry reads the one that is followed; nil where there is none.
+	ModelRegistry(ctx context.Context) *v1alpha1.ModelRegistry
+	// Renderer is the one that renders what is applied, with what it keeps.
+	Renderer() *render.Renderer
 	// CommitURL is where a browser finds a commit; "" where nobody knows.
 	CommitURL(commit string) string
 	// Floor is the policy of an environment that no file can lower; nil for none.

@@ -29,9 +29,8 @@ type followed struct {
 	trials  trialsOf
 	room    roomNow
 
-	renderer *render.Renderer
-	sides    kept[render.Output]
-	diffs    kept[comparison]
+	sides kept[render.Output]
+	diffs kept[comparison]
 
 	mu     sync.RWMutex
 	rows   map[registry.Key]*place
@@ -46,7 +45,7 @@ type place struct{ atomic.Pointer[Row] }
 func newFollowed(name string, of Followed, changes *changes, now func() time.Time) *followed {
 	return &followed{
 		Followed: of, name: name, changes: changes, now: now, past: history.New(history.Config{Source: of.Source()}), rows: map[registry.Key]*place{},
-		renderer: &render.Renderer{}, sides: kept[render.Output]{most: maxSides}, diffs: kept[comparison]{most: maxDiffs},
+		sides: kept[render.Output]{most: maxSides}, diffs: kept[comparison]{most: maxDiffs},
 	}
 }
 
@@ -68,6 +67,9 @@ func (f *followed) watch(ctx context.Context) {
 	lists.Wait()
 	f.synced.Store(ctx.Err() == nil)
 	f.changes.tell(Change{Registry: f.name})
+	if snapshot, _ := f.Registry(); snapshot != nil { // whoever asks first need not wait for all of the history to be read
+		_, _ = f.past.Cut(ctx, snapshot.Hash())
+	}
 	work.Wait()
 }
 

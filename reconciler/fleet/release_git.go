@@ -114,7 +114,7 @@ func (d *detail) revisions(ctx context.Context) {
 			out.Asked.Revision = &Revision{Commit: asked.Commit.Hash.String(), Version: asked.Version, When: asked.Commit.Committer.When}
 		}
 	}
-	found, err := v.Findings(ctx, d.mr, nil)
+	found, err := v.Findings(ctx, d.mr, d.ModelRegistry(ctx))
 	if err != nil {
 		d.note("what to do is not known", err)
 	}

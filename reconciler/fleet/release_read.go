@@ -26,8 +26,6 @@ func (f *Fleet) Release(ctx context.Context, v Viewer, name string, key registry
 	if r == nil || !v.may(name, key.Environment) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
 	l := r.look()
 	places := l.places(v, key.Name)
 	i := slices.IndexFunc(places, func(c *Cell) bool { return c.Environment == key.Environment })
@@ -36,9 +34,12 @@ func (f *Fleet) Release(ctx context.Context, v Viewer, name string, key registry
 	}
 	out := &Release{Cell: *places[i], Tip: l.tip(), Places: places, Acts: f.Acts(v, name, key), Findings: []Finding{}, History: []Revision{}}
 	d := &detail{look: l, out: out, key: key, v: v, now: f.cfg.Now()}
-	mr, err := r.modelRelease(ctx, key)
+	mr, err := l.read(ctx, key)
 	if err != nil {
 		d.note("the cluster does not answer: this is what it told last", err)
+	}
+	if mr == nil && out.Version != "" {
+		out.Current = &Revision{Commit: out.Commit, Version: out.Version, Since: out.Since}
 	}
 	if mr != nil {
 		d.mr = mr
@@ -47,12 +48,21 @@ func (f *Fleet) Release(ctx context.Context, v Viewer, name string, key registry
 		}
 		d.tell()
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	d.also(ctx)
 	for _, err := range d.errs {
 		f.cfg.Log.Warn("not all is known of a release", "release", key.String(), "error", gitops.RedactText(err.Error()))
 	}
 	slices.Sort(out.Notes)
 	return out
+}
+
+// read reads a release from its cluster, for half as long as the rest may take.
+func (l *look) read(ctx context.Context, key registry.Key) (*v1alpha1.ModelRelease, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience/2)
+	defer cancel()
+	return l.modelRelease(ctx, key)
 }
 
 // detail is the answer on one release being made.
@@ -81,6 +91,8 @@ func (d *detail) also(ctx context.Context) {
 	parts := []func(context.Context){d.past, d.next, d.depends}
 	if d.mr != nil {
 		parts = append(parts, d.live, d.drift, d.revisions)
+	} else {
+		parts = append(parts, func(ctx context.Context) { d.who(ctx, d.out.Current) })
 	}
 	var work sync.WaitGroup
 	for _, part := range parts {

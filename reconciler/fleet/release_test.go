@@ -1,16 +1,21 @@
 package fleet_test
 
 import (
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 
+	"github.com/davit-dev/davit/reconciler"
+	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/reconciler/fleet"
 	"github.com/davit-dev/davit/reconciler/plan"
 	"github.com/davit-dev/davit/reconciler/web"
@@ -111,6 +116,71 @@ func TestReleaseLive(t *testing.T) {
 		d := w.Release(t.Context(), fleet.Viewer{}, name, staging).Drift
 		return len(d) == 1 && d[0].Object == "Deployment.apps/iris" && strings.Contains(d[0].Field, "MODE") && d[0].Live == `"mine"` && d[0].Wanted == `"fast"` && slices.Contains(d[0].By, "mallory")
 	})
+}
+
+// TestReleaseFailed looks at pods that fail and stay: nothing takes them away where a failure holds.
+func TestReleaseFailed(t *testing.T) {
+	w := newWorld(t, func(w *world) {
+		w.edit("environments/staging/environment.yaml", "onFailure: rollback", "onFailure: hold")
+		w.edit("releases/iris/staging.yaml", "version: v1", "version: v3")
+	})
+	w.until("staging has failed", func() bool {
+		r := w.Release(t.Context(), fleet.Viewer{}, name, staging)
+		return r != nil && r.Phase == "Failed"
+	})
+	r := w.Release(t.Context(), fleet.Viewer{}, name, staging)
+	if len(r.Live.Pods) != 1 || r.State != fleet.Broken || r.LastHealthy != nil {
+		t.Fatalf("it is told as %+v", r)
+	}
+	if p := r.Live.Pods[0]; p.Phase != "CrashLoopBackOff" || p.Restarts != 3 || p.Ready != 0 || p.State != fleet.Broken || !strings.Contains(p.Why, "exited with code 1") {
+		t.Errorf("the pod is told as %+v", p)
+	}
+	if o := r.Live.Objects[0]; o.Kind != "Deployment" || o.Word != "CrashLoop" || o.State != fleet.Broken {
+		t.Errorf("the Deployment is told as %+v", o)
+	}
+	if !strings.Contains(r.Log, written) || len(r.Findings) == 0 || r.Findings[0].State != fleet.Broken && r.Findings[0].State != fleet.Stopped {
+		t.Errorf("log %q, to do %+v", r.Log, r.Findings)
+	}
+}
+
+// away is a registry whose cluster takes connections and answers nothing.
+type away struct {
+	*reconciler.Reconciler
+	cluster *cluster.Cluster
+}
+
+func (a away) Cluster(string) *cluster.Cluster { return a.cluster }
+
+// TestReleaseOutOfReach has a page all the same, of what the cluster told last.
+func TestReleaseOutOfReach(t *testing.T) {
+	w := newWorld(t, nil)
+	w.until("staging is healthy", func() bool {
+		r := w.Release(t.Context(), fleet.Viewer{}, name, staging)
+		return r != nil && r.State == fleet.Well
+	})
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	gone, err := cluster.New(t.Context(), cluster.Config{REST: &rest.Config{Host: "http://" + silent.Addr().String()}, Owner: w.id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Follow(t.Context(), "away", away{w.Reconciler, gone})()
+	w.until("its releases are known", func() bool {
+		all := w.Releases(fleet.Viewer{}, "away", fleet.Query{State: string(fleet.Well)})
+		return all.Found == 1
+	})
+	began := time.Now()
+	r := w.Release(t.Context(), fleet.Viewer{}, "away", staging)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("the page takes %s", took)
+	}
+	if r == nil || r.Version != "v1" || len(r.Notes) == 0 || !strings.Contains(r.Notes[0], "the cluster does not answer") || len(r.Places) != 2 || len(r.History) != 1 ||
+		r.Current == nil || r.Current.Subject != "iris at v1" || r.Live.Known {
+		t.Errorf("it is told as %+v", r)
+	}
 }
 
 // TestReleaseOfWhoMayNot shows what those see who may not see all.

@@ -54,6 +54,7 @@ type world struct {
 	id     string // its namespaces begin with it
 	dir    string
 	client *kubernetes.Clientset
+	*reconciler.Reconciler
 }
 
 // newWorld has iris at v1 in staging and production; edit changes the files before the first commit.
@@ -112,6 +113,7 @@ func (w *world) follow() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.Reconciler = r
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
 	end := w.Follow(ctx, name, r)
