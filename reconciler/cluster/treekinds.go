@@ -147,7 +147,9 @@ func (t *treeMaker) slices(ctx context.Context) (all []owned, more bool, err err
 				ready++
 			}
 		}
-		o.node.scaled(int32(len(s.Endpoints)), int32(ready))
+		if o.node.scaled(int32(len(s.Endpoints)), int32(ready)); len(s.Endpoints) == 0 {
+			o.node.Health = progressing("NoEndpoints", "it leads nowhere")
+		}
 		all = append(all, o)
 	}
 	return all, list.Continue != "", nil
@@ -160,7 +162,7 @@ func (n *Node) scaled(want, ready int32) {
 		n.Health.State = Ready
 		return
 	case ready < want:
-		n.Health = some(ready, progressing("NotReady", "%d of %d are ready", ready, want))
+		n.Health = some(ready, Health{State: Progressing, Reason: "NotReady"}) // Detail says the rest
 	default:
 		n.Health.State = Ready
 	}
