@@ -76,4 +76,13 @@ func TestEventsOfSome(t *testing.T) {
 	if has, err := s.HasEvents(); err != nil || !has {
 		t.Error(has, err)
 	}
+	before, err := s.EventsAt()
+	again, errAgain := s.EventsAt()
+	if err != nil || errAgain != nil || before != again {
+		t.Errorf("nothing changed: %s, %s, %v, %v", before, again, err, errAgain)
+	}
+	r.git("notes", "--ref=davit", "append", "-m", line, "HEAD")
+	if after, err := s.EventsAt(); err != nil || after == before {
+		t.Errorf("one more outcome: %s, %v", after, err)
+	}
 }
