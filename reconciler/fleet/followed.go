@@ -24,6 +24,7 @@ type followed struct {
 	changes *changes
 	now     func() time.Time
 	past    *history.History
+	told    chronicler
 	synced  atomic.Bool
 	runs    runsNow
 	trials  trialsOf
@@ -53,6 +54,7 @@ func newFollowed(name string, of Followed, changes *changes, now func() time.Tim
 func (f *followed) watch(ctx context.Context) {
 	var work sync.WaitGroup
 	var lists sync.WaitGroup
+	work.Go(func() { f.watchCommits(ctx) })
 	for _, c := range f.Clusters() {
 		lists.Add(1)
 		done := sync.OnceFunc(lists.Done)
