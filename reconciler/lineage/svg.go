@@ -33,31 +33,63 @@ text { fill: #e6edf3; }
 // SVG draws the graph from left to right: each thing right of all that it came of. The drawing stands alone and is the same
 // for the same graph.
 func (g *Graph) SVG(w io.Writer) error {
+	var out strings.Builder
 	boxes, width, height := g.layout()
+	root := g.Node(g.Root).Name
+	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img" aria-labelledby="title desc">`+"\n", width, height, width, height)
+	fmt.Fprintf(&out, "<title id=\"title\">Lineage of %s</title>\n<desc id=\"desc\">%s</desc>\n<style>%s</style>\n", escape(root), escape(g.told()), style)
+	out.WriteString(arrowhead)
+	fmt.Fprintf(&out, `<text class="name" x="%d" y="%d">Lineage of %s</text>`+"\n", margin, margin+lineHeight-4, escape(root))
+	g.draw(&out, boxes, nil)
+	out.WriteString("</svg>\n")
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+// Inline is the same drawing as a part of an HTML page, which has the style: it has no colours, nothing that a
+// Content-Security-Policy forbids, and no heading. Nodes lead where link says, "" for nowhere; nothing leads anywhere when
+// it is nil. Whatever names and facts say, what comes out is one svg element.
+func (g *Graph) Inline(link func(Node) string) string {
+	var out strings.Builder
+	boxes, width, height := g.layout()
+	fmt.Fprintf(&out, `<svg class="lineage" width="%d" height="%d" viewBox="0 %d %d %d" role="group" aria-label="%s">`+"\n",
+		width, height-titleHeight, titleHeight, width, height-titleHeight, escape("Lineage of "+g.Node(g.Root).Name+": "+g.told()))
+	out.WriteString(arrowhead)
+	g.draw(&out, boxes, link)
+	out.WriteString("</svg>\n")
+	return out.String()
+}
+
+// arrowhead is what an edge ends with.
+const arrowhead = `<defs><marker id="head" viewBox="0 0 10 10" refX="10" refY="5" markerWidth="8" markerHeight="8" orient="auto"><path class="head" d="M0 0 10 5 0 10z"/></marker></defs>` + "\n"
+
+// draw writes the edges and then the boxes.
+func (g *Graph) draw(out *strings.Builder, boxes []*box, link func(Node) string) {
 	at := map[string]*box{}
 	for _, b := range boxes {
 		at[b.ID] = b
 	}
-	var out strings.Builder
-	root := g.Node(g.Root).Name
-	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img" aria-labelledby="title desc">`+"\n", width, height, width, height)
-	fmt.Fprintf(&out, "<title id=\"title\">Lineage of %s</title>\n<desc id=\"desc\">%s</desc>\n<style>%s</style>\n", escape(root), escape(g.told()), style)
-	out.WriteString(`<defs><marker id="head" viewBox="0 0 10 10" refX="10" refY="5" markerWidth="8" markerHeight="8" orient="auto"><path class="head" d="M0 0 10 5 0 10z"/></marker></defs>` + "\n")
-	fmt.Fprintf(&out, `<text class="name" x="%d" y="%d">Lineage of %s</text>`+"\n", margin, margin+lineHeight-4, escape(root))
 	leave, arrive := map[string]int{}, map[string]int{}
 	for _, e := range g.Edges {
 		leave[e.From]++
 		arrive[e.To]++
 	}
 	for _, e := range g.Edges {
-		e.draw(&out, at[e.From], at[e.To], leave[e.From], arrive[e.To])
+		e.draw(out, at[e.From], at[e.To], leave[e.From], arrive[e.To])
 	}
 	for _, b := range boxes {
-		b.draw(&out, b.ID == g.Root)
+		href := ""
+		if link != nil {
+			href = link(*b.Node)
+		}
+		if href != "" {
+			fmt.Fprintf(out, `<a href="%s">`, escape(href))
+		}
+		b.draw(out, b.ID == g.Root)
+		if href != "" {
+			out.WriteString("</a>")
+		}
 	}
-	out.WriteString("</svg>\n")
-	_, err := io.WriteString(w, out.String())
-	return err
 }
 
 // told is the graph in a sentence, for who does not see it.
