@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/davit-dev/davit/gitops"
@@ -21,6 +22,7 @@ type shown struct {
 	Registries []string
 	User       *User
 	Query      map[string]string
+	Values     url.Values // the query with all that came again
 	Now        time.Time
 	Data       any
 	// May says whether the user may do what a Verb names in an environment.
@@ -54,7 +56,7 @@ func (p *Page) html(v view) http.HandlerFunc {
 
 func (p *Page) shown(q *request, title, view string, data any) shown {
 	s := shown{
-		Tabs: p.tabs, Title: title, View: view, Registry: q.registry, Registries: p.cfg.Fleet.Registries(), User: q.user, Query: map[string]string{},
+		Tabs: p.tabs, Title: title, View: view, Registry: q.registry, Registries: p.cfg.Fleet.Registries(), User: q.user, Query: map[string]string{}, Values: q.query,
 		Now: time.Now(), Data: data, May: func(verb, environment string) bool { return q.may(Verb(verb), environment) },
 	}
 	for name := range q.query {

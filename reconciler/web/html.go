@@ -78,6 +78,12 @@ var functions = template.FuncMap{
 	"number": func(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) },
 	"bytes":  size,
 	"text":   func(s *string) string { return *s },
+	// of the timeline
+	"strip": draw, "zooms": zooms, "stamp": stamp, "state": fleet.StateOf, "change": change, "requested": requested,
+	"strings": func(all ...string) []string { return all },
+	// of models
+	"plots": plots, "lineage": lineageDrawing, "card": card, "many": many, "figure": figure, "anchor": anchor, "metric": metricOf, "nodeName": nodeName,
+	"nothing": func() map[string]string { return nil },
 }
 
 // path escapes the parts of a URL's path.

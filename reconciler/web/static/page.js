@@ -106,3 +106,51 @@ function follow(log) {
   addEventListener("pagehide", () => stream.close());
 }
 for (const log of document.querySelectorAll("pre[data-log]")) follow(log);
+// What happened last is at the right end of what is wider than the screen.
+for (const s of document.querySelectorAll(".strip, .plot")) s.parentElement.scrollLeft = s.parentElement.scrollWidth;
+
+// A strip of time is zoomed by dragging over it; Escape gives up.
+let drag = null;
+function stripTime(svg, clientX) {
+  const at = new DOMPoint(clientX, 0).matrixTransform(svg.getScreenCTM().inverse()).x;
+  const { left, right, since, until } = svg.dataset;
+  const share = Math.min(1, Math.max(0, (at - left) / (right - left)));
+  return { x: +left + share * (right - left), time: +since + share * (until - since) };
+}
+function endDrag() {
+  drag?.box.remove();
+  drag = null;
+}
+addEventListener("pointerdown", (e) => {
+  const svg = e.target.closest?.("svg.strip[data-since]");
+  if (!svg || e.button !== 0 || e.pointerType === "touch") return;
+  const box = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+  box.setAttribute("class", "zooming");
+  box.setAttribute("height", svg.viewBox.baseVal.height);
+  drag = { svg, box, from: stripTime(svg, e.clientX), to: null };
+  e.preventDefault();
+});
+addEventListener("pointermove", (e) => {
+  if (!drag) return;
+  drag.to = stripTime(drag.svg, e.clientX);
+  const width = Math.abs(drag.to.x - drag.from.x);
+  if (width < 6) { drag.box.remove(); return; }
+  drag.box.setAttribute("x", Math.min(drag.from.x, drag.to.x));
+  drag.box.setAttribute("width", width);
+  drag.svg.append(drag.box);
+});
+addEventListener("pointerup", () => {
+  const d = drag;
+  endDrag();
+  if (!d?.to || Math.abs(d.to.x - d.from.x) < 6) return;
+  const [since, until] = [d.from.time, d.to.time].sort((a, b) => a - b).map((t) => new Date(t).toISOString().replace(/\.\d+Z$/, "Z"));
+  const to = new URL(location.href);
+  for (const gone of ["from", "commit"]) to.searchParams.delete(gone);
+  to.searchParams.set("since", since);
+  to.searchParams.set("until", until);
+  to.hash = "";
+  addEventListener("click", (e) => { e.preventDefault(); e.stopPropagation(); }, { capture: true, once: true });
+  location.assign(to);
+});
+addEventListener("keydown", (e) => { if (e.key === "Escape") endDrag(); });
+for (const c of document.querySelectorAll(".filters input[type=checkbox]")) c.addEventListener("change", () => c.form.requestSubmit());
