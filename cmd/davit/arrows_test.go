@@ -18,7 +18,7 @@ var arrows = map[string][]string{
 	"reconciler":                       {"reconciler/cluster", "reconciler/history", "reconciler/made", "reconciler/plan", "reconciler/v1alpha1", "registry", "registry/gate", "registry/image", "render", "gitops", "gitops/forge", "reconciler/credentials", "reconciler/notify", "reconciler/metrics", "reconciler/tracing", "reconciler/monitor", "reconciler/sops"},
 	"reconciler/credentials":           {"gitops", "gitops/forge"},
 	"reconciler/fleet":                 {"reconciler/cluster", "reconciler/history", "reconciler/plan", "reconciler/status", "reconciler/v1alpha1", "registry", "registry/gate", "render", "gitops", "reconciler/cluster/capacity", "reconciler/runs", "registry/image", "reconciler/lineage"},
-	"reconciler/web":                   {"reconciler/fleet", "registry", "gitops"},
+	"reconciler/web":                   {"reconciler/fleet", "registry", "gitops", "reconciler/lineage"},
 	"reconciler/history":               {"reconciler/v1alpha1", "registry", "gitops"},
 	"reconciler/lineage":               {"gitops", "reconciler/history", "registry"},
 	"reconciler/made":                  {"gitops", "reconciler/plan", "registry", "registry/gate", "registry/image"},
