@@ -75,7 +75,7 @@ func TestHostileCards(t *testing.T) {
 
 func TestCard(t *testing.T) {
 	for source, want := range map[string]string{
-		strings.Repeat("-", 80): "<hr>\n",
+		strings.Repeat("-", 80):                            "<hr>\n",
 		"# A\n\n## B\n\n##### C":                           "<h3>A</h3>\n<h4>B</h4>\n<h6>C</h6>\n",
 		"---\nlicense: mit\n---\n*x*":                      "<p><em>x</em></p>\n",
 		"[a](https://example.com/?b=1&c=2)":                `<p><a href="https://example.com/?b=1&amp;c=2" rel="noopener noreferrer nofollow">a</a></p>` + "\n",

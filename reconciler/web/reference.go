@@ -71,22 +71,22 @@ func writeBody(b *strings.Builder, op object) {
 func writeAnswer(b *strings.Builder, content object) {
 	if events, ok := content["text/event-stream"].(object); ok {
 		words := events["schema"].(object)["description"].(string)
-		fmt.Fprintf(b, "\nAnswers `text/event-stream`; %s.\n", linked(words))
+		fmt.Fprintf(b, "\nAnswers `text/event-stream`; %s.\n", schemaLink(words))
 		return
 	}
 	fmt.Fprintf(b, "\nAnswers %s.\n", typeText(content["application/json"].(object)["schema"].(object)))
 }
 
-// linked has the name of a schema in place of its place.
-func linked(words string) string {
+// schemaLink has the name of a schema in place of its place.
+func schemaLink(words string) string {
 	before, name, ok := strings.Cut(words, "#/components/schemas/")
 	if !ok {
 		return words
 	}
-	return before + "[" + name + "](#" + anchor(name) + ")"
+	return before + "[" + name + "](#" + schemaAnchor(name) + ")"
 }
 
-func anchor(name string) string { return strings.ToLower(strings.ReplaceAll(name, ".", "")) }
+func schemaAnchor(name string) string { return strings.ToLower(strings.ReplaceAll(name, ".", "")) }
 
 func writeSchema(b *strings.Builder, name string, schema object) {
 	fmt.Fprintf(b, "\n### %s\n\n| field | type |\n|---|---|\n", name)
@@ -104,7 +104,7 @@ func writeSchema(b *strings.Builder, name string, schema object) {
 // typeText is a schema in a few words.
 func typeText(s object) string {
 	if ref, ok := s["$ref"].(string); ok {
-		return linked(ref)
+		return schemaLink(ref)
 	}
 	if any, ok := s["anyOf"].([]any); ok {
 		return typeText(any[0].(object)) + " or null"

@@ -107,7 +107,7 @@ func (s *stripDrawing) mark(m fleet.Mark, t *fleet.Timeline, query map[string]st
 	}
 	if more := m.Count - len(shown); more > 0 {
 		s.Marks = append(s.Marks, stripMark{
-			X: x, Y: s.Axis - 10 - len(shown)*markStep, State: m.State, Sign: "+" + strconv.Itoa(more), Href: span(query, m.From, m.Until),
+			X: x, Y: s.Axis - 10 - len(shown)*markStep, State: m.State, Sign: "+" + strconv.Itoa(more), Href: between(query, m.From, m.Until),
 			Title: fmt.Sprintf("%s more from %s to %s; zoom in", plural(more, "commit"), minute(m.From), minute(m.Until)),
 		})
 	}
@@ -186,12 +186,12 @@ func zooms(t *fleet.Timeline, query map[string]string) (out []zoom) {
 	width := t.Until.Sub(t.Since)
 	earlier, later := t.Since.Add(-width/2), t.Until.Add(width/2)
 	return append(out,
-		zoom{"← earlier", span(query, earlier, t.Until.Add(-width/2)), false}, zoom{"later →", span(query, t.Since.Add(width/2), later), false},
-		zoom{"zoom in", span(query, t.Since.Add(width/4), t.Until.Add(-width/4)), false}, zoom{"zoom out", span(query, earlier, later), false})
+		zoom{"← earlier", between(query, earlier, t.Until.Add(-width/2)), false}, zoom{"later →", between(query, t.Since.Add(width/2), later), false},
+		zoom{"zoom in", between(query, t.Since.Add(width/4), t.Until.Add(-width/4)), false}, zoom{"zoom out", between(query, earlier, later), false})
 }
 
-// span is a page's query with a span of time.
-func span(query map[string]string, since, until time.Time) string {
+// between is a page's query with a span of time.
+func between(query map[string]string, since, until time.Time) string {
 	q, _ := url.ParseQuery(with(query, "since", since.UTC().Format(time.RFC3339))[1:])
 	q.Set("until", until.UTC().Add(time.Second-1).Format(time.RFC3339))
 	q.Del("commit")
