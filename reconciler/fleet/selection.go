@@ -197,7 +197,7 @@ func (s *selection) hidden(d *deed) bool {
 func (s *selection) outcome(r *history.Revision) *outcome {
 	word := r.Outcome()
 	if (word == "" || word == string(v1alpha1.Waiting)) && s.newest[r.Release] == r.Commit {
-		if row := s.row(r.Release); row != nil && (row.Commit == r.Commit || row.Phase == v1alpha1.Progressing || row.Phase == v1alpha1.Waiting) {
+		if row := s.row(r.Release); row != nil && (row.Commit == r.Commit || row.Held != "" && row.Held == r.To || row.Phase == v1alpha1.Progressing || row.Phase == v1alpha1.Waiting) {
 			word = cmp.Or(string(row.Phase), word)
 		}
 	}
