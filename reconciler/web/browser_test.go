@@ -132,7 +132,7 @@ func (b *browser) at(url, scheme string, width int64, whole string) {
 		}),
 		chromedp.Navigate(url),
 		chromedp.WaitReady(whole, chromedp.ByQuery),
-		chromedp.WaitReady("#live.on", chromedp.ByQuery),
+		chromedp.WaitReady("#live.on, body:not(:has([data-live]))", chromedp.ByQuery),
 	)
 }
 

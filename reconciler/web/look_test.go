@@ -17,6 +17,8 @@ var looked = []struct {
 	whole string
 }{
 	{"fleet", at(""), "table.fleet td.healthy"},
+	{"release", at("/releases/production/iris"), "main h1"},
+	{"diff", at("/releases/production/iris/diff"), "main h1"},
 	{"trainings", at("/trainings"), "table.runs td"},
 	{"run", func(t *testing.T, w *world) string { return "/trainings/iris/softmax/" + w.run(t) }, "#log"},
 	{"gpus", at("/gpus"), "table.numbers meter"},
