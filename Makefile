@@ -50,19 +50,16 @@ e2e: deps ## the tests that need root and a real node
 	DAVIT_E2E=1 go test -count=1 -p 1 -timeout 30m -run RealNode ./deploy/devcluster ./examples/finetune/demo ./examples/iris/demo
 
 AXE_VERSION := 4.14.1
-AXE_SHA256 := e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745
-AXE_URL := https://registry.npmjs.org/axe-core/-/axe-core-$(AXE_VERSION).tgz
 
 deps: ## what tests and a real node need: of Debian signing tools, git-lfs, sshd, Prometheus, Chromium, headers for runc, ip and iptables; of npm axe-core
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		have() { command -v "$$1" >/dev/null; }; \
-		{ [ -e /usr/include/seccomp.h ] && have pkg-config && have ip && have iptables && have gpg && have ssh-keygen && have git-lfs && [ -e /usr/sbin/sshd ] && have prometheus && have chromium && have curl; } || \
-		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends libseccomp-dev pkg-config iproute2 iptables gnupg openssh-client openssh-server git-lfs prometheus chromium curl; }; fi
+		{ [ -e /usr/include/seccomp.h ] && have pkg-config && have ip && have iptables && have gpg && have ssh-keygen && have git-lfs && [ -e /usr/sbin/sshd ] && have prometheus && have chromium && have npm; } || \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends libseccomp-dev pkg-config iproute2 iptables gnupg openssh-client openssh-server git-lfs prometheus chromium npm; }; fi
 	@cache="$$(if [ "$$(uname)" = Darwin ]; then echo "$$HOME/Library/Caches"; else echo "$${XDG_CACHE_HOME:-$$HOME/.cache}"; fi)/davit"; to="$$cache/axe-core-$(AXE_VERSION)"; \
-	[ -e "$$to/axe.min.js" ] || { mkdir -p "$$to" && curl -fsSL -o "$$to/axe.tgz" $(AXE_URL) && \
-		[ "$$({ sha256sum "$$to/axe.tgz" || shasum -a 256 "$$to/axe.tgz"; } 2>/dev/null | cut -d' ' -f1)" = $(AXE_SHA256) ] && \
-		tar xzOf "$$to/axe.tgz" package/axe.min.js > "$$to/axe.part" && mv "$$to/axe.part" "$$to/axe.min.js" && rm "$$to/axe.tgz"; } || \
-		echo "axe-core $(AXE_VERSION) could not be fetched from $(AXE_URL); the tests of the page in a browser need it" >&2
+	[ -e "$$to/axe.min.js" ] || { rm -rf "$$to.part" && npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$$to.part" axe-core@$(AXE_VERSION) && \
+		mkdir -p "$$to" && mv "$$to.part/node_modules/axe-core/axe.min.js" "$$to/axe.min.js" && rm -rf "$$to.part"; } || \
+		echo "axe-core $(AXE_VERSION) is not had from npm; the tests of the page in a browser need it" >&2
 
 demo: deps ## the main story on real parts (as root on Linux with a real node)
 	go run ./examples/iris/demo

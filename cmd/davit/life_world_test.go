@@ -233,7 +233,15 @@ func (l *life) promote(from, to string) {
 func (l *life) merge(number int) {
 	l.t.Helper()
 	l.until(fmt.Sprintf("pull request %d is there and can be merged", number), func() bool { return l.pull(number).Mergeable })
-	l.as("ada", http.MethodPost, fmt.Sprintf("/repos%s/pulls/%d/merge", lifeRepository, number), map[string]any{"Do": "merge"}, nil)
+	l.mergeBy("merge", number)
+}
+
+// mergeBy merges a pull request. What Gitea asks to try again later, because it looks for conflicts just then, is tried again.
+func (l *life) mergeBy(how string, number int) {
+	l.t.Helper()
+	l.until(fmt.Sprintf("pull request %d is merged", number), func() bool {
+		return l.as("ada", http.MethodPost, fmt.Sprintf("/repos%s/pulls/%d/merge", lifeRepository, number), map[string]any{"Do": how}, nil) < 300
+	})
 }
 
 type pull struct {
@@ -293,7 +301,8 @@ func (l *life) as(user, method, path string, body, into any) int {
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode > 299 && resp.StatusCode != http.StatusNotFound {
+	later := resp.StatusCode == http.StatusMethodNotAllowed && bytes.Contains(answer, []byte("try again later"))
+	if err != nil || resp.StatusCode > 299 && resp.StatusCode != http.StatusNotFound && !later {
 		l.t.Fatalf("%s %s: %s %v\n%s", method, path, resp.Status, err, answer)
 	}
 	if into != nil && resp.StatusCode < 300 {

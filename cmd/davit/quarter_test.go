@@ -167,7 +167,7 @@ func (q *quarter) reviewed(version string, number int) {
 func (q *quarter) squash(number int) {
 	q.t.Helper()
 	q.until("it can be merged", func() bool { return q.pull(number).Mergeable })
-	q.as("ada", http.MethodPost, fmt.Sprintf("/repos%s/pulls/%d/merge", lifeRepository, number), map[string]any{"Do": "squash"}, nil)
+	q.mergeBy("squash", number)
 }
 
 // fails runs a command that must fail and say something.

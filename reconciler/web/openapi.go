@@ -141,4 +141,4 @@ func (s *schemas) refused(text string) object {
 }
 
 // stateWords are the values of a State.
-var stateWords = []any{string(fleet.Broken), string(fleet.Stopped), string(fleet.Manual), string(fleet.Moving), string(fleet.Well)}
+var stateWords = []any{string(fleet.Broken), string(fleet.Stopped), string(fleet.Manual), string(fleet.Moving), string(fleet.Well), string(fleet.Past)}
