@@ -53,7 +53,7 @@ func (f *Fleet) Acts(v Viewer, name string, key registry.Key) *Acts {
 	if !cell.Suspended {
 		a.Suspend = &Act{Command: "davit suspend " + release + " --for 4h --reason TEXT"}
 	}
-	for _, version := range l.others(key) {
+	for _, version := range l.others(key, cell.Held) {
 		a.Back = append(a.Back, Act{Version: version, Command: "davit rollback " + release + " --to " + version + " --reason TEXT"})
 	}
 	return a
@@ -98,8 +98,9 @@ func (l *look) named(v Viewer, name string) (out []*Cell) {
 	return out
 }
 
-// others are the versions of a release's model that it is not asked to be at, the newest first as far as names tell it.
-func (l *look) others(key registry.Key) (out []string) {
+// others are the versions of a release's model that it is not asked to be at, but for the one that is held, the newest first as
+// far as names tell it.
+func (l *look) others(key registry.Key, held string) (out []string) {
 	if l.models == nil {
 		return nil
 	}
@@ -108,7 +109,7 @@ func (l *look) others(key registry.Key) (out []string) {
 		return nil
 	}
 	for name, v := range now.Model.Versions {
-		if name != now.ModelVersion.Name && v.Bad == nil {
+		if name != now.ModelVersion.Name && name != held && v.Bad == nil {
 			out = append(out, name)
 		}
 	}

@@ -260,11 +260,24 @@ func (l *Line) offers() {
 // one does, tells nothing.
 func (c *Cell) newer(than *Cell) bool { return c.Commit != than.Commit && c.Since.After(than.Since) }
 
-// columns are the environments in the order in which versions go through them, where rules tell it, and by name.
+// stages are what environments are often called, in the order in which versions go through them.
+var stages = []string{"dev", "test", "int", "qa", "stag", "pre", "canary", "prod", "live"}
+
+// stage is where an environment's name stands among them; those of other names come before production.
+func stage(name string) int {
+	for i, s := range stages {
+		if strings.HasPrefix(name, s) {
+			return i
+		}
+	}
+	return slices.Index(stages, "canary")
+}
+
+// columns are the environments in the order in which versions go through them, where rules tell it, else as their names do.
 func (l *look) columns(heads map[string]*Head) (out []Head) {
 	depth := l.depths()
 	for _, name := range slices.SortedFunc(maps.Keys(heads), func(a, b string) int {
-		return cmp.Or(cmp.Compare(depth[a], depth[b]), strings.Compare(a, b))
+		return cmp.Or(cmp.Compare(depth[a], depth[b]), cmp.Compare(stage(a), stage(b)), strings.Compare(a, b))
 	}) {
 		out = append(out, *heads[name])
 	}

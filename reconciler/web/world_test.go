@@ -38,6 +38,7 @@ type world struct {
 	url  string // of the page
 	page *web.Page
 	data *fleet.Fleet
+	loop *reconciler.Reconciler
 	log  logged
 }
 
@@ -112,6 +113,22 @@ func look(t *testing.T) *world {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	w := &world{t: t}
+	w.begin(w.files, "web", web.Config{})
+	w.until("all is settled", func() bool {
+		all := w.data.Trainings(t.Context(), fleet.Viewer{}, name, fleet.TrainingQuery{Training: "iris/softmax"})
+		ended := all != nil && len(all.Trainings) == 1 && len(all.Trainings[0].Runs) == 1 && all.Trainings[0].Runs[0].Stands != fleet.Moving
+		healthy := w.data.Releases(fleet.Viewer{}, name, fleet.Query{State: string(fleet.Well)})
+		gpus := w.data.GPUs(t.Context(), fleet.Viewer{}, name)
+		return ended && len(gpus.Waits) == 1 && healthy != nil && healthy.Found == 1 && healthy.States[0].Count == 0 && healthy.States[5].Count == 2
+	})
+	return w
+}
+
+// begin has a registry of some files followed by an owner's name, and shown by a page, until all tests have ended.
+func (w *world) begin(files func(), owner string, config web.Config) {
+	t := w.t
+	t.Helper()
 	dev.Do(func() {
 		dev.Cluster, dev.err = devcluster.Start(context.Background(), devcluster.Config{
 			Nodes: 2, GPUs: 8, Registry: true, Stages: []string{"../testdata/crash-v3.yaml"}, Controllers: []string{"jobset"}, Log: os.Stderr,
@@ -124,14 +141,14 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, dir: dir}
-	w.files()
+	w.dir = dir
+	files()
 	ctx, cancel := context.WithCancel(context.Background()) // it outlives the test that made it
-	config, err := clientcmd.BuildConfigFromFlags("", dev.Kubeconfig)
+	kubeconfig, err := clientcmd.BuildConfigFromFlags("", dev.Kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
-	target, err := cluster.New(ctx, cluster.Config{REST: withLogs(t, config), Owner: "web"})
+	target, err := cluster.New(ctx, cluster.Config{REST: withLogs(t, kubeconfig), Owner: owner})
 	if err == nil {
 		_, err = target.Install(ctx)
 	}
@@ -147,13 +164,14 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	r, err := reconciler.New(reconciler.Config{
-		Log: slog.New(slog.NewTextHandler(&w.log, nil)), Source: source, Cluster: target, Images: images, Owner: "web", Name: "here", Committer: &gitops.Author{Name: "davit", Email: "davit@example.com"},
+		Log: slog.New(slog.NewTextHandler(&w.log, nil)), Source: source, Cluster: target, Images: images, Owner: owner, Name: "here", Committer: &gitops.Author{Name: "davit", Email: "davit@example.com"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.data = fleet.New(fleet.Config{})
-	if w.page, err = web.New(web.Config{Fleet: w.data}); err != nil {
+	w.data, w.loop = fleet.New(fleet.Config{}), r
+	config.Fleet = w.data
+	if w.page, err = web.New(config); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
@@ -169,14 +187,6 @@ func newWorld(t *testing.T) *world {
 		<-done
 		_ = os.RemoveAll(dir)
 	})
-	w.until("all is settled", func() bool {
-		all := w.data.Trainings(t.Context(), fleet.Viewer{}, name, fleet.TrainingQuery{Training: "iris/softmax"})
-		ended := all != nil && len(all.Trainings) == 1 && len(all.Trainings[0].Runs) == 1 && all.Trainings[0].Runs[0].Stands != fleet.Moving
-		healthy := w.data.Releases(fleet.Viewer{}, name, fleet.Query{State: string(fleet.Well)})
-		gpus := w.data.GPUs(t.Context(), fleet.Viewer{}, name)
-		return ended && len(gpus.Waits) == 1 && healthy != nil && healthy.Found == 1 && healthy.States[0].Count == 0 && healthy.States[5].Count == 2
-	})
-	return w
 }
 
 // until waits for something to be so.
@@ -191,20 +201,29 @@ func (w *world) until(what string, is func() bool) {
 	}
 }
 
-// files are a registry of one model on GPUs, with a training.
-func (w *world) files() {
+// iris is the example's registry, with images and namespaces under a name.
+func (w *world) iris(under string) {
 	w.t.Helper()
 	if err := os.CopyFS(w.dir, os.DirFS("../../examples/iris/registry")); err != nil {
 		w.t.Fatal(err)
 	}
-	w.edit("davit.yaml", "127.0.0.1:5000/models", dev.Registry+"/web")
+	w.edit("davit.yaml", "127.0.0.1:5000/models", dev.Registry+"/"+under)
 	for _, env := range []string{"staging", "production"} {
-		w.edit("environments/"+env+"/environment.yaml", "bake: 5s", "bake: 100ms\n  publisher: {image: registry.example.com/davit@sha256:"+strings.Repeat("1", 64)+"}")
-		w.edit("environments/"+env+"/environment.yaml", "namespace: "+env, "namespace: web-"+env)
+		w.edit("environments/"+env+"/environment.yaml", "bake: 5s", "bake: 100ms")
+		w.edit("environments/"+env+"/environment.yaml", "namespace: "+env, "namespace: "+under+"-"+env)
+	}
+	w.edit("releases/iris/serving.yaml", "  smokeTest: {path: /v2/health/ready}\n", "") // simulated pods answer nothing
+}
+
+// files are a registry of one model on GPUs, with a training.
+func (w *world) files() {
+	w.t.Helper()
+	w.iris("web")
+	for _, env := range []string{"staging", "production"} {
+		w.edit("environments/"+env+"/environment.yaml", "bake: 100ms", "bake: 100ms\n  publisher: {image: registry.example.com/davit@sha256:"+strings.Repeat("1", 64)+"}")
 	}
 	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 100ms\n  quota: {gpus: 4}")
-	// Simulated pods answer nothing.
-	w.edit("releases/iris/serving.yaml", "  smokeTest: {path: /v2/health/ready}\n", "  accelerator: gpu\n  gpus: 1\n")
+	w.edit("releases/iris/serving.yaml", "  resources:", "  accelerator: gpu\n  gpus: 1\n  resources:")
 	w.write("releases/large/serving.yaml", "apiVersion: davit.dev/v1alpha1\nkind: Serving\nspec:\n  model: iris\n  runtime: iris-server\n  replicas: 1\n"+
 		"  args: {model-name: iris}\n  accelerator: gpu\n  gpus: 9\n") // no node has as many
 	w.write("releases/large/staging.yaml", "apiVersion: davit.dev/v1alpha1\nkind: Release\nspec:\n  version: v1\n")

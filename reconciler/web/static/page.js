@@ -20,10 +20,16 @@ async function refresh() {
   if (again) { again = false; setTimeout(refresh, 500); }
 }
 
+// What somebody writes into, or has written into, stays.
+function inUse(block) {
+  return block.contains(document.activeElement) && document.activeElement.matches("input, select, textarea")
+    || [...block.querySelectorAll("form input, form textarea")].some((i) => i.value !== i.defaultValue);
+}
+
 function replace(page) {
   for (const next of page.querySelectorAll("[data-live][id]")) {
     const now = document.getElementById(next.id);
-    if (!now || now.isEqualNode(next) || now.contains(document.activeElement) && document.activeElement.matches("input, select, textarea")) continue;
+    if (!now || now.isEqualNode(next) || inUse(now)) continue;
     const open = [...now.querySelectorAll("details[id][open]")].map((d) => d.id);
     const focus = now.contains(document.activeElement) && document.activeElement.getAttribute("href");
     const before = new Map([...now.querySelectorAll("[data-key]")].map((e) => [e.dataset.key, e.textContent]));
