@@ -188,7 +188,12 @@ func (b *browser) picture(name string) {
 	}
 	var png []byte
 	b.do(chromedp.ActionFunc(func(ctx context.Context) (err error) {
-		png, err = page.CaptureScreenshot().WithCaptureBeyondViewport(true).Do(ctx)
+		for range 20 { // while it goes over to another page it has no width
+			if png, err = page.CaptureScreenshot().WithCaptureBeyondViewport(true).Do(ctx); err == nil {
+				break
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
 		return err
 	}))
 	if err := os.MkdirAll(folder, 0o755); err != nil {
