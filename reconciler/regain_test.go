@@ -56,7 +56,6 @@ func (w *world) inGit(release string, outcome v1alpha1.Phase) {
 // TestNewClusterFromGit brings a cluster back from Git alone: each release serves what it served, what failed stays held
 // and what a person pinned stays pinned, no image is built, and nothing trains again.
 func TestNewClusterFromGit(t *testing.T) {
-	t.Parallel()
 	w := newTrainingWorld(t)
 	w.add("failed", "well")
 	w.edit("environments/production/environment.yaml", "onFailure: rollback", "onFailure: rollback, git: none")

@@ -87,6 +87,7 @@ var waiting = map[string]remedy{
 // inside is by the reasons of a failure: the cause is in the revision. Of a release that was healthy before, Waiting has
 // them too.
 var inside = map[string]remedy{
+	"NoEndpoints":       {means: "No pod that is ready stands behind it."},
 	"CrashLoop":         {"Its containers ended three times.", []string{readPrevious}, true},
 	"CheckFailed":       {"It serves, and its metrics are not what rollout.checks want.", []string{"davit status {release}", readLogs}, true},
 	"StartupTimeout":    {"It started and did not become ready. Raise rollout.startupTimeout if it only needs longer.", []string{readLogs}, true},
