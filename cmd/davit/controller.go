@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -49,19 +50,8 @@ func controllerCommand(a *app) *cobra.Command {
 			return err
 		}
 		klog.SetSlogLogger(log)
-		if *namespace == "" {
-			own, err := os.ReadFile(namespaceFile)
-			if err != nil {
-				return usage{fmt.Errorf("not in a pod: pass --namespace")}
-			}
-			*namespace = strings.TrimSpace(string(own))
-		}
-		if *mirrors == "" {
-			cache, err := os.UserCacheDir()
-			if err != nil {
-				return fmt.Errorf("finding a folder for mirrors: %w; pass --mirrors", err)
-			}
-			*mirrors = filepath.Join(cache, "davit", "registries", *namespace)
+		if err := here(namespace, mirrors); err != nil {
+			return err
 		}
 		config, err := a.follow()
 		if err != nil {
@@ -90,19 +80,11 @@ func controllerCommand(a *app) *cobra.Command {
 			return err
 		}
 		received := &hooks{handlers: map[string]http.Handler{}}
-		if *webhook != "" {
-			config, over, err := overTLS(ctx, "webhook", *webhookCert, *webhookKey, log)
-			if err != nil {
-				return err
-			}
-			defer over()
-			received.tls = config
-			stop, err := received.serve(ctx, *webhook, log)
-			if err != nil {
-				return fmt.Errorf("receiving webhooks: %w", err)
-			}
-			defer stop()
+		unreceive, err := received.begin(ctx, *webhook, *webhookCert, *webhookKey, log)
+		if err != nil {
+			return err
 		}
+		defer unreceive()
 		shown, unshow, err := page.serve(ctx, "", log)
 		if err != nil {
 			return err
@@ -118,6 +100,43 @@ func controllerCommand(a *app) *cobra.Command {
 		}))
 	}
 	return c
+}
+
+// here fills in what was not said: the pod's own namespace, and a folder for mirrors in the user's cache.
+func here(namespace, mirrors *string) error {
+	if *namespace == "" {
+		own, err := os.ReadFile(namespaceFile)
+		if err != nil {
+			return usage{fmt.Errorf("not in a pod: pass --namespace")}
+		}
+		*namespace = strings.TrimSpace(string(own))
+	}
+	if *mirrors == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return fmt.Errorf("finding a folder for mirrors: %w; pass --mirrors", err)
+		}
+		*mirrors = filepath.Join(cache, "davit", "registries", *namespace)
+	}
+	return nil
+}
+
+// begin receives webhooks at an address, or none at "", until stop is called.
+func (h *hooks) begin(ctx context.Context, address, cert, key string, log *slog.Logger) (stop func(), err error) {
+	if address == "" {
+		return func() {}, nil
+	}
+	config, over, err := overTLS(ctx, "webhook", cert, key, log)
+	if err != nil {
+		return nil, err
+	}
+	h.tls = config
+	stop, err = h.serve(ctx, address, log)
+	if err != nil {
+		over()
+		return nil, fmt.Errorf("receiving webhooks: %w", err)
+	}
+	return func() { stop(); over() }, nil
 }
 
 // lease is the name of the Lease that chooses among controllers of the same environments.

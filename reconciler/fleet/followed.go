@@ -76,8 +76,9 @@ func (f *followed) watch(ctx context.Context) {
 }
 
 func (f *followed) set(r *Row) {
-	if r.owner != f.Owner() {
-		return // of another registry in the same namespace
+	if r.owner != f.Owner() { // of another registry in the same namespace, which may have taken it over
+		f.drop(r)
+		return
 	}
 	f.mu.Lock()
 	if f.rows[r.key] == nil {
@@ -91,12 +92,16 @@ func (f *followed) set(r *Row) {
 // drop forgets a release, unless it has moved to another namespace meanwhile.
 func (f *followed) drop(r *Row) {
 	f.mu.Lock()
-	if now := f.rows[r.key]; now != nil && now.Load().Namespace == r.Namespace {
+	now := f.rows[r.key]
+	goes := now != nil && now.Load().Namespace == r.Namespace
+	if goes {
 		delete(f.rows, r.key)
 		f.sorted = nil
 	}
 	f.mu.Unlock()
-	f.changes.tell(Change{Registry: f.name, Release: r.key})
+	if goes {
+		f.changes.tell(Change{Registry: f.name, Release: r.key})
+	}
 }
 
 // all are the releases by name and environment. The list may not be changed.
