@@ -14,8 +14,8 @@ import (
 // ReleaseWatch is who is told of ModelReleases by [WatchReleases]. Its functions may be called concurrently, for different
 // namespaces.
 type ReleaseWatch[T any] struct {
-	// Keep makes of a ModelRelease what stays in memory of it, and may not keep the ModelRelease itself: ten thousand take
-	// 60 MiB.
+	// Keep makes of a ModelRelease what stays in memory of it, and may not keep the ModelRelease itself: of ten
+	// thousand, whole ones would be most of the process's memory.
 	Keep func(*v1alpha1.ModelRelease) T
 	// Changed is told of each there is and each that changed, Gone of each that is no more.
 	Changed, Gone func(T)
