@@ -54,8 +54,10 @@ AXE_VERSION := 4.14.1
 deps: ## what tests and a real node need: of Debian signing tools, git-lfs, sshd, Prometheus, Chromium, headers for runc, ip and iptables; of npm axe-core
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		have() { command -v "$$1" >/dev/null; }; \
+		want=(libseccomp-dev pkg-config iproute2 iptables gnupg openssh-client openssh-server git-lfs prometheus chromium); \
+		have npm || want+=(npm); \
 		{ [ -e /usr/include/seccomp.h ] && have pkg-config && have ip && have iptables && have gpg && have ssh-keygen && have git-lfs && [ -e /usr/sbin/sshd ] && have prometheus && have chromium && have npm; } || \
-		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends libseccomp-dev pkg-config iproute2 iptables gnupg openssh-client openssh-server git-lfs prometheus chromium npm; }; fi
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends "$${want[@]}"; }; fi
 	@cache="$$(if [ "$$(uname)" = Darwin ]; then echo "$$HOME/Library/Caches"; else echo "$${XDG_CACHE_HOME:-$$HOME/.cache}"; fi)/davit"; to="$$cache/axe-core-$(AXE_VERSION)"; \
 	[ -e "$$to/axe.min.js" ] || { rm -rf "$$to.part" && npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$$to.part" axe-core@$(AXE_VERSION) && \
 		mkdir -p "$$to" && mv "$$to.part/node_modules/axe-core/axe.min.js" "$$to/axe.min.js" && rm -rf "$$to.part"; } || \
