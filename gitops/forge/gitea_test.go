@@ -116,18 +116,14 @@ func testMerge(t *testing.T, w *world) {
 	refused(pr, Merge{Head: strings.Repeat("a", 40), Title: m.Title}, http.StatusConflict)
 	w.mergeable(pr.Number)
 	for range 2 { // merged already is no error
-		if err := f.Merge(t.Context(), pr.Number, m); err != nil {
-			t.Fatal(err)
-		}
+		w.mergeSoon(f, pr, m)
 	}
 	if _, message := w.tip(); !strings.HasPrefix(message, "Promote merge\n\nBy a rule.\n\nDavit-Merged-By-Rule: auto") {
 		t.Errorf("merged as %q", message)
 	}
 	w.api(http.MethodPatch, strings.TrimSuffix(w.repo(""), "/"), map[string]any{"allow_merge_commits": false, "allow_rebase": false, "allow_rebase_explicit": false, "default_merge_style": "squash"}, http.StatusOK, nil)
 	pr, m = propose("squash")
-	if err := f.Merge(t.Context(), pr.Number, m); err != nil {
-		t.Fatal(err)
-	}
+	w.mergeSoon(f, pr, m)
 	if _, message := w.tip(); !strings.Contains(message, "Davit-Merged-By-Rule: auto") {
 		t.Errorf("squashed as %q", message)
 	}

@@ -175,6 +175,21 @@ func (w *world) mergeable(number int) {
 	}
 }
 
+// mergeSoon merges, again while the forge looks at the pull request once more and says so: after a merge that it refused, and after
+// a push, it does, whatever it told of the pull request just before.
+func (w *world) mergeSoon(f *Forge, pr PullRequest, m Merge) {
+	w.t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		err := f.Merge(w.t.Context(), pr.Number, m)
+		if err == nil {
+			return
+		}
+		if !strings.Contains(err.Error(), "try again later") || time.Now().After(deadline) {
+			w.t.Fatal(err)
+		}
+	}
+}
+
 type comment struct {
 	ID   int    `json:"id"`
 	Body string `json:"body"`
