@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ type lastInGit struct {
 // failed, or a person's pin. A cluster that is made anew would otherwise bring the failed revision first, and have nothing
 // to go back to. It says whether there is a ModelRelease now.
 func (r *Reconciler) regain(ctx context.Context, want *desired, s *state, tip *target) (bool, error) {
-	last, err := r.readLast(ctx, s)
+	last, err := r.readLast(ctx, want.snapshot.Hash(), s)
 	if err != nil || last.bad.commit.IsZero() {
 		return false, err
 	}
@@ -59,22 +60,19 @@ func (r *Reconciler) regain(ctx context.Context, want *desired, s *state, tip *t
 	return true, r.holdAgain(ctx, s, last, t.key)
 }
 
-// readLast reads it from Git. Outcomes of the same second are taken for one that went well and then did not.
-func (r *Reconciler) readLast(ctx context.Context, s *state) (st lastInGit, err error) {
+// readLast reads it from Git. Outcomes are told to the second: those of one second are in the order of their commits, and of
+// one commit for one that went well and then did not.
+func (r *Reconciler) readLast(ctx context.Context, tip gitops.Hash, s *state) (st lastInGit, err error) {
 	var all []notedOutcome
 	if _, err = r.outcomesInGit(ctx, s.key, s.key, func(o notedOutcome) { all = append(all, o) }); err != nil {
 		return st, err
 	}
-	slices.SortStableFunc(all, func(a, b notedOutcome) int {
-		switch {
-		case a.at != b.at:
-			return int(a.at - b.at)
-		case a.what == v1alpha1.Healthy:
-			return -1
-		case b.what == v1alpha1.Healthy:
-			return 1
-		}
-		return 0
+	back, err := r.howFarBack(ctx, tip, all)
+	if err != nil {
+		return st, err
+	}
+	slices.SortFunc(all, func(a, b notedOutcome) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(back[b.commit], back[a.commit]), cmp.Compare(ill(a), ill(b)))
 	})
 	for _, o := range all {
 		switch o.what {
@@ -87,6 +85,41 @@ func (r *Reconciler) readLast(ctx context.Context, s *state) (st lastInGit, err 
 		}
 	}
 	return st, nil
+}
+
+// howFarBack counts the commits from the tip to each that has an outcome, where two are of the same second; elsewhere nobody
+// needs to know. What is not in the history any more is further back than all of it.
+func (r *Reconciler) howFarBack(ctx context.Context, tip gitops.Hash, all []notedOutcome) (map[gitops.Hash]int, error) {
+	seconds, left := map[int64]bool{}, map[gitops.Hash]bool{}
+	for _, o := range all {
+		seconds[o.at], left[o.commit] = true, true
+	}
+	back, n := map[gitops.Hash]int{}, 0
+	if len(seconds) == len(all) {
+		return back, nil
+	}
+	err := r.cfg.Source.FirstParents(ctx, tip, func(c gitops.Commit, _ []string) (bool, error) {
+		if n++; left[c.Hash] {
+			back[c.Hash] = n
+			delete(left, c.Hash)
+		}
+		return len(left) > 0, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the history up to %s: %w", tip, err)
+	}
+	for commit := range left {
+		back[commit] = n + 1
+	}
+	return back, nil
+}
+
+// ill is 1 for what did not go well, or not to its end.
+func ill(o notedOutcome) int {
+	if o.what == v1alpha1.Healthy {
+		return 0
+	}
+	return 1
 }
 
 // overcome says that a commit after a bad one changed a file of the release's own, which ends holds and pins, or that the

@@ -2,6 +2,7 @@ package reconciler_test
 
 import (
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -90,18 +91,21 @@ func TestNewClusterFromGit(t *testing.T) {
 		<-w.reports
 	}
 	follow()
-	w.eventually("all serving again", func() bool {
-		for name, version := range map[string]string{"iris": "v1", "failed": "v2", "well": "v2"} {
-			mr, err := w.cluster.Release(t.Context(), w.namespace("production"), "production", name)
-			if err != nil {
+	for name, version := range map[string]string{"iris": "v1", "failed": "v2", "well": "v2"} {
+		var last *v1alpha1.ModelRelease
+		defer func() {
+			if t.Failed() {
+				t.Logf("%s, wanted at %s: %+v", name, version, last)
+			}
+		}()
+		w.eventually(name+" serving again", func() (ok bool) {
+			var err error
+			if last, err = w.cluster.Release(t.Context(), w.namespace("production"), "production", name); err != nil {
 				t.Fatal(err)
 			}
-			if mr == nil || mr.Status.Applied.Version != version || mr.Status.Phase != v1alpha1.Healthy && mr.Status.Phase != v1alpha1.RolledBack {
-				return false
-			}
-		}
-		return true
-	})
+			return last != nil && last.Status.Applied.Version == version && (last.Status.Phase == v1alpha1.Healthy || last.Status.Phase == v1alpha1.RolledBack)
+		})
+	}
 	for len(w.reports) > 0 {
 		if r := <-w.reports; r.Uploaded > 0 || r.Version == "v3" {
 			t.Errorf("brought %s at %s with %d bytes uploaded", r.Key, r.Version, r.Uploaded)
@@ -124,4 +128,39 @@ func TestNewClusterFromGit(t *testing.T) {
 	w.edit("releases/iris/production.yaml", "version: v2", "version: v2\n  replicas: 1")
 	w.commit("v1 then, and v2 all the same")
 	w.eventually("at the branch's tip", func() bool { return w.of("failed").Healthy.Version == "v1" && w.of("iris").Healthy.Version == "v2" })
+}
+
+// TestOutcomesOfOneSecond brings back what was healthy last before a failure, also where Git tells of both that were healthy in
+// one and the same second.
+func TestOutcomesOfOneSecond(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	names := []string{"one", "two", "three", "four", "five", "six"}
+	w.add(names...)
+	w.commit("v1")
+	for n, version := range []string{"v1", "v2", "v3"} {
+		if n > 0 {
+			for _, name := range names {
+				w.edit("releases/"+name+"/production.yaml", "version: v"+strconv.Itoa(n), "version: "+version)
+			}
+			w.commit(version)
+		}
+		outcome := v1alpha1.Healthy
+		if version == "v3" {
+			outcome = v1alpha1.RolledBack
+		}
+		for _, name := range names {
+			w.git("notes", "--ref=davit", "append", "-m", `{"at":"2026-01-02T03:04:05Z","release":"production/`+name+`","outcome":"`+string(outcome)+`","version":"`+version+`"}`, "HEAD")
+		}
+	}
+	w.follow()
+	for _, name := range names {
+		w.eventually(name+" at v2", func() bool {
+			mr, err := w.cluster.Release(t.Context(), w.namespace("production"), "production", name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return mr != nil && mr.Status.Phase == v1alpha1.Healthy && mr.Status.Applied.Version == "v2" && mr.Status.Held != nil && mr.Status.Held.Version == "v3"
+		})
+	}
 }
