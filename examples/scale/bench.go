@@ -79,6 +79,7 @@ func (b *bench) scale(ctx context.Context, n int) (err error) {
 		{"one failing among many", m.failing},
 		{"drift", m.drift},
 		{"restart", m.restart},
+		{"the web page", m.page},
 	} {
 		if err := w.quiet(ctx, 5*time.Minute); err != nil {
 			return err

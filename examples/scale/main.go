@@ -1,5 +1,5 @@
 // Command scale measures davit against a real API server: first sync, promotions, commits that change nothing,
-// restart, drift and a failing release, at up to ten thousand releases, beside the plain writes of the same
+// restart, drift, a failing release and the web page, at up to ten thousand releases, beside the plain writes of the same
 // objects and beside kubectl. It makes its registry with the real git, and runs the controller as a process of
 // its own, so that what it uses can be told.
 //

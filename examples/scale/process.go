@@ -21,6 +21,7 @@ type process struct {
 	stdin   io.WriteCloser
 	usages  chan *controller.Usage
 	settled chan controller.Line
+	page    chan string // the web page's URL
 	ended   chan struct{}
 
 	mu       sync.Mutex
@@ -53,7 +54,7 @@ func startProcess(cfg controller.Config, logFile string) (*process, error) {
 	defer log.Close()
 	p := &process{
 		cmd: exec.Command(self, "controller", string(data)), seen: map[string]*progress{}, followed: map[string]time.Time{},
-		usages: make(chan *controller.Usage, 1), settled: make(chan controller.Line, 1), ended: make(chan struct{}),
+		usages: make(chan *controller.Usage, 1), settled: make(chan controller.Line, 1), page: make(chan string, 1), ended: make(chan struct{}),
 	}
 	p.cmd.Stderr = log
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
@@ -83,6 +84,8 @@ func (p *process) read(out io.Reader) {
 			p.usages <- l.Usage
 		case controller.Settled:
 			p.settled <- l
+		case controller.Page:
+			p.page <- l.URL
 		case controller.Followed:
 			p.mu.Lock()
 			p.followed[l.Commit] = l.At

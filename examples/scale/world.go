@@ -94,9 +94,11 @@ func (w *world) close() error {
 	return errors.Join(append(errs, os.RemoveAll(w.dir))...)
 }
 
-// start starts the controller.
-func (w *world) start(once bool) (err error) {
-	cfg := controller.Config{Repository: w.repo.dir, Kubeconfig: w.dev.Kubeconfig, Once: once}
+// start starts the controller; once ends it when the branch's tip is settled.
+func (w *world) start(once bool) error { return w.startWith(controller.Config{Once: once}) }
+
+func (w *world) startWith(cfg controller.Config) (err error) {
+	cfg.Repository, cfg.Kubeconfig = w.repo.dir, w.dev.Kubeconfig
 	if w.profiles != "" {
 		cfg.Profile = filepath.Join(w.profiles, fmt.Sprintf("%d-%s.pprof", len(w.repo.releases), time.Now().Format("150405")))
 	}

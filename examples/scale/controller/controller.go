@@ -32,6 +32,8 @@ type Config struct {
 	Kubeconfig string
 	// Once ends the process when the branch's tip is settled: its Settled line is the time to ready.
 	Once bool
+	// Page serves the web page; its Page line says where.
+	Page bool `json:",omitempty"`
 	// Profile is a file for the process's CPU profile; none when empty.
 	Profile string `json:",omitempty"`
 }
@@ -42,6 +44,7 @@ const (
 	Followed = "followed"
 	Settled  = "settled"
 	Stats    = "stats"
+	Page     = "page"
 )
 
 // Line is one line of output. Which fields are set depends on Kind.
@@ -52,6 +55,8 @@ type Line struct {
 	Release, Version, Commit, Phase, Reason, Message string    `json:",omitempty"`
 	Applied                                          time.Time `json:",omitzero"`  // when the API server had answered the release's last apply
 	Uploaded                                         int64     `json:",omitempty"` // bytes of a model image
+
+	URL string `json:",omitempty"` // of the web page
 
 	Usage *Usage `json:",omitempty"`
 }
@@ -79,6 +84,14 @@ func Main(ctx context.Context, cfg Config, in io.Reader, out io.Writer) error {
 	loop, err := wire(ctx, cfg, requests, w)
 	if err != nil {
 		return err
+	}
+	if cfg.Page {
+		url, stop, err := serve(ctx, "models", loop, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+		if err != nil {
+			return fmt.Errorf("serving the page: %w", err)
+		}
+		defer stop()
+		w.write(Line{Kind: Page, URL: url})
 	}
 	if !cfg.Once {
 		return loop.Run(ctx)
