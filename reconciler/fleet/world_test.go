@@ -30,6 +30,9 @@ var dev *devcluster.Cluster
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) (code int) {
+	if devcluster.Fuzzing() {
+		return m.Run()
+	}
 	var err error
 	dev, err = devcluster.Start(context.Background(), devcluster.Config{
 		Nodes: 1, GPUs: 8, Registry: true, Stages: []string{"../testdata/crash-v3.yaml"}, Log: os.Stderr,

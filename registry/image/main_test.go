@@ -33,7 +33,7 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) (code int) {
 	backoff = 5 * time.Millisecond
-	if distribution == "" {
+	if distribution == "" && !devcluster.Fuzzing() {
 		server, err := devcluster.Start(context.Background(), devcluster.Config{NoControlPlane: true, Registry: true, Log: os.Stderr})
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
