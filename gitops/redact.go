@@ -100,12 +100,13 @@ type redacted struct {
 func (r redacted) Error() string        { return r.text }
 func (r redacted) Is(target error) bool { return errors.Is(r.err, target) }
 
-var addressInText = regexp.MustCompile(`[a-z][a-z0-9+.-]*://[^\s'"]+`)
+// addressInText takes a quote for an address's end, but not in what may be a credential: before an @, and in a query.
+var addressInText = regexp.MustCompile(`(?i)[a-z][a-z0-9+.-]*://(?:[^\s/?#]*@)?[^\s'"?]*(?:\?\S*)?`)
 
 // RedactText is a text, such as what git says, with every address in it fit to print.
 func RedactText(text string) string {
 	return addressInText.ReplaceAllStringFunc(text, func(address string) string {
-		bare := strings.TrimRight(address, ".,:;)/")
+		bare := strings.TrimRight(address, ".,:;)/'\"")
 		return Redact(bare) + address[len(bare):]
 	})
 }
