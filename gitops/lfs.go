@@ -55,8 +55,8 @@ func (s *Source) LFS(files fs.FS) (server *url.URL, objects string, err error) {
 	return s.lfs(files)
 }
 
-func (s *Source) lfs(files fs.FS) (*url.URL, string, error) {
-	objects := filepath.Join(s.store.common, "lfs/objects")
+func (s *Source) lfs(files fs.FS) (server *url.URL, objects string, err error) {
+	objects = filepath.Join(s.store.common, "lfs/objects")
 	own, configured, err := s.ownLFS()
 	if err != nil || configured {
 		return own, objects, err
@@ -68,24 +68,30 @@ func (s *Source) lfs(files fs.FS) (*url.URL, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	text, err := lfsURL(data)
+	server, err = namedLFS(own, data)
 	if err != nil {
 		return nil, "", fmt.Errorf(".lfsconfig: %w", err)
 	}
-	if text == "" {
-		return own, objects, nil
+	return server, objects, nil
+}
+
+// namedLFS is the server that a .lfsconfig names, at the host of the repository's own; that one where it names none.
+func namedLFS(own *url.URL, lfsconfig []byte) (*url.URL, error) {
+	text, err := lfsURL(lfsconfig)
+	if err != nil || text == "" {
+		return own, err
 	}
 	named, err := url.Parse(text)
 	if err != nil || named.Scheme != "http" && named.Scheme != "https" || named.User != nil {
-		return nil, "", errors.New(".lfsconfig: lfs.url is not an http or https address without credentials")
+		return nil, errors.New("lfs.url is not an http or https address without credentials")
 	}
 	if own == nil || named.Hostname() != own.Hostname() {
-		return nil, "", fmt.Errorf(".lfsconfig: lfs.url is at %s, which is not the repository's host; files from elsewhere need their own address as source", named.Hostname())
+		return nil, fmt.Errorf("lfs.url is at %s, which is not the repository's host; files from elsewhere need their own address as source", named.Hostname())
 	}
 	if named.Scheme == own.Scheme && named.Host == own.Host {
 		named.User = own.User
 	}
-	return named, objects, nil
+	return named, nil
 }
 
 // ownLFS is the server that goes with the repository's address; configured says that the user named it, in the
@@ -167,11 +173,18 @@ func discoverLFS(remote string) *url.URL {
 		}
 		u = &url.URL{Scheme: "https", Host: name, Path: "/" + strings.TrimPrefix(dir, "/")}
 	case u.Scheme == "ssh" || u.Scheme == "git+ssh":
-		u = &url.URL{Scheme: "https", Host: u.Hostname(), Path: u.Path}
+		host = u.Hostname()
+		if strings.Contains(host, ":") { // IPv6
+			host = "[" + host + "]"
+		}
+		u = &url.URL{Scheme: "https", Host: host, Path: u.Path}
 	case u.Scheme != "http" && u.Scheme != "https":
 		return nil
 	}
 	u.RawQuery, u.Fragment = "", ""
 	u.Path = strings.TrimSuffix(strings.TrimSuffix(u.Path, "/"), ".git") + ".git/info/lfs"
+	if _, err := url.Parse(u.String()); err != nil || u.Host == "" {
+		return nil // what stands for the host can't be one
+	}
 	return u
 }
