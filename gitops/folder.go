@@ -27,7 +27,7 @@ func ParseFolder(name string) (string, error) {
 		return "", fmt.Errorf("path %q is absolute; name the folder from the repository's root: %q", name, strings.Trim(name, "/"))
 	case strings.Contains("/"+name+"/", "/../"):
 		return "", fmt.Errorf("path %q has \"..\" in it; name a folder below the repository's root: \"ml/registry\"", name)
-	case committable(clean) != nil:
+	case committable(clean) != nil, strings.TrimSpace(clean) != clean:
 		return "", fmt.Errorf("path %q is not a folder that a commit can have; name one from the repository's root, with slashes: \"ml/registry\"", name)
 	}
 	return clean, nil
