@@ -45,6 +45,10 @@ func (s *Source) commit(ctx context.Context, h Hash) (Commit, Hash, error) {
 	if err != nil {
 		return Commit{}, Hash{}, err
 	}
+	return parseCommit(h, raw)
+}
+
+func parseCommit(h Hash, raw []byte) (Commit, Hash, error) {
 	obj := &plumbing.MemoryObject{}
 	obj.SetType(plumbing.CommitObject)
 	if _, err := obj.Write(raw); err != nil {
