@@ -37,6 +37,11 @@ func locate(repository, base string) (place, error) {
 		at.Host = clone.Hostname()
 		if host, ok := sshHosts[at.Host]; ok {
 			at.Host = host
+		} else if strings.Contains(at.Host, ":") { // IPv6
+			at.Host = "[" + at.Host + "]"
+		}
+		if _, err := url.Parse(at.String()); err != nil {
+			return place{}, errors.New("malformed repository URL")
 		}
 	}
 	path := strings.Trim(clone.Path, "/")
@@ -63,8 +68,12 @@ func parseClone(repository string) (*url.URL, error) {
 		if !ok || strings.Contains(host, "/") || len(host) < 2 {
 			return nil, errors.New("a forge needs a remote repository: its https or ssh clone URL")
 		}
-		host = host[strings.LastIndex(host, "@")+1:]
-		return &url.URL{Scheme: "ssh", Host: strings.ToLower(host), Path: path}, nil
+		u, err := url.Parse("ssh://" + strings.ToLower(host[strings.LastIndex(host, "@")+1:]))
+		if err != nil || u.Hostname() == "" {
+			return nil, errors.New("malformed repository URL")
+		}
+		u.Path = path
+		return u, nil
 	}
 	u, err := url.Parse(repository)
 	if err != nil {

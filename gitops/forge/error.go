@@ -2,6 +2,7 @@ package forge
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -76,8 +77,8 @@ func limited(header http.Header, text string) bool {
 // wait reads Retry-After (seconds or a date), then a reset (seconds since 1970).
 func wait(after, reset string, otherwise time.Duration) time.Duration {
 	d := otherwise
-	if n, err := strconv.Atoi(after); err == nil {
-		d = time.Duration(n) * time.Second
+	if n, err := strconv.Atoi(after); err == nil || errors.Is(err, strconv.ErrRange) {
+		d = time.Duration(min(n, int(longest/time.Second))) * time.Second
 	} else if at, err := http.ParseTime(after); err == nil {
 		d = time.Until(at)
 	} else if n, err := strconv.ParseInt(reset, 10, 64); err == nil {
