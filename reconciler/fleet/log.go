@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -93,6 +94,9 @@ func (c Cursor) String() string {
 // mostSources bounds a cursor that comes from outside.
 const mostSources = 1000
 
+// sourceName is what [cluster.LogLine.Source] gives.
+var sourceName = regexp.MustCompile(`^[0-9A-Za-z.-]{0,16}$`)
+
 // ParseCursor reads what String wrote.
 func ParseCursor(text string) (Cursor, error) {
 	c := Cursor{}
@@ -102,7 +106,7 @@ func ParseCursor(text string) (Cursor, error) {
 		}
 		source, at, ok := strings.Cut(part, "=")
 		n, err := strconv.ParseInt(at, 36, 64)
-		if !ok || err != nil || len(source) > 16 || len(c) == mostSources {
+		if !ok || err != nil || !sourceName.MatchString(source) || len(c) == mostSources {
 			return nil, errors.New("a place in a log is not written like that")
 		}
 		c[source] = time.Unix(0, n)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/davit-dev/davit/reconciler/cluster"
 )
@@ -35,10 +36,14 @@ func FuzzCursor(f *testing.F) {
 	f.Add("3f4626aa.t=dn5noii4frb4,3f4626aa.p=0")
 	f.Add("x")
 	f.Add("=,=")
+	f.Add("a\nb=1")
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := ParseCursor(text)
 		if err != nil {
 			return
+		}
+		if strings.ContainsFunc(c.String(), unicode.IsControl) {
+			t.Errorf("%q is written as %q", text, c)
 		}
 		again, err := ParseCursor(c.String())
 		if err != nil || !maps.EqualFunc(c, again, time.Time.Equal) {

@@ -92,8 +92,7 @@ func (f *Fleet) Models(ctx context.Context, v Viewer, name string, q ModelQuery)
 	out.Teams, out.Tasks = slices.Sorted(maps.Keys(teams)), slices.Sorted(maps.Keys(tasks))
 	out.All, out.Found = len(l.models.Models), len(found)
 	slices.SortFunc(found, func(a, b *registry.Model) int { return strings.Compare(a.Name, b.Name) })
-	limit := min(cmp.Or(max(q.Limit, 0), DefaultLimit), MostLines)
-	found = found[min(out.From, len(found)):min(out.From+limit, len(found))]
+	found = part(found, out.From, cmp.Or(q.Limit, DefaultLimit))
 	serves := l.servings(v)
 	for _, m := range found {
 		out.Models = append(out.Models, brief(m, c, serves[m.Name]))

@@ -189,8 +189,7 @@ func (f *Fleet) Releases(v Viewer, name string, q Query) *Releases {
 		return cmp.Or(cmp.Compare(a.rank(), b.rank()), strings.Compare(a.Release, b.Release))
 	})
 	out.Found = len(all)
-	limit := min(cmp.Or(max(q.Limit, 0), DefaultLimit), MostLines)
-	for _, line := range all[min(out.From, len(all)):min(out.From+limit, len(all))] {
+	for _, line := range part(all, out.From, cmp.Or(q.Limit, DefaultLimit)) {
 		line.offers()
 		out.Lines = append(out.Lines, *line)
 	}

@@ -206,9 +206,7 @@ func (s *selection) outcome(r *history.Revision) *outcome {
 
 // page are the commits that are told.
 func (s *selection) page() []*hit {
-	limit := min(cmp.Or(max(s.query.Limit, 0), DefaultCommits), MostLines)
-	from := min(max(s.query.From, 0), len(s.found))
-	return s.found[from:min(from+limit, len(s.found))]
+	return part(s.found, s.query.From, cmp.Or(s.query.Limit, DefaultCommits))
 }
 
 // one is the commit that was asked for, whatever else the query selects; nil when there is none.

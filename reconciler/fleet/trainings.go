@@ -128,8 +128,7 @@ func (f *Fleet) Trainings(ctx context.Context, v Viewer, name string, q Training
 		return cmp.Or(b.newest().Compare(a.newest()), strings.Compare(a.Training, b.Training))
 	})
 	out.Found = len(list)
-	limit := min(cmp.Or(max(q.Limit, 0), 50), MostLines)
-	for _, g := range list[min(out.From, len(list)):min(out.From+limit, len(list))] {
+	for _, g := range part(list, out.From, cmp.Or(q.Limit, 50)) {
 		g.cut(q)
 		out.Trainings = append(out.Trainings, *g)
 	}
