@@ -74,8 +74,12 @@ func setVersion(name string, text []byte, version string) ([]byte, error) {
 // stands.
 func setScalar(name string, text []byte, field string, node *yaml.Node, value string) ([]byte, error) {
 	lines := strings.SplitAfter(string(text), "\n")
-	line := []rune(lines[node.Line-1]) // columns count characters
-	before, rest := string(line[:node.Column-1]), string(line[node.Column-1:])
+	var before, rest string
+	if node.Line <= len(lines) { // YAML has other ends of lines, too
+		line := []rune(lines[node.Line-1]) // columns count characters
+		at := min(node.Column-1, len(line))
+		before, rest = string(line[:at]), string(line[at:])
+	}
 	quote := quoteOf(node)
 	rest, ok := strings.CutPrefix(rest, quote+node.Value+quote)
 	if !ok || node.Value == "" {
