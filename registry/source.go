@@ -34,6 +34,11 @@ var secretParameters = map[string]bool{
 // errSecretSource is told without the address.
 var errSecretSource = errors.New("carries credentials, which Git keeps for ever; leave them out: a ModelRegistry grants a Secret for a prefix of sources, and elsewhere the provider's own tools have them")
 
+// errUnreadableSource is told without the address, for what it holds can't be told from credentials.
+var errUnreadableSource = errors.New("the source is not an address that can be read; escape it as a URL")
+
+var objectStores = map[string]bool{"s3": true, "gs": true, "azblob": true}
+
 // repositoryAtRevision says that what looks like a user in hf://gpt2@main is a repository without an organisation. Tokens of
 // the hub begin with hf_.
 func repositoryAtRevision(u *url.URL) bool {
@@ -47,13 +52,22 @@ func checkSource(source string) error {
 		return nil
 	}
 	u, err := url.Parse(source)
-	if err != nil {
-		return nil // object storage has keys that are no URL
+	if err != nil { // object storage has keys that are no URL
+		scheme, rest, _ := strings.Cut(source, "://")
+		authority, _, _ := strings.Cut(rest, "/")
+		if !objectStores[strings.ToLower(scheme)] || strings.Contains(authority, "@") {
+			return errUnreadableSource
+		}
+		return nil
 	}
 	if u.User != nil && !repositoryAtRevision(u) {
 		return fmt.Errorf("the source at %s %w", u.Host, errSecretSource)
 	}
-	for key := range u.Query() {
+	for _, pair := range strings.FieldsFunc(u.RawQuery, func(r rune) bool { return r == '&' || r == ';' }) {
+		key, _, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(key); err == nil {
+			key = plain
+		}
 		if secretParameters[strings.ToLower(key)] {
 			return fmt.Errorf("the source at %s (parameter %s) %w", u.Host, key, errSecretSource)
 		}
