@@ -13,7 +13,7 @@ var (
 	// trainingName begins a run's name, which names a Service or a JobSet: those begin with a letter (RFC 1035).
 	trainingName = nameRule{regexp.MustCompile(`^[a-z]([-a-z0-9]*[a-z0-9])?$`), 40, "a DNS label of at most 40 characters that begins with a letter"}
 	objectName   = nameRule{regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`), 253, "a Kubernetes name (lower-case letters, digits, - and '.', at most 253)"}
-	labelKey     = nameRule{regexp.MustCompile(`^([a-z0-9]([-.a-z0-9]*[a-z0-9])?/)?[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$`), 317, "a node label, such as topology.kubernetes.io/zone"}
+	labelKey     = nameRule{regexp.MustCompile(`^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?$`), 253, "a node label, such as topology.kubernetes.io/zone"}
 	argumentName = nameRule{regexp.MustCompile(`^[^\s=-][^\s=]*$`), 255, "an argument's name without its dashes"}
 )
 
