@@ -165,6 +165,9 @@ func checkSafetensors(head []byte, size int64) (Knowledge, error) {
 	if n > maxHeader {
 		return Knowledge{}, nil
 	}
+	if int64(len(head)) < n+8 {
+		return Knowledge{}, fmt.Errorf("is cut off: the safetensors header has %d bytes, of which %d came", n, len(head)-8)
+	}
 	k, end, err := safetensorsKnowledge(head[8 : n+8])
 	if err != nil {
 		return Knowledge{}, err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,7 +38,7 @@ func (k Knowledge) Merge(o Knowledge) Knowledge {
 	}
 	return Knowledge{
 		Format: cmp.Or(k.Format, o.Format), Architecture: cmp.Or(k.Architecture, o.Architecture),
-		Parameters: k.Parameters + o.Parameters, Tensors: k.Tensors + o.Tensors,
+		Parameters: plus(k.Parameters, o.Parameters), Tensors: k.Tensors + o.Tensors,
 		Precision: cmp.Or(k.Precision, o.Precision), Quantization: cmp.Or(k.Quantization, o.Quantization),
 		Opset: max(k.Opset, o.Opset),
 	}
@@ -86,7 +87,8 @@ func safetensorsKnowledge(header []byte) (k Knowledge, data int64, err error) {
 		if !ok {
 			return k, 0, fmt.Errorf("the safetensors header gives tensor %q the shape %v", name, t.Shape)
 		}
-		byType[strings.ToLower(t.DType)] += n
+		kind := strings.ToLower(t.DType)
+		byType[kind] = plus(byType[kind], n)
 		k.Tensors++
 	}
 	k.Parameters, k.Precision = most(byType)
@@ -105,10 +107,18 @@ func product(shape []int64) (n int64, ok bool) {
 	return n, true
 }
 
+// plus adds two counts; what is no int64 any more is the greatest of them.
+func plus(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
+}
+
 // most sums counts and names the largest.
 func most(counts map[string]int64) (total int64, name string) {
 	for _, key := range slices.Sorted(maps.Keys(counts)) {
-		total += counts[key]
+		total = plus(total, counts[key])
 		if counts[key] > counts[name] {
 			name = key
 		}
@@ -133,14 +143,16 @@ var (
 const (
 	ggufString, ggufArray = 8, 9
 	maxGGUFItems          = 1 << 20 // more keys or tensors than any model has
+	maxGGUFDepth          = 8       // 16 MiB of arrays in arrays would take hundreds of MiB of stack
 )
 
 var errCut = errors.New("the GGUF header is longer than what was read")
 
 // ggufReader takes a header apart. After the first error it gives zeros.
 type ggufReader struct {
-	data []byte
-	err  error
+	data  []byte
+	err   error
+	depth int // of arrays in arrays
 }
 
 func (r *ggufReader) bytes(n uint64) []byte {
@@ -168,9 +180,13 @@ func (r *ggufReader) value(typ uint32) (text string, number uint64) {
 			r.bytes(n * uint64(size))
 			return "", 0
 		}
+		if r.depth++; r.depth > maxGGUFDepth {
+			r.err = cmp.Or(r.err, fmt.Errorf("the GGUF header has arrays more than %d deep", maxGGUFDepth))
+		}
 		for ; n > 0 && r.err == nil; n-- {
 			r.value(of)
 		}
+		r.depth--
 	case size == 0:
 		r.err = cmp.Or(r.err, fmt.Errorf("the GGUF header has a value of the unknown type %d", typ))
 	default:
@@ -219,7 +235,8 @@ func ggufKnowledge(head []byte) (k Knowledge, err error) {
 		if dims > 8 || !ok {
 			return k, fmt.Errorf("the GGUF header gives a tensor the shape %v", shape)
 		}
-		byType[cmp.Or(typ, "other")] += n
+		typ = cmp.Or(typ, "other")
+		byType[typ] = plus(byType[typ], n)
 		found.Tensors++
 	}
 	k.Tensors = found.Tensors

@@ -41,6 +41,7 @@ func ParsePointer(data []byte) (p Pointer, ok bool) {
 	if !bytes.HasPrefix(data, []byte(lfsPointer)) || len(data) > maxPointer {
 		return p, false
 	}
+	sized := false
 	for line := range strings.Lines(string(data)) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		switch key {
@@ -54,10 +55,10 @@ func ParsePointer(data []byte) (p Pointer, ok bool) {
 			if err != nil || size < 0 {
 				return Pointer{}, false
 			}
-			p.Size = size
+			p.Size, sized = size, true
 		}
 	}
-	return p, p.SHA256 != ""
+	return p, p.SHA256 != "" && sized
 }
 
 // behind follows a pointer that lies in the repository; any other content is what r has.
