@@ -108,9 +108,11 @@ func redact(source string) string {
 		return source
 	}
 	u, err := url.Parse(source)
-	if err != nil {
-		scheme, _, _ := strings.Cut(source, "://")
+	if scheme, _, ok := strings.Cut(source, "://"); err != nil && ok && !strings.ContainsFunc(scheme, unicode.IsControl) {
 		return scheme + "://…"
+	}
+	if err != nil {
+		return "…"
 	}
 	u.User, u.Fragment, u.RawFragment = nil, "", ""
 	if u.RawQuery != "" {
