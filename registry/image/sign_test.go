@@ -25,7 +25,7 @@ import (
 )
 
 // testKey is a private key in PEM, with its public half.
-func testKey(t *testing.T, private any, public any) (key *Key, publicPEM string) {
+func testKey(t testing.TB, private any, public any) (key *Key, publicPEM string) {
 	t.Helper()
 	der, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
@@ -40,7 +40,7 @@ func testKey(t *testing.T, private any, public any) (key *Key, publicPEM string)
 	return key, string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 }
 
-func ecdsaKey(t *testing.T) (*Key, string) {
+func ecdsaKey(t testing.TB) (*Key, string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -49,7 +49,7 @@ func ecdsaKey(t *testing.T) (*Key, string) {
 	return testKey(t, private, private.Public())
 }
 
-func ed25519Key(t *testing.T) (*Key, string) {
+func ed25519Key(t testing.TB) (*Key, string) {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -169,7 +169,7 @@ func attestation(t *testing.T, out []byte) string {
 // TestSignatures: whose signature counts, and for what.
 func TestSignatures(t *testing.T) {
 	v, fsys := version("v1", "model.safetensors=weights", "config.json={}")
-	for kind, generate := range map[string]func(*testing.T) (*Key, string){"ecdsa": ecdsaKey, "ed25519": ed25519Key} {
+	for kind, generate := range map[string]func(testing.TB) (*Key, string){"ecdsa": ecdsaKey, "ed25519": ed25519Key} {
 		t.Run(kind, func(t *testing.T) {
 			eachRegistry(t, func(t *testing.T, prefix string) {
 				key, public := generate(t)

@@ -188,17 +188,22 @@ func (b *Builder) statement(ctx context.Context, image name.Digest, at v1.Hash) 
 	if err := errors.Join(err, blob.Close()); err != nil {
 		return nil, err
 	}
+	return statementIn(raw, image.DigestStr()), nil
+}
+
+// statementIn reads a bundle; nil when it is not a statement on the image with that digest.
+func statementIn(raw []byte, digest string) *signed {
 	var parsed bundle
 	var said statement
 	if json.Unmarshal(raw, &parsed) != nil || json.Unmarshal(parsed.Envelope.Payload, &said) != nil || parsed.Envelope.PayloadType != payloadType {
-		return nil, nil
+		return nil
 	}
 	for _, subject := range said.Subject {
-		if want, err := v1.NewHash(image.DigestStr()); err == nil && subject.Digest[want.Algorithm] == want.Hex {
-			return &signed{parsed.Envelope, said.PredicateType}, nil
+		if want, err := v1.NewHash(digest); err == nil && subject.Digest[want.Algorithm] == want.Hex {
+			return &signed{parsed.Envelope, said.PredicateType}
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // own says that an image bears this Builder's own signature and provenance.
