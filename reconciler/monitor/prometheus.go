@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 
@@ -147,6 +148,9 @@ func (p *Prometheus) vector(ctx context.Context, server promv1.API, query string
 	out, ok := value.(model.Vector)
 	if !ok {
 		return nil, fmt.Errorf("asking Prometheus at %s: it answered with a %s", p.cfg.URL, value.Type())
+	}
+	if slices.Contains(out, nil) {
+		return nil, fmt.Errorf("asking Prometheus at %s: it answered with a sample that is none", p.cfg.URL)
 	}
 	return out, nil
 }
