@@ -32,6 +32,9 @@ func ParseObject(s string) (Object, error) {
 		return Object{}, fmt.Errorf("%q is not KIND/NAME, such as deployment/iris", s)
 	}
 	kind, group, _ := strings.Cut(kind, ".")
+	if kind == "" {
+		return Object{}, fmt.Errorf("%q is not KIND/NAME, such as deployment/iris", s)
+	}
 	return Object{Kind: kind, Group: group, Name: name}, nil
 }
 
