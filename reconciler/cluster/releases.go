@@ -61,6 +61,11 @@ func (p *pageReader) read(ctx context.Context, req *rest.Request) (*v1alpha1.Mod
 	if _, err := p.text.ReadFrom(body); err != nil {
 		return nil, err
 	}
+	return p.decode()
+}
+
+// decode reads the page that is in text.
+func (p *pageReader) decode() (*v1alpha1.ModelReleaseList, error) {
 	items := p.list.Items[:cap(p.list.Items)]
 	clear(items) // or what a release lacks would be its predecessor's
 	p.list = v1alpha1.ModelReleaseList{Items: items[:0]}
