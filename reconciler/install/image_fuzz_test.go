@@ -1,6 +1,7 @@
 package install
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -21,6 +22,9 @@ func FuzzImage(f *testing.F) {
 			written = image.NewName + "@" + image.Digest
 		}
 		ref, err := name.ParseReference(written)
+		if err != nil && strings.Contains(err.Error(), "characters in length") {
+			return // theirs have two letters at least
+		}
 		if err != nil {
 			t.Fatalf("%q is %q: %v", text, written, err)
 		}

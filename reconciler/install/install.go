@@ -136,8 +136,8 @@ func CRDs() ([]*unstructured.Unstructured, error) {
 	return build(types.Kustomization{Resources: []string{"../crds"}})
 }
 
-// reference is <name>[:tag][@digest]; a colon before a slash is a port.
-var reference = regexp.MustCompile(`^([a-z0-9][a-zA-Z0-9._-]*(?::[0-9]+)?(?:/[a-z0-9][a-z0-9._-]*)*?)(?::([\w][\w.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?$`)
+// reference is <name>[:tag][@digest]; a colon before a slash is a port, and only a host may have capitals.
+var reference = regexp.MustCompile(`^((?:(?:[a-z0-9][a-zA-Z0-9-]*(?:\.[a-zA-Z0-9-]+)+|[a-z0-9][a-z0-9_-]*)(?::[0-9]+)?/)?[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)*)(?::([\w][\w.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?$`)
 
 func parseImage(text string) (types.Image, error) {
 	m := reference.FindStringSubmatch(text)
