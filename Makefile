@@ -12,7 +12,7 @@ PARALLEL ?= 4
 IMAGE := go run ./deploy/image --version "$(VERSION)" --commit "$(COMMIT)"
 DEVCLUSTER := go run ./deploy/devcluster/cmd/devcluster
 
-.PHONY: help build image release test lint generate demo e2e bench devcluster deps
+.PHONY: help build image release test fuzz lint generate demo e2e bench devcluster deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test: deps devcluster ## all tests, against real git, a real OCI registry and a 
 	go test -race -timeout 45m -parallel $(PARALLEL) ./...
 	@if [ "$$(uname)" = Linux ] && [ "$$(id -u)" = 0 ]; then $(MAKE) e2e; \
 	else echo "left out: the tests of a real node, which need root on Linux (make e2e)"; fi
+
+fuzz: ## each fuzz target for TIME (default 10m); ends at the first crasher, and says where its input is kept
+	@.ci/fuzz $(or $(TIME),10m)
 
 lint: ## gofmt, go vet, staticcheck, tidy modules
 	@files=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$files" ] || { echo "gofmt -w: $$files" >&2; exit 1; }
