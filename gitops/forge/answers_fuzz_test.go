@@ -105,7 +105,7 @@ func FuzzLocate(f *testing.F) {
 	f.Add("ssh://git:"+planted+"@altssh.gitlab.com:443/a/b/c", "")
 	f.Add("https://"+planted+"@[::1]:3000/ml/%6dodels", "http://x")
 	f.Fuzz(func(t *testing.T, repository, base string) {
-		if strings.Contains(strings.ToLower(repository), planted+"://") {
+		if scheme, _, _ := strings.Cut(strings.ToLower(repository), "://"); strings.Contains(scheme, planted) {
 			return // no scheme is a secret
 		}
 		at, err := locate(repository, base)
