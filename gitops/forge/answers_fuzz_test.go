@@ -145,3 +145,21 @@ func FuzzNumber(f *testing.F) {
 		}
 	})
 }
+
+// FuzzNumbers reads which pull requests hold a commit out of a list or one of them: each has a number.
+func FuzzNumbers(f *testing.F) {
+	f.Add([]byte(`[{"number":12},{"iid":7,"number":null}]`))
+	f.Add([]byte(`{"number":-1,"merged_at":"x"}`))
+	f.Add([]byte(`[null,[]]`))
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		all, err := numbers(answer)
+		if err != nil && all != nil {
+			t.Errorf("%v and %v", all, err)
+		}
+		for _, n := range all {
+			if n <= 0 || !strings.Contains(string(answer), strconv.Itoa(n)) {
+				t.Errorf("%d in %s", n, answer)
+			}
+		}
+	})
+}

@@ -72,6 +72,10 @@ func (f *Forge) of(ctx context.Context, commit string) ([]int, error) {
 		}
 		return nil, err
 	}
+	return numbers(answer)
+}
+
+func numbers(answer []byte) (all []int, err error) {
 	var list []details
 	if err := json.Unmarshal(answer, &list); err != nil {
 		list = make([]details, 1)
@@ -79,11 +83,12 @@ func (f *Forge) of(ctx context.Context, commit string) ([]int, error) {
 			return nil, err
 		}
 	}
-	var numbers []int
 	for _, d := range list {
-		numbers = append(numbers, max(d.Number, d.IID))
+		if n := max(d.Number, d.IID); n > 0 {
+			all = append(all, n)
+		}
 	}
-	return numbers, nil
+	return all, nil
 }
 
 var (
