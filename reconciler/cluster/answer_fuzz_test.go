@@ -85,7 +85,7 @@ func FuzzExpr(f *testing.F) {
 		if got.State != Ready && got.State != Waiting && got.State != Progressing {
 			t.Errorf("%q is %+v", text, got)
 		}
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > 20*time.Second {
 			t.Errorf("%q takes %s", text, took)
 		}
 	})
