@@ -31,8 +31,8 @@ test: deps devcluster ## all tests, against real git, a real OCI registry and a 
 	@if [ "$$(uname)" = Linux ] && [ "$$(id -u)" = 0 ]; then $(MAKE) e2e; \
 	else echo "left out: the tests of a real node, which need root on Linux (make e2e)"; fi
 
-fuzz: ## each fuzz target for TIME (default 10m); ends at the first crasher, and says where its input is kept
-	@.ci/fuzz $(or $(TIME),10m)
+fuzz: ## each fuzz target for TIME (default 10m), of all packages or those in IN; ends at the first crasher, and says where its input is kept
+	@.ci/fuzz $(or $(TIME),10m) $(IN)
 
 lint: ## gofmt, go vet, staticcheck, tidy modules
 	@files=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$files" ] || { echo "gofmt -w: $$files" >&2; exit 1; }
