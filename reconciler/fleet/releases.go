@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/davit-dev/davit/registry"
 )
 
 // Viewer is who asks.
@@ -233,7 +235,7 @@ func (l *Line) rank() int {
 }
 
 // offers finds what can be promoted: by a release's rule, or, where it has none, what became healthy elsewhere after it got
-// its own version.
+// its own version. A version that its name tells to be older than what is there, or is asked for, is a way back and no promotion.
 func (l *Line) offers() {
 	for _, to := range l.Cells {
 		if to == nil || to.Fault != "" {
@@ -243,7 +245,8 @@ func (l *Line) offers() {
 		for _, from := range l.Cells {
 			switch {
 			case from == nil || from == to || from.State != Well || from.Model != to.Model,
-				from.Version == "" || from.Version == to.Version || from.Version == to.Wanted || from.Version == to.Held:
+				from.Version == "" || from.Version == to.Version || from.Version == to.Wanted || from.Version == to.Held,
+				registry.Older(from.Version, to.Version), to.Wanted != to.Held && registry.Older(from.Version, to.Wanted):
 			case to.rule != "" && from.Environment != to.rule, to.rule == "" && (from.rule == to.Environment || !from.newer(to)):
 			case best == nil || from.Since.After(best.Since):
 				best = from

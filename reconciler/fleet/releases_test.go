@@ -29,6 +29,10 @@ func TestOffers(t *testing.T) {
 	}{
 		"newer, without a rule":     {cell("staging", "v2", 2, Well), cell("production", "v1", 1, Well), nil, "v2", ""},
 		"older, without a rule":     {cell("staging", "v0", 1, Well), cell("production", "v1", 2, Well), nil, "", "v1"},
+		"older, and applied later":  {cell("staging", "v1", 2, Well), cell("production", "v2", 1, Well), nil, "", ""},
+		"older by name, by a rule":  {cell("staging", "v9", 2, Well), cell("production", "v10", 1, Well), func(_, to *Cell) { to.rule = "staging" }, "", ""},
+		"older than what is asked":  {cell("staging", "v2", 2, Well), cell("production", "v1", 1, Moving), func(_, to *Cell) { to.Wanted = "v3" }, "", ""},
+		"older than what is held":   {cell("staging", "v2", 2, Well), cell("production", "v1", 1, Stopped), func(_, to *Cell) { to.Wanted, to.Held = "v3", "v3" }, "v2", ""},
 		"older, by a rule":          {cell("staging", "v2", 1, Well), cell("production", "v1", 2, Well), func(_, to *Cell) { to.rule = "staging" }, "v2", ""},
 		"another environment's":     {cell("staging", "v2", 2, Well), cell("production", "v1", 1, Well), func(_, to *Cell) { to.rule = "canary" }, "", ""},
 		"not well there":            {cell("staging", "v2", 2, Moving), cell("production", "v1", 1, Well), nil, "", ""},

@@ -35,7 +35,7 @@ func (n *Next) Command() string {
 
 // Next lists where the version that the branch has of a release can be promoted to, by environment: to all that have
 // another version or none, but not to those that the release takes its versions from by rules or gates, nor where the
-// release is of another model. None where there is no tip, and where the branch does not have the release or it has a fault.
+// release is of another model or at a version that its name tells to be newer. None where there is no tip, and where the branch does not have the release or it has a fault.
 // It reads the whole registry, once.
 func (v *View) Next(ctx context.Context, from registry.Key) (list []Next, err error) {
 	if v.cfg.Tip == nil {
@@ -52,7 +52,7 @@ func (v *View) Next(ctx context.Context, from registry.Key) (list []Next, err er
 	before := takesFrom(models, from)
 	for _, env := range slices.Sorted(maps.Keys(models.Environments)) {
 		to := registry.Key{Environment: env, Name: from.Name}
-		if env == from.Environment || before[env] || models.Release(to) != nil && same(models.Release(from), models.Release(to)) {
+		if env == from.Environment || before[env] || models.Release(to) != nil && settled(models.Release(from), models.Release(to)) {
 			continue
 		}
 		n, err := v.next(models, from, to, facts)
@@ -64,9 +64,10 @@ func (v *View) Next(ctx context.Context, from registry.Key) (list []Next, err er
 	return list, ctx.Err()
 }
 
-// same says that there is nothing to promote from one release to another.
-func same(from, to *registry.Release) bool {
-	return to.Model.Name != from.Model.Name || to.ModelVersion.Name == from.ModelVersion.Name
+// settled says that there is nothing to promote from one release to another: what is older there is no promotion.
+func settled(from, to *registry.Release) bool {
+	a, b := from.ModelVersion.Name, to.ModelVersion.Name
+	return to.Model.Name != from.Model.Name || a == b || registry.Older(a, b)
 }
 
 func (v *View) next(models *registry.Registry, from, to registry.Key, facts func(*registry.Release) gate.Facts) (Next, error) {

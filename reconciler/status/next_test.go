@@ -47,6 +47,7 @@ func TestNext(t *testing.T) {
 		"nothing newer":         {iris(), "staging/iris", "", ""},
 		"one that nobody tells": {iris().with(staging("v2")), "staging/iris", `production: v2 over "v1"; metrics/accuracy passed healthyIn/staging unknown`, ""},
 		"a worse one":           {iris().with(staging("v3")), "staging/iris", `production: v3 over "v1"; metrics/accuracy failed healthyIn/staging unknown`, ""},
+		"an older one":          {iris().with(staging("v2")).with(files{"releases/iris/production.yaml": at("v3")}), "staging/iris", "", ""},
 		"not against the stream": {
 			iris().with(staging("v2")), "production/iris", "", "",
 		},
