@@ -32,26 +32,27 @@ type who struct {
 	ByRule         bool   `json:"byRule,omitempty"` // nobody merged it
 	Subject        string `json:"subject"`
 
-	merge bool
+	merge  bool
+	merger string // "" where it is the author
 }
 
 func whoOf(w history.Who) who {
-	return who{w.Author.Name, w.Author.Email, w.Committer.Name, w.Committer.Email, w.Signer, w.Unsigned, w.PullRequest, w.PromotedFrom, w.ByRule, w.Subject, w.Merge}
+	return who{w.Author.Name, w.Author.Email, w.Committer.Name, w.Committer.Email, w.Signer, w.Unsigned, w.PullRequest, w.PromotedFrom, w.ByRule, w.Subject, w.Merge, w.Merger()}
 }
 
 // people are the author and, if it is somebody else, who merged or committed.
 func (w who) people() string {
 	switch {
-	case w.ByRule && w.Committer == w.Author:
+	case w.ByRule && w.merger == "":
 		return w.Author + ", by rule from " + orDash(w.PromotedFrom)
 	case w.ByRule:
-		return w.Author + ", merged by rule from " + orDash(w.PromotedFrom) + " as " + w.Committer
-	case w.Committer == w.Author:
+		return w.Author + ", merged by rule from " + orDash(w.PromotedFrom) + " as " + w.merger
+	case w.merger == "":
 		return w.Author
 	case w.merge:
-		return w.Author + ", merged by " + w.Committer
+		return w.Author + ", merged by " + w.merger
 	}
-	return w.Author + ", committed by " + w.Committer
+	return w.Author + ", committed by " + w.merger
 }
 
 // change is one commit that changed a release.

@@ -229,8 +229,8 @@ func (p *modelPast) version(v *registry.ModelVersion, serves []Serving) Version 
 	if d := p.madeBy(v); d != nil {
 		hash := d.hash.String()
 		out.Merged, out.Commit, out.Author, out.Subject, out.URL = d.when, hash, plain(d.who.Author.Name), plain(d.who.Subject), p.CommitURL(hash)
-		if d.who.Committer.Name != d.who.Author.Name {
-			out.Merger = plain(d.who.Committer.Name)
+		if !d.who.ByRule {
+			out.Merger = plain(d.who.Merger())
 		}
 	}
 	for _, r := range serves {

@@ -29,8 +29,8 @@ func (t *teller) commit(ctx context.Context, h *hit, releases int) Commit {
 		PromotedFrom: plain(h.who.PromotedFrom), PullRequest: plain(h.who.PullRequest), Subject: plain(h.who.Subject), State: h.state,
 		What: []Deed{}, Releases: []Effect{}, MoreWhat: h.more,
 	}
-	if h.who.Committer.Name != h.who.Author.Name && !h.who.ByRule {
-		c.Merger = plain(h.who.Committer.Name)
+	if !h.who.ByRule {
+		c.Merger = plain(h.who.Merger())
 	}
 	_, _, c.Shared = registry.Affected(pathsOf(h.touches))
 	touches := slices.Clone(h.touches)

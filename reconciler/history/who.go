@@ -33,6 +33,16 @@ type Who struct {
 	Subject string
 }
 
+// Merger is who put it onto the branch, where that is somebody other than who wrote it; "" else. Two identities with a name or an
+// address in common are one person's: people have several addresses, and forges write their names.
+func (w Who) Merger() string {
+	a, b := w.Author, w.Committer
+	if strings.EqualFold(strings.TrimSpace(a.Name), strings.TrimSpace(b.Name)) || a.Email != "" && strings.EqualFold(a.Email, b.Email) {
+		return ""
+	}
+	return b.Name
+}
+
 // Who reads who made a commit. Without signers no signature is looked at.
 func (h *History) Who(ctx context.Context, commit string, signers *gitops.Signers) (Who, error) {
 	hash := gitops.ParseHash(commit)

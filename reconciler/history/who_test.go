@@ -41,15 +41,17 @@ func TestWhoMerged(t *testing.T) {
 	ada, grace, github := "Ada <ada@example.com>", "Grace <grace@example.com>", "GitHub <noreply@github.com>"
 	branch := by(ada, ada, "v2", first)
 	h := New(Config{Source: r.open()})
-	for _, c := range []struct{ commit, author, committer string }{
-		{by(grace, grace, "Merge branch 'v2'", first, branch), "Ada", "Grace"},
-		{by(grace, github, "Merge pull request #1 from ada/v2", first, branch), "Ada", "Grace"},
-		{by(ada, github, "Promote iris (#1)", first), "Ada", "GitHub"},
-		{branch, "Ada", "Ada"},
+	for _, c := range []struct{ commit, author, committer, merger string }{
+		{by(grace, grace, "Merge branch 'v2'", first, branch), "Ada", "Grace", "Grace"},
+		{by(grace, github, "Merge pull request #1 from ada/v2", first, branch), "Ada", "Grace", "Grace"},
+		{by(ada, github, "Promote iris (#1)", first), "Ada", "GitHub", "GitHub"},
+		{branch, "Ada", "Ada", ""},
+		{by("Ada Lovelace <Ada@example.com>", "Ada Lovelace <Ada@example.com>", "Merge by another name", first, branch), "Ada", "Ada Lovelace", ""},
+		{by("ada <1+ada@users.example.com>", "ada <1+ada@users.example.com>", "Merge by another address", first, branch), "Ada", "ada", ""},
 	} {
 		w, err := h.Who(t.Context(), c.commit, nil)
-		if err != nil || w.Author.Name != c.author || w.Committer.Name != c.committer {
-			t.Errorf("%s: by %s, committed by %s, %v; want %s and %s", w.Subject, w.Author.Name, w.Committer.Name, err, c.author, c.committer)
+		if err != nil || w.Author.Name != c.author || w.Committer.Name != c.committer || w.Merger() != c.merger {
+			t.Errorf("%s: by %s, committed by %s, merged by %q, %v; want %s, %s and %q", w.Subject, w.Author.Name, w.Committer.Name, w.Merger(), err, c.author, c.committer, c.merger)
 		}
 	}
 }
