@@ -79,6 +79,9 @@ type Config struct {
 	Notify func(notify.Message)
 	// CommitURL is where a browser finds a commit; "" where nobody knows. May be nil.
 	CommitURL func(commit string) string
+	// MentionURL is where a browser finds what a word of a commit's message names on the repository's forge, #12 say; "" for
+	// all else. May be nil.
+	MentionURL func(word string) string
 	// ModelRegistry reads the ModelRegistry that is followed, nil where it is gone; there is none when it is nil.
 	ModelRegistry func(context.Context) (*v1alpha1.ModelRegistry, error)
 	// Metrics count what happens; nothing is counted when nil.

@@ -62,6 +62,14 @@ func (r *Reconciler) CommitURL(commit string) string {
 	return r.cfg.CommitURL(commit)
 }
 
+// MentionURL is where a browser finds what a word of a commit's message names on the registry's forge; "" for all else.
+func (r *Reconciler) MentionURL(word string) string {
+	if r.cfg.MentionURL == nil {
+		return ""
+	}
+	return r.cfg.MentionURL(word)
+}
+
 // Floor is the policy of an environment that no file can lower; nil for none.
 func (r *Reconciler) Floor(environment string) *registry.Policy { return r.floorOf(environment) }
 

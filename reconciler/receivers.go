@@ -26,6 +26,7 @@ func (cfg ControllerConfig) notifies(ctx context.Context, mr *v1alpha1.ModelRegi
 		at.Kind, at.URL = spec.Kind, spec.URL
 	}
 	to.CommitURL = func(commit string) string { return forge.CommitURL(at, commit) }
+	to.MentionURL = func(word string) string { return forge.MentionURL(at, word) }
 	var receivers []notify.Receiver
 	for _, n := range mr.Spec.Notifications {
 		r, err := cfg.receiver(mr, n, to)

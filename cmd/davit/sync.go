@@ -131,6 +131,7 @@ func (a *app) sync(cmd *cobra.Command, o *syncOptions) error {
 	if err := o.metrics.apply(&loopConfig); err != nil {
 		return err
 	}
+	a.forgePages(ctx, o, &loopConfig)
 	loop, err := reconciler.New(loopConfig)
 	if err != nil {
 		return err

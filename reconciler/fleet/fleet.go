@@ -42,6 +42,8 @@ type Followed interface {
 	Renderer() *render.Renderer
 	// CommitURL is where a browser finds a commit; "" where nobody knows.
 	CommitURL(commit string) string
+	// MentionURL is where a browser finds what a word of a commit's message names on the registry's forge; "" for all else.
+	MentionURL(word string) string
 	// Floor is the policy of an environment that no file can lower; nil for none.
 	Floor(environment string) *registry.Policy
 	// Runs are the runs of trainings that began, by their hashes; kept names those whose record a cluster alone has.

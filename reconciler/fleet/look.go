@@ -26,8 +26,15 @@ func (l *look) tip() *Tip {
 		return nil
 	}
 	c := l.snapshot.Commit()
+	return l.tipOf(c)
+}
+
+// tipOf tells of a commit.
+func (l *look) tipOf(c gitops.Commit) *Tip {
+	subject := plain(c.Subject)
 	return &Tip{
-		Commit: c.Hash.String(), Revision: l.Source().Revision(c.Hash), Author: c.Author.Name, Subject: c.Subject, When: c.Committer.When,
+		Commit: c.Hash.String(), Revision: l.Source().Revision(c.Hash), Author: plain(c.Author.Name), Subject: subject, Links: l.links(subject),
+		When: c.Committer.When,
 	}
 }
 

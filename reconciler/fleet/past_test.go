@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/davit-dev/davit/gitops"
+	"github.com/davit-dev/davit/gitops/forge"
 	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/reconciler/fleet"
 	"github.com/davit-dev/davit/registry"
@@ -25,6 +26,7 @@ type past struct {
 	clock  int64
 	source *gitops.Source
 	now    atomic.Pointer[followedCommit]
+	runs   map[string]gitops.Run
 }
 
 type followedCommit struct {
@@ -40,6 +42,14 @@ func (p *past) Source() *gitops.Source       { return p.source }
 func (p *past) Clusters() []*cluster.Cluster { return nil }
 func (p *past) CommitURL(commit string) string {
 	return "https://git.example.com/models/commit/" + commit
+}
+
+func (p *past) MentionURL(word string) string {
+	return forge.MentionURL(forge.Config{Kind: forge.Gitea, Repository: "https://git.example.com/ml/models"}, word)
+}
+
+func (p *past) Runs(context.Context) (map[string]gitops.Run, map[string]bool, error) {
+	return p.runs, nil, nil
 }
 
 const firstSecond = 1767312000

@@ -59,6 +59,7 @@ type Revision struct {
 	// Author and Subject are "" of a commit that is not in the repository, Here says whether it is.
 	Author  string `json:"author,omitempty"`
 	Subject string `json:"subject,omitempty"`
+	Links   []Link `json:"links,omitempty"` // those of Subject
 	Here    bool   `json:"here"`
 	// When is that of the merge, Since when it was applied, or became what it is here.
 	When  time.Time `json:"when,omitzero"`

@@ -79,6 +79,7 @@ func (l *look) who(ctx context.Context, r *Revision) {
 	r.URL = l.CommitURL(r.Commit)
 	if w, err := l.followed.past.Who(ctx, r.Commit, nil); err == nil {
 		r.Author, r.Subject, r.Here = plain(w.Author.Name), plain(w.Subject), true
+		r.Links = l.links(r.Subject)
 	}
 }
 

@@ -70,6 +70,7 @@ type Tip struct {
 	Revision string    `json:"revision"`
 	Author   string    `json:"author"`
 	Subject  string    `json:"subject"`
+	Links    []Link    `json:"links,omitempty"` // those of Subject
 	When     time.Time `json:"when"`
 }
 

@@ -104,7 +104,7 @@ func (l *look) asked(ctx context.Context, out *RunPage) {
 	t := l.asks(out.Run.Training, out.Run.Hash)
 	if hash := gitops.ParseHash(out.Run.Commit); out.Run.Commit != "" && l.Source().Has(hash) {
 		if c, err := l.Source().Commit(ctx, hash); err == nil {
-			out.Asked = &Tip{Commit: c.Hash.String(), Revision: l.Source().Revision(c.Hash), Author: plain(c.Author.Name), Subject: plain(c.Subject), When: c.Committer.When}
+			out.Asked = l.tipOf(c)
 		}
 		if t == nil {
 			t = l.askedAt(ctx, hash, out.Run.Training, out.Run.Hash)

@@ -29,6 +29,7 @@ func (t *teller) commit(ctx context.Context, h *hit, releases int) Commit {
 		PromotedFrom: plain(h.who.PromotedFrom), PullRequest: plain(h.who.PullRequest), Subject: plain(h.who.Subject), State: h.state,
 		What: []Deed{}, Releases: []Effect{}, MoreWhat: h.more,
 	}
+	c.PullRequestURL, c.Links = t.MentionURL(c.PullRequest), t.links(c.Subject)
 	if !h.who.ByRule {
 		c.Merger = plain(h.who.Merger())
 	}

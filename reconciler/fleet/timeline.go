@@ -63,9 +63,12 @@ type Commit struct {
 	ByRule bool   `json:"byRule,omitempty"`
 	// PromotedFrom is the environment or training whose version it promotes, as it says.
 	PromotedFrom string `json:"promotedFrom,omitempty"`
-	// PullRequest is a URL, or #12 or group/project!12 where that is all that is known.
-	PullRequest string `json:"pullRequest,omitempty"`
-	Subject     string `json:"subject"`
+	// PullRequest is a URL, or #12 or group/project!12, as the commit says; PullRequestURL is where it is, if that is on the
+	// registry's forge.
+	PullRequest    string `json:"pullRequest,omitempty"`
+	PullRequestURL string `json:"pullRequestURL,omitempty"`
+	Subject        string `json:"subject"`
+	Links          []Link `json:"links,omitempty"` // those of Subject
 	// State sums its outcomes up, by the one that needs a person most.
 	State State `json:"state"`
 	// What is what it changed beside releases, Shared whether that may be about any release.

@@ -51,7 +51,7 @@ func TestTimeline(t *testing.T) {
 		t.Fatalf("%v, %d of %d", subjects(got), got.Found, got.All)
 	}
 	bad := got.Commits[3]
-	if bad.State != fleet.Stopped || bad.PullRequest != "https://git.example.com/models/pulls/7" || bad.Author != "Grace" || bad.Merger != "" || bad.URL != s.CommitURL(s.bad) || len(bad.Releases) != 1 {
+	if bad.State != fleet.Stopped || bad.PullRequest != "https://git.example.com/models/pulls/7" || bad.PullRequestURL != bad.PullRequest || bad.Author != "Grace" || bad.Merger != "" || bad.URL != s.CommitURL(s.bad) || len(bad.Releases) != 1 {
 		t.Errorf("the bad commit: %+v", bad)
 	}
 	e := bad.Releases[0]
@@ -69,7 +69,7 @@ func TestTimeline(t *testing.T) {
 		t.Errorf("the card: %+v", card)
 	}
 	merge := got.Commits[0]
-	if merge.Author != "Linus" || merge.Merger != "Grace" || merge.PullRequest != "#9" || !merge.Shared || !slices.Equal(merge.What, []fleet.Deed{{Kind: "environment", Name: "production", How: "changed"}}) {
+	if merge.Author != "Linus" || merge.Merger != "Grace" || merge.PullRequest != "#9" || merge.PullRequestURL != "https://git.example.com/ml/models/pulls/9" || len(merge.Links) != 2 || !merge.Shared || !slices.Equal(merge.What, []fleet.Deed{{Kind: "environment", Name: "production", How: "changed"}}) {
 		t.Errorf("the merge: %+v", merge)
 	}
 	if len(got.Troubles) != 1 || got.Troubles[0].Commit != s.bad || got.Troubles[0].From.Format(time.TimeOnly) != "02:01:00" || got.Troubles[0].Until.Format(time.TimeOnly) != "02:03:00" {

@@ -32,6 +32,10 @@ func (p *past) Registry() (*gitops.Snapshot, *registry.Registry) { return p.snap
 func (p *past) Source() *gitops.Source                           { return p.source }
 func (p *past) Clusters() []*cluster.Cluster                     { return nil }
 func (p *past) CommitURL(string) string                          { return `javascript:alert("commit")` }
+func (p *past) MentionURL(string) string                         { return `javascript:alert("mention")` }
+func (p *past) Runs(context.Context) (map[string]gitops.Run, map[string]bool, error) {
+	return nil, nil, nil
+}
 
 // evil is what people write who want a page to do something.
 const evil = `"><script>alert(1)</script><img src=x onerror=alert(2)>'`

@@ -34,6 +34,9 @@ func figure(f float64) string { return strconv.FormatFloat(f, 'g', 5, 64) }
 func requested(text string) string {
 	if i := strings.LastIndexByte(strings.TrimRight(text, "/"), '/'); i >= 0 {
 		if n := strings.TrimRight(text[i+1:], "/"); strings.Trim(n, "0123456789") == "" && n != "" {
+			if strings.HasSuffix(text[:i], "/merge_requests") {
+				return "!" + n
+			}
 			return "#" + n
 		}
 	}
