@@ -105,9 +105,9 @@ func (a *app) lineageSources(cmd *cobra.Command, models *registry.Registry, v *r
 }
 
 // registries reads that of a commit, each once; nil where the commit is not here, in a shallow clone say.
-func registries(ctx context.Context, source *gitops.Source) func(commit string) *registry.Registry {
+func registries(ctx context.Context, source *gitops.Source) func(commit, model string) *registry.Registry {
 	known := map[string]*registry.Registry{}
-	return func(commit string) *registry.Registry {
+	return func(commit, _ string) *registry.Registry {
 		if r, ok := known[commit]; ok {
 			return r
 		}

@@ -94,7 +94,7 @@ func (a *app) succeeded(cmd *cobra.Command, models *registry.Registry, arg strin
 // trainingOfRun is the spec as the run was claimed for it: the worktree's may be another by now.
 func (a *app) trainingOfRun(ctx context.Context, models *registry.Registry, run gitops.Run) (*registry.Training, error) {
 	if source, err := a.source(ctx); err == nil {
-		if then := registries(ctx, source)(run.Commit); then != nil && then.Trainings[run.Training] != nil {
+		if then := registries(ctx, source)(run.Commit, ""); then != nil && then.Trainings[run.Training] != nil {
 			return then.Trainings[run.Training], nil
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler/history"
 	"github.com/davit-dev/davit/reconciler/lineage"
 	"github.com/davit-dev/davit/registry"
@@ -36,7 +37,12 @@ type Model struct {
 	// Card is the model card, in Markdown, CardCut that only its beginning is here. Whoever wrote it may be anybody.
 	Card    string `json:"card,omitempty"`
 	CardCut bool   `json:"cardCut,omitempty"`
+	// Notes say what could not be had.
+	Notes []string `json:"notes,omitempty"`
 }
+
+// Title is the model's name.
+func (m *Model) Title() string { return m.Model + " · model" }
 
 // Tensor is an input or output.
 type Tensor struct {
@@ -135,10 +141,14 @@ func (f *Fleet) Model(ctx context.Context, v Viewer, name, model, version string
 		out.History = append(out.History, past.version(mv, serves))
 	}
 	out.Metrics = metricNames(all)
-	if mv := m.Versions[version]; mv != nil {
-		out.Lineage, out.LineageOf = past.lineage(mv), mv.Name
-	} else if len(all) > 0 {
-		out.Lineage, out.LineageOf = past.lineage(all[0]), all[0].Name
+	mv := m.Versions[version]
+	if mv == nil && len(all) > 0 {
+		mv = all[0]
+	}
+	if mv != nil {
+		var known map[string]gitops.Run
+		known, out.Notes = l.ledger(ctx, v, f.cfg.Now())
+		out.Lineage, out.LineageOf = past.lineage(ctx, mv, known), mv.Name
 	}
 	return out, ctx.Err()
 }
@@ -268,9 +278,10 @@ func (p *modelPast) periods(v *registry.ModelVersion) []lineage.Period {
 	})
 }
 
-// lineage is a version's, without releases that may not be seen. Runs are told as the version does.
-func (p *modelPast) lineage(v *registry.ModelVersion) *lineage.Graph {
-	g := lineage.New(lineage.Sources{Registry: p.models, Past: p.periods(v)}, v)
+// lineage is a version's, without releases that may not be seen. Runs that are not among those that are known are told as the
+// version does.
+func (p *modelPast) lineage(ctx context.Context, v *registry.ModelVersion, known map[string]gitops.Run) *lineage.Graph {
+	g := lineage.New(lineage.Sources{Registry: p.models, Past: p.periods(v), Runs: known, At: p.then(ctx)}, v)
 	hidden := map[string]bool{}
 	g.Nodes = slices.DeleteFunc(g.Nodes, func(n lineage.Node) bool {
 		environment, _, _ := strings.Cut(n.Name, "/")

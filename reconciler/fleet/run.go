@@ -135,13 +135,9 @@ func (l *look) asks(training, hash string) *registry.Training {
 
 // askedAt is the same of an older commit, of which only what concerns the model is read.
 func (l *look) askedAt(ctx context.Context, commit gitops.Hash, training, hash string) *registry.Training {
-	snapshot, err := l.Source().Snapshot(ctx, commit)
-	if err != nil {
-		return nil
-	}
 	model, _, _ := strings.Cut(training, "/")
-	models, err := registry.Load(ofModel{snapshot, model})
-	if err != nil {
+	models := l.then(ctx)(commit.String(), model)
+	if models == nil {
 		return nil
 	}
 	t := models.Trainings[training]

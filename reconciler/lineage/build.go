@@ -25,8 +25,9 @@ type Sources struct {
 	Runs map[string]gitops.Run
 	// Past is from when to when which releases had the version, as [PastOf] tells it.
 	Past []Period
-	// At is the registry as a commit has it, nil when that is not here; with a nil At specs are told as they are now.
-	At func(commit string) *registry.Registry
+	// At is the registry as a commit has it, or as much of it as one model is made of, nil when that is not here; with a nil At
+	// specs are told as they are now.
+	At func(commit, model string) *registry.Registry
 }
 
 // New makes the lineage of a version of the registry.
@@ -192,7 +193,8 @@ func (b *builder) trainingNamed(model, run string) string {
 func (b *builder) spec(run, key, commit string) {
 	models, as := b.Registry, "now"
 	if b.At != nil && commit != "" {
-		if then := b.At(commit); then != nil {
+		model, _, _ := strings.Cut(key, "/")
+		if then := b.At(commit, model); then != nil {
 			models, as = then, commit
 		}
 	}

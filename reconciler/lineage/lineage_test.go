@@ -83,7 +83,7 @@ func world(t *testing.T) Sources {
 				Started: began, Ended: began.Add(time.Hour), Image: "127.0.0.1:5000/models/iris@sha256:ab"},
 		},
 		Past: []Period{{Release: key, From: began, Until: began.Add(time.Hour), Outcome: "RolledBack", Commit: "dead"}},
-		At: func(commit string) *registry.Registry {
+		At: func(commit, _ string) *registry.Registry {
 			if commit != "c0ffee" {
 				return nil
 			}

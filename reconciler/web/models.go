@@ -2,6 +2,7 @@ package web
 
 import (
 	"html/template"
+	"slices"
 	"strings"
 
 	"github.com/davit-dev/davit/reconciler/fleet"
@@ -58,9 +59,23 @@ func lineageDrawing(registry string, g *lineage.Graph) template.HTML {
 			if environment, release, ok := strings.Cut(n.Name, "/"); ok {
 				return path(registry, "releases", environment, release)
 			}
-		case lineage.KindRun, lineage.KindTraining:
-			return path(registry, "trainings")
+		case lineage.KindTraining:
+			return path(registry, "trainings") + "?training=" + template.URLQueryEscaper(n.Name)
+		case lineage.KindRun:
+			return runLink(registry, g, n)
 		}
 		return ""
 	}))
+}
+
+// runLink is the page of a run in a graph: all trainings where the ledger, which alone has states, does not tell of it.
+func runLink(registry string, g *lineage.Graph, run lineage.Node) string {
+	known := slices.ContainsFunc(run.Facts, func(f lineage.Fact) bool { return f.Name == "state" })
+	for _, e := range g.Edges {
+		if spec := g.Node(e.From); known && e.Kind == lineage.EdgeSpec && e.To == run.ID {
+			model, training, _ := strings.Cut(spec.Name, "/")
+			return path(registry, "trainings", model, training, strings.TrimPrefix(run.Name, model+"/"))
+		}
+	}
+	return path(registry, "trainings")
 }
