@@ -38,6 +38,9 @@ type Diff struct {
 	Notes   []string `json:"notes,omitempty"`
 }
 
+// Title is the release's name.
+func (d *Diff) Title() string { return d.Environment + "/" + d.Release + " · diff" }
+
 // Layers are the files of two versions' model images, one layer each.
 type Layers struct {
 	Files []Layer `json:"files"`

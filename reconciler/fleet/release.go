@@ -46,6 +46,9 @@ type Release struct {
 	Notes []string `json:"notes,omitempty"`
 }
 
+// Title is the release's name.
+func (r *Release) Title() string { return r.Environment + "/" + r.Cell.Release + " · release" }
+
 // Revision is a commit that changed a release, and what came of it.
 type Revision struct {
 	Commit string `json:"commit"`

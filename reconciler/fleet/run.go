@@ -34,7 +34,7 @@ type RunPage struct {
 }
 
 // Title is the run's name.
-func (p *RunPage) Title() string { return p.Run.Run.Run }
+func (p *RunPage) Title() string { return p.Run.Run.Run + " · run" }
 
 // Field is a name with its value.
 type Field struct {
@@ -145,7 +145,7 @@ func (l *look) askedAt(ctx context.Context, commit gitops.Hash, training, hash s
 		return nil
 	}
 	for _, trial := range t.Trials() {
-		if h, err := trial.RunHash(snapshot); err == nil && h == hash {
+		if h, err := trial.RunHash(models.FS()); err == nil && h == hash {
 			return trial
 		}
 	}

@@ -97,7 +97,7 @@ func (p *Page) form(a act) http.HandlerFunc {
 		if err != nil {
 			d.Trouble, title = err.Error(), "Not done"
 		}
-		p.render(w, "done", status, p.shown(q, title, "", d))
+		p.render(w, "done", status, p.shown(q, title+" · "+q.key().String(), "", d))
 	}
 }
 

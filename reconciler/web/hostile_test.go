@@ -17,6 +17,9 @@ func TestHostile(t *testing.T) {
 				t.Fatalf("%d: %s", status, body)
 			}
 			page := string(body)
+			if !strings.Contains(page, "<title>"+view.title) || !strings.Contains(page, " · "+name+" · davit</title>") {
+				t.Errorf("the page is not called %q", view.title)
+			}
 			for _, alive := range []string{"<script>doc", "<img", "<b onclick", "\x1b", "open-sesame"} {
 				if strings.Contains(page, alive) {
 					t.Errorf("%q is in the page", alive)

@@ -15,16 +15,17 @@ var looked = []struct {
 	name  string
 	path  func(*testing.T, *world) string
 	whole string
+	title string // what the browser's tab begins with
 }{
-	{"fleet", at(""), "table.fleet td.healthy"},
-	{"release", at("/releases/production/iris"), "main h1"},
-	{"diff", at("/releases/production/iris/diff"), "main h1"},
-	{"timeline", at("/timeline"), "svg.strip"},
-	{"models", at("/models"), "table.models td"},
-	{"model", at("/models/iris"), "table.versions td"},
-	{"trainings", at("/trainings"), "table.runs td"},
-	{"run", func(t *testing.T, w *world) string { return "/trainings/iris/softmax/" + w.run(t) }, "#log"},
-	{"gpus", at("/gpus"), "table.numbers meter"},
+	{"fleet", at(""), "table.fleet td.healthy", "Fleet · "},
+	{"release", at("/releases/production/iris"), "main h1", "production/iris · release · "},
+	{"diff", at("/releases/production/iris/diff"), "main h1", "production/iris · diff · "},
+	{"timeline", at("/timeline"), "svg.strip", "Timeline · "},
+	{"models", at("/models"), "table.models td", "Models · "},
+	{"model", at("/models/iris"), "table.versions td", "iris · model · "},
+	{"trainings", at("/trainings"), "table.runs td", "Trainings · "},
+	{"run", func(t *testing.T, w *world) string { return "/trainings/iris/softmax/" + w.run(t) }, "#log", "softmax-"},
+	{"gpus", at("/gpus"), "table.numbers meter", "GPUs · "},
 }
 
 func at(path string) func(*testing.T, *world) string {

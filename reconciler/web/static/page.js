@@ -42,10 +42,10 @@ function replace(page) {
   }
 }
 
-// A page of one release or model names in data-watches what it is about; other changes do not concern it.
+// A page of one release, model or training names in data-watches the releases that it is about; changes of others do not concern it.
 function concerns(news) {
-  const about = document.querySelector("[data-watches]")?.dataset.watches;
-  return !about || news.releases.length === 0 || news.releases.includes(about);
+  const about = document.querySelector("[data-watches]")?.dataset.watches.split(" ");
+  return !about || news.releases.length === 0 || about.some((name) => news.releases.includes(name));
 }
 
 function listen() {
