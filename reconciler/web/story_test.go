@@ -65,7 +65,7 @@ func (b *browser) sees(selector, text string) {
 // page, one that fails and is rolled back, its revert, and the way back to the version before. The pages show each step by
 // themselves. DAVIT_SCREENSHOTS names a folder that keeps pictures.
 func TestStory(t *testing.T) {
-	w := &world{t: t}
+	w := &world{t: t, notes: true}
 	w.begin(w.story, "story", web.Config{Actions: asked{w}, Local: web.User{Name: "Ada", Email: "ada@example.com"}})
 	w.until("iris is healthy in both", func() bool {
 		r := w.data.Releases(fleet.Viewer{}, name, fleet.Query{State: string(fleet.Well)})
@@ -112,6 +112,28 @@ func TestStory(t *testing.T) {
 	b.sees("#head .tag", "healthy")
 	b.picture("story-5-reverted")
 
+	// Pages of a release and a model go with what happens to it elsewhere, without a commit.
+	elsewhere, ada := registry.Key{Environment: "staging", Name: "iris"}, reconciler.Asker{Name: "Ada"}
+	stops := func() {
+		t.Helper()
+		if err := w.loop.Suspend(t.Context(), ada, elsewhere, 0, "a look"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	goesOn := func() {
+		t.Helper()
+		if err := w.loop.Resume(t.Context(), ada, elsewhere); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stops()
+	b.sees(".places a[href$='/staging/iris']", "manual: staging")
+	at("/models/iris", "#serves li")
+	b.sees("#serves li.manual", "staging")
+	goesOn()
+	b.sees("#serves li.healthy", "staging")
+	at("/releases/production/iris", "h1 .tag.healthy")
+
 	b.sees("form[action$='/rollback'] option", "v1") // the form goes with what it is about
 	b.do(
 		chromedp.SetValue("form[action$='/rollback'] [name=version]", "v1", chromedp.ByQuery),
@@ -122,6 +144,9 @@ func TestStory(t *testing.T) {
 	at("/timeline", "svg.strip")
 	w.git("merge", "-q", "--no-ff", "-m", "Merge the way back to v1", "davit/rollback/production/iris")
 	b.sees("table.timeline", "Merge the way back to v1")
+	b.sees("table.timeline li.stopped .word", "RolledBack") // as noted in Git
+	b.sees("table.timeline li.healthy .word", "Healthy")
+	b.sees("svg.strip .bar", "")
 	b.picture("story-6-timeline")
 	at("/releases/production/iris", "h1 .tag.healthy")
 	b.sees("#revisions", "v1")

@@ -40,6 +40,8 @@ type world struct {
 	data *fleet.Fleet
 	loop *reconciler.Reconciler
 	log  logged
+	// notes says that outcomes go to Git.
+	notes bool
 }
 
 // logged is what davit said, safe for concurrent use.
@@ -163,9 +165,12 @@ func (w *world) begin(files func(), owner string, config web.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := reconciler.New(reconciler.Config{
-		Log: slog.New(slog.NewTextHandler(&w.log, nil)), Source: source, Cluster: target, Images: images, Owner: owner, Name: "here", Committer: &gitops.Author{Name: "davit", Email: "davit@example.com"},
-	})
+	log, davit := slog.New(slog.NewTextHandler(&w.log, nil)), gitops.Author{Name: "davit", Email: "davit@example.com"}
+	loop := reconciler.Config{Log: log, Source: source, Cluster: target, Images: images, Owner: owner, Name: "here", Committer: &davit}
+	if w.notes {
+		loop.Notes = source.NewNotes(davit, log)
+	}
+	r, err := reconciler.New(loop)
 	if err != nil {
 		t.Fatal(err)
 	}
