@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/davit-dev/davit/reconciler"
 	"github.com/davit-dev/davit/reconciler/fleet"
@@ -41,6 +44,34 @@ func (w *world) story() {
 	w.git("init", "-q", "-b", "main")
 	w.git("add", "-A")
 	w.git("commit", "-q", "-m", "iris at v1")
+}
+
+// replaced has a release's pod replaced, which changes nothing of the release, and waits until the page shows the new one.
+func (w *world) replaced(namespace string, b *browser) {
+	w.t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", dev.Kubeconfig)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	pods := kubernetes.NewForConfigOrDie(config).CoreV1().Pods(namespace)
+	was, err := pods.List(w.t.Context(), metav1.ListOptions{})
+	if err != nil || len(was.Items) != 1 {
+		w.t.Fatal(err, was)
+	}
+	old := was.Items[0].Name
+	b.sees("#pods", old)
+	if err := pods.Delete(w.t.Context(), old, metav1.DeleteOptions{}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.until("another pod serves", func() bool {
+		now, err := pods.List(w.t.Context(), metav1.ListOptions{})
+		return err == nil && len(now.Items) == 1 && now.Items[0].Name != old && now.Items[0].Status.Phase == "Running"
+	})
+	now, err := pods.List(w.t.Context(), metav1.ListOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	b.sees("#pods", now.Items[0].Name)
 }
 
 // sees waits until the page, which nobody reloads, shows a text in a block. While it goes over to another page nothing is there.
@@ -150,6 +181,7 @@ func TestStory(t *testing.T) {
 	b.picture("story-6-timeline")
 	at("/releases/production/iris", "h1 .tag.healthy")
 	b.sees("#revisions", "v1")
+	w.replaced("story-production", b)
 
 	b.do(chromedp.Click("form[action$='/suspend'] button", chromedp.ByQuery))
 	b.sees("main [role=status]", "Suspended.")

@@ -59,6 +59,10 @@ function listen() {
 }
 if (api && document.querySelector("[data-live]")) listen();
 
+// Nobody tells of pods and of free devices: while somebody looks they are looked at again every so many seconds.
+const every = document.querySelector("[data-every]")?.dataset.every;
+if (every) setInterval(() => { if (!document.hidden) refresh(); }, every * 1000);
+
 // Ages go on between two refreshes.
 function age(since) {
   const s = Math.max(0, (Date.now() - since) / 1000);
