@@ -12,7 +12,7 @@ import (
 type Acts struct {
 	// Promote is the version that another environment offers; nil when none does.
 	Promote *Act `json:"promote,omitempty"`
-	// Back are the versions that it can go back to, the newest first.
+	// Back are the versions that it can go back to, the newest first, and then those that are newer than what is asked for.
 	Back []Act `json:"back"`
 	// Suspend stops the release, Resume ends that, a hold and a pin; one of them is nil.
 	Suspend *Act `json:"suspend,omitempty"`
@@ -99,7 +99,7 @@ func (l *look) named(v Viewer, name string) (out []*Cell) {
 }
 
 // others are the versions of a release's model that it is not asked to be at, but for the one that is held, the newest first as
-// far as names tell it.
+// far as names tell it; those that are newer than the one that is asked for come last.
 func (l *look) others(key registry.Key, held string) (out []string) {
 	if l.models == nil {
 		return nil
@@ -113,7 +113,13 @@ func (l *look) others(key registry.Key, held string) (out []string) {
 			out = append(out, name)
 		}
 	}
-	slices.SortFunc(out, func(a, b string) int { return naturally(b, a) })
+	newer := func(version string) int {
+		if registry.Older(now.ModelVersion.Name, version) {
+			return 1
+		}
+		return 0
+	}
+	slices.SortFunc(out, func(a, b string) int { return cmp.Or(newer(a)-newer(b), naturally(b, a)) })
 	return out[:min(len(out), mostBack)]
 }
 

@@ -9,12 +9,12 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/reconciler/cluster/capacity"
 	"github.com/davit-dev/davit/reconciler/runs"
-	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry"
 )
 
@@ -94,6 +94,11 @@ type GPUWait struct {
 
 // mostWaits bounds the releases that are asked why they wait.
 const mostWaits = 20
+
+// gpuReasons are the reasons of a release that waits for devices: one that waits for a gateway does not.
+var gpuReasons = []string{corev1.PodReasonUnschedulable, corev1.PodReasonSchedulingGated, "QuotaExceeded", "NamespaceQuotaExceeded"}
+
+func (c *Cell) waitsForGPUs(asked int) bool { return asked > 0 && slices.Contains(gpuReasons, c.Reason) }
 
 // GPUs tells of the environments that a viewer may see. It is nil when the registry is not followed.
 func (f *Fleet) GPUs(ctx context.Context, v Viewer, name string) *GPUs {
@@ -295,7 +300,7 @@ func (a *gpuAsks) waits(ctx context.Context, v Viewer, all []runs.Run, states []
 	}
 	var releases []*Cell
 	for _, c := range a.cells {
-		if want := a.models.Release(c.Row.key); (c.Phase == v1alpha1.Waiting || c.Reason == "QuotaExceeded") && want != nil && want.GPUs() > 0 {
+		if want := a.models.Release(c.Row.key); want != nil && c.waitsForGPUs(want.GPUs()) {
 			releases = append(releases, c)
 		}
 	}

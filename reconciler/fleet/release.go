@@ -19,7 +19,7 @@ type Release struct {
 	LastHealthy *Revision `json:"lastHealthy,omitempty"`
 	HeldBack    *Revision `json:"heldBack,omitempty"`
 	Asked       *Asked    `json:"asked,omitempty"`
-	// Coming is what was begun and has no outcome yet.
+	// Coming is what was begun, or gets a share of the traffic, and has no outcome yet.
 	Coming *Revision `json:"coming,omitempty"`
 	// Rollout is nil where revisions share the workload, or none is under way.
 	Rollout  *Rollout  `json:"rollout,omitempty"`

@@ -31,6 +31,11 @@ func (d *detail) live(ctx context.Context) {
 	for _, n := range tree.Objects {
 		live.Objects = drawn(live.Objects, n, 0)
 	}
+	if r := d.out.Rollout; r != nil && r.Next != "" { // what both revisions share is not known to go
+		for i := range live.Objects {
+			live.Objects[i].Stale = false
+		}
+	}
 	d.out.Live = live
 	if d.v.seesLogs(d.name, d.key.Environment) {
 		d.out.Log = d.log(ctx, c, crashed)

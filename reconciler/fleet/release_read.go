@@ -169,6 +169,8 @@ func (d *detail) tell() {
 	}
 	if claim := mr.Spec.Claim; mr.Pending() {
 		out.Coming = &Revision{Commit: claim.Commit, Version: claim.Version, Since: claim.Time.Time, By: claim.Holder}
+	} else if t := st.Traffic; t != nil && t.Next != "" && st.Healthy.Commit != "" {
+		out.Coming = d.revision(st.Applied)
 	}
 	d.traffic()
 	d.metrics()

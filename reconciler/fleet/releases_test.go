@@ -107,3 +107,34 @@ func TestQuerySelects(t *testing.T) {
 		t.Error("states, teams or models are not heeded")
 	}
 }
+
+// TestShift: while traffic goes over, what is healthy serves, and what is applied is on its way.
+func TestShift(t *testing.T) {
+	applied := v1alpha1.Revision{Commit: "b", Version: "v2"}
+	healthy := v1alpha1.Revision{Commit: "a", Version: "v1"}
+	mr := &v1alpha1.ModelRelease{}
+	mr.Status.Applied, mr.Status.Healthy, mr.Status.Phase = applied, healthy, v1alpha1.Progressing
+	mr.Status.Traffic = &v1alpha1.Traffic{Serving: "x", Next: "y", Weight: 25}
+	if r := newRow(mr); r.Version != "v1" || r.Commit != "a" || r.Next != "v2" || r.Weight != 25 || r.Healthy != "" {
+		t.Errorf("a canary: %+v", r)
+	}
+	mr.Status.Healthy = v1alpha1.Revision{}
+	if r := newRow(mr); r.Version != "v2" || r.Next != "" {
+		t.Errorf("the first: %+v", r)
+	}
+	mr.Status.Healthy = applied
+	mr.Status.Traffic = &v1alpha1.Traffic{Serving: "y", Kept: "x"}
+	if r := newRow(mr); r.Version != "v2" || r.Commit != "b" || r.Next != "" || r.Weight != 0 {
+		t.Errorf("it is over: %+v", r)
+	}
+}
+
+// TestWaitsForGPUs: who waits for anything else, or has none, does not wait for GPUs.
+func TestWaitsForGPUs(t *testing.T) {
+	for reason, want := range map[string]bool{"Unschedulable": true, "QuotaExceeded": true, "NoGateway": false, "ImagePullBackOff": false, "": false} {
+		c := &Cell{Row: Row{Phase: v1alpha1.Waiting, Reason: reason}}
+		if c.waitsForGPUs(2) != want || c.waitsForGPUs(0) {
+			t.Errorf("%q waits for GPUs: %v", reason, !want)
+		}
+	}
+}

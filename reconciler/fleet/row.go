@@ -58,19 +58,33 @@ func newRow(mr *v1alpha1.ModelRelease) *Row {
 	if next := mr.Spec.Claim.Version; mr.Pending() && next != r.Version {
 		r.Next = next
 	}
+	r.shift(mr)
 	if st.Healthy.Version != r.Version {
 		r.Healthy = st.Healthy.Version
 	}
 	if st.Held != nil {
 		r.Held = st.Held.Version
 	}
-	if st.Traffic != nil && st.Traffic.Next != "" {
-		r.Weight = int(st.Traffic.Weight)
-	}
 	if p := st.Promotion; p != nil && !p.Declined && p.Version != r.Version {
 		r.Proposed = p.Where
 	}
 	return r
+}
+
+// shift tells of traffic that goes from one revision to another: the healthy one has it, but for the weight.
+func (r *Row) shift(mr *v1alpha1.ModelRelease) {
+	t, healthy := mr.Status.Traffic, mr.Status.Healthy
+	if t == nil || t.Next == "" {
+		return
+	}
+	r.Weight = int(t.Weight)
+	if healthy.Commit == "" {
+		return
+	}
+	r.Version, r.Commit, r.Since = healthy.Version, healthy.Commit, healthy.Time.Time
+	if applied := mr.Status.Applied.Version; r.Next == "" && applied != r.Version {
+		r.Next = applied
+	}
 }
 
 // phase is Progressing, too, while a claim has no outcome.

@@ -9,7 +9,7 @@ import (
 // piece is a part of a text; without a URL it leads nowhere.
 type piece struct {
 	Text, URL string
-	// First says that it is what leads to the commit itself.
+	// First says that it is the first that leads to the commit itself, in a list.
 	First bool
 }
 
@@ -32,8 +32,8 @@ func subjectPieces(subject string, links []fleet.Link) (out []piece) {
 	return out
 }
 
-// subjectInList is the same for a list, in which a subject's first words lead to its commit: all of it does where there are none
-// beside its links.
+// subjectInList is the same for a list, in which a subject's words lead to its commit: all of it does where there are none beside
+// its links.
 func subjectInList(subject string, links []fleet.Link) []piece {
 	out := subjectPieces(subject, links)
 	for i := range out {
