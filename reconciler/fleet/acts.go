@@ -12,7 +12,8 @@ import (
 type Acts struct {
 	// Promote is the version that another environment offers; nil when none does.
 	Promote *Act `json:"promote,omitempty"`
-	// Back are the versions that it can go back to, the newest first, and then those that are newer than what is asked for.
+	// Back are the versions that it can go back to, the one that is known to be well first, those that are newer than what is
+	// asked for last.
 	Back []Act `json:"back"`
 	// Suspend stops the release, Resume ends that, a hold and a pin; one of them is nil.
 	Suspend *Act `json:"suspend,omitempty"`
@@ -53,7 +54,7 @@ func (f *Fleet) Acts(v Viewer, name string, key registry.Key) *Acts {
 	if !cell.Suspended {
 		a.Suspend = &Act{Command: "davit suspend " + release + " --for 4h --reason TEXT"}
 	}
-	for _, version := range l.others(key, cell.Held) {
+	for _, version := range l.others(key, cell) {
 		a.Back = append(a.Back, Act{Version: version, Command: "davit rollback " + release + " --to " + version + " --reason TEXT"})
 	}
 	return a
@@ -98,9 +99,10 @@ func (l *look) named(v Viewer, name string) (out []*Cell) {
 	return out
 }
 
-// others are the versions of a release's model that it is not asked to be at, but for the one that is held, the newest first as
-// far as names tell it; those that are newer than the one that is asked for come last.
-func (l *look) others(key registry.Key, held string) (out []string) {
+// others are the versions of a release's model that it is not asked to be at, but for the one that is held: those that serve or
+// were healthy last, and then the newest first as far as names tell it; those that are newer than the one that is asked for come
+// last.
+func (l *look) others(key registry.Key, cell *Cell) (out []string) {
 	if l.models == nil {
 		return nil
 	}
@@ -109,17 +111,20 @@ func (l *look) others(key registry.Key, held string) (out []string) {
 		return nil
 	}
 	for name, v := range now.Model.Versions {
-		if name != now.ModelVersion.Name && name != held && v.Bad == nil {
+		if name != now.ModelVersion.Name && name != cell.Held && v.Bad == nil {
 			out = append(out, name)
 		}
 	}
-	newer := func(version string) int {
-		if registry.Older(now.ModelVersion.Name, version) {
-			return 1
+	rank := func(version string) int {
+		switch {
+		case version == cell.Version || version == cell.Healthy:
+			return 0
+		case registry.Older(now.ModelVersion.Name, version):
+			return 2
 		}
-		return 0
+		return 1
 	}
-	slices.SortFunc(out, func(a, b string) int { return cmp.Or(newer(a)-newer(b), naturally(b, a)) })
+	slices.SortFunc(out, func(a, b string) int { return cmp.Or(rank(a)-rank(b), naturally(b, a)) })
 	return out[:min(len(out), mostBack)]
 }
 

@@ -98,7 +98,9 @@ const mostWaits = 20
 // gpuReasons are the reasons of a release that waits for devices: one that waits for a gateway does not.
 var gpuReasons = []string{corev1.PodReasonUnschedulable, corev1.PodReasonSchedulingGated, "QuotaExceeded", "NamespaceQuotaExceeded"}
 
-func (c *Cell) waitsForGPUs(asked int) bool { return asked > 0 && slices.Contains(gpuReasons, c.Reason) }
+func (c *Cell) waitsForGPUs(asked int) bool {
+	return asked > 0 && slices.Contains(gpuReasons, c.Reason)
+}
 
 // GPUs tells of the environments that a viewer may see. It is nil when the registry is not followed.
 func (f *Fleet) GPUs(ctx context.Context, v Viewer, name string) *GPUs {

@@ -141,7 +141,7 @@ func (s *stripDrawing) lanes(t *fleet.Timeline, query map[string]string) {
 
 // steps are the distances that ticks may have.
 var steps = []time.Duration{
-	time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour, 2 * 24 * time.Hour, 7 * 24 * time.Hour,
+	5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour, 2 * 24 * time.Hour, 7 * 24 * time.Hour,
 	14 * 24 * time.Hour, 30 * 24 * time.Hour, 91 * 24 * time.Hour, 365 * 24 * time.Hour,
 }
 
@@ -161,6 +161,8 @@ func ticks(since, until time.Time) (out []stripTick) {
 		layout = "Jan 2"
 	case span > 24*time.Hour:
 		layout = "Jan 2 15:04"
+	case step < time.Minute:
+		layout = time.TimeOnly
 	}
 	for at := since.UTC().Truncate(step).Add(step); step > 0 && at.Before(until); at = at.Add(step) {
 		if x := s.x(at); x < s.Right-30 {
