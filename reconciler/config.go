@@ -134,6 +134,7 @@ type Grant struct {
 type Reconciler struct {
 	cfg      Config
 	desired  atomic.Pointer[desired]
+	behind   atomic.Pointer[string] // why the newest commit is not followed
 	renderer render.Renderer
 	sites    []*site
 

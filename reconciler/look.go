@@ -21,6 +21,14 @@ func (r *Reconciler) Registry() (*gitops.Snapshot, *registry.Registry) {
 	return want.snapshot, want.models
 }
 
+// Behind says why the newest commit is not followed, or not by all environments; "" when it is.
+func (r *Reconciler) Behind() string {
+	if why := r.behind.Load(); why != nil {
+		return *why
+	}
+	return ""
+}
+
 // Source is what is followed.
 func (r *Reconciler) Source() *gitops.Source { return r.cfg.Source }
 

@@ -40,6 +40,11 @@ func (r *Reconciler) followed(ctx context.Context, tip gitops.Hash, err error) {
 			r.cfg.Metrics.Environment(name)
 		}
 	}
+	why := ""
+	if err != nil {
+		why = gitops.RedactText(err.Error())
+	}
+	r.behind.Store(&why)
 	r.cfg.Followed(tip, err)
 }
 

@@ -61,6 +61,7 @@ func (f *followed) watchCommits(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	last, _ := f.Registry()
+	behind := f.Behind()
 	for {
 		select {
 		case <-ctx.Done():
@@ -68,10 +69,11 @@ func (f *followed) watchCommits(ctx context.Context) {
 		case <-tick.C:
 		}
 		now, _ := f.Registry()
-		if now != last || f.told.old(f.Source()) {
+		why := f.Behind()
+		if now != last || why != behind || f.told.old(f.Source()) {
 			f.changes.tell(Change{Registry: f.name})
 		}
-		last = now
+		last, behind = now, why
 	}
 }
 

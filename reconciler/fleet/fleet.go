@@ -28,6 +28,8 @@ type Followed interface {
 	// Registry is the registry as it was followed last, and the commit it is of; nil before there is one.
 	Registry() (*gitops.Snapshot, *registry.Registry)
 	Source() *gitops.Source
+	// Behind says why the newest commit is not followed, or not by all environments; "" when it is.
+	Behind() string
 	// Owner is the name by which ModelReleases are this registry's.
 	Owner() string
 	// Cluster is where an environment is; nil for one that is nowhere.

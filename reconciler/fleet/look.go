@@ -38,6 +38,15 @@ func (l *look) tipOf(c gitops.Commit) *Tip {
 	}
 }
 
+// behind says why the newest commit is not followed. Reasons name environments, so who may not see all is told no more than that.
+func (l *look) behind(v Viewer) string {
+	why := plain(l.Behind())
+	if why == "" || v.May == nil || l.models != nil && !slices.ContainsFunc(environmentsOf(l.models), func(e string) bool { return !v.may(l.name, e) }) {
+		return why
+	}
+	return "davit's log has the reason"
+}
+
 // cells are the releases that a viewer may see, in the cluster or on the branch, by name and environment.
 func (l *look) cells(v Viewer) (out []*Cell) {
 	may := map[string]bool{}

@@ -39,6 +39,7 @@ func (p *past) Registry() (*gitops.Snapshot, *registry.Registry) {
 	return now.snapshot, now.models
 }
 func (p *past) Source() *gitops.Source       { return p.source }
+func (p *past) Behind() string               { return "" }
 func (p *past) Clusters() []*cluster.Cluster { return nil }
 func (p *past) CommitURL(commit string) string {
 	return "https://git.example.com/models/commit/" + commit

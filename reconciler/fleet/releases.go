@@ -46,12 +46,14 @@ const (
 
 // Releases is the fleet: releases by environments.
 type Releases struct {
-	Registry string  `json:"registry"`
-	Tip      *Tip    `json:"tip,omitempty"`
-	Query    Query   `json:"-"`
-	Heads    []Head  `json:"environments"`
-	Lines    []Line  `json:"releases"`
-	States   []Facet `json:"states"`
+	Registry string `json:"registry"`
+	Tip      *Tip   `json:"tip,omitempty"`
+	// Behind says why the newest commit is not followed, or not by all environments.
+	Behind string  `json:"behind,omitempty"`
+	Query  Query   `json:"-"`
+	Heads  []Head  `json:"environments"`
+	Lines  []Line  `json:"releases"`
+	States []Facet `json:"states"`
 	// Environments are all that the viewer may see, Heads those that the query selects.
 	Environments []string `json:"allEnvironments"`
 	Teams        []string `json:"teams"`
@@ -141,7 +143,7 @@ func (f *Fleet) Releases(v Viewer, name string, q Query) *Releases {
 		return nil
 	}
 	l := r.look()
-	out := &Releases{Registry: name, Tip: l.tip(), Query: q, From: max(q.From, 0), Partial: !r.synced.Load()}
+	out := &Releases{Registry: name, Tip: l.tip(), Behind: l.behind(v), Query: q, From: max(q.From, 0), Partial: !r.synced.Load()}
 	lines, heads, counts := map[string]*Line{}, map[string]*Head{}, map[State]int{}
 	teams, models := map[string]bool{}, map[string]bool{}
 	cells := l.cells(v)

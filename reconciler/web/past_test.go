@@ -30,6 +30,7 @@ type past struct {
 
 func (p *past) Registry() (*gitops.Snapshot, *registry.Registry) { return p.snapshot, p.models }
 func (p *past) Source() *gitops.Source                           { return p.source }
+func (p *past) Behind() string                                   { return evil }
 func (p *past) Clusters() []*cluster.Cluster                     { return nil }
 func (p *past) CommitURL(string) string                          { return `javascript:alert("commit")` }
 func (p *past) MentionURL(string) string                         { return `javascript:alert("mention")` }
@@ -126,6 +127,7 @@ func TestHostilePast(t *testing.T) {
 	for path, wants := range map[string][]string{
 		"/models/timeline": {"&lt;script&gt;", "class=\"strip\"", "staging/iris"}, "/models/timeline?commit=" + told.Commits[0].Commit[:12]: {"&lt;script&gt;", `id="one"`},
 		"/models/timeline?author=%22%3E%3Cscript%3E&release=%3Cimg%20src=x%3E": {"&lt;img src=x&gt;", "No commit is like that"},
+		"/models":        {`id="behind"`, "&lt;script&gt;"},
 		"/models/models": {"&lt;script&gt;"}, "/models/models/iris": {"&lt;script&gt;", `class="lineage"`, `class="plot"`, "[image: y]"}, "/models/models?q=%3Cscript%3Ealert%281%29%3C%2Fscript%3E": {"&lt;script&gt;"},
 	} {
 		status, body := get(t, h, path)
