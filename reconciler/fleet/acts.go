@@ -12,8 +12,7 @@ import (
 type Acts struct {
 	// Promote is the version that another environment offers; nil when none does.
 	Promote *Act `json:"promote,omitempty"`
-	// Back are the versions that it can go back to, the one that is known to be well first, those that are newer than what is
-	// asked for last.
+	// Back are the versions that it can go back to, the one that is known to be well first.
 	Back []Act `json:"back"`
 	// Suspend stops the release, Resume ends that, a hold and a pin; one of them is nil.
 	Suspend *Act `json:"suspend,omitempty"`
@@ -99,9 +98,9 @@ func (l *look) named(v Viewer, name string) (out []*Cell) {
 	return out
 }
 
-// others are the versions of a release's model that it is not asked to be at, but for the one that is held: those that serve or
-// were healthy last, and then the newest first as far as names tell it; those that are newer than the one that is asked for come
-// last.
+// others are the versions that a release can go back to: all of its model's but the one that it is asked to be at, the one that is
+// held, and those whose names tell that they are newer. Those that serve or were healthy last come first, and then the newest as
+// far as names tell it.
 func (l *look) others(key registry.Key, cell *Cell) (out []string) {
 	if l.models == nil {
 		return nil
@@ -111,16 +110,13 @@ func (l *look) others(key registry.Key, cell *Cell) (out []string) {
 		return nil
 	}
 	for name, v := range now.Model.Versions {
-		if name != now.ModelVersion.Name && name != cell.Held && v.Bad == nil {
+		if name != now.ModelVersion.Name && name != cell.Held && v.Bad == nil && !registry.Older(now.ModelVersion.Name, name) {
 			out = append(out, name)
 		}
 	}
 	rank := func(version string) int {
-		switch {
-		case version == cell.Version || version == cell.Healthy:
+		if version == cell.Version || version == cell.Healthy {
 			return 0
-		case registry.Older(now.ModelVersion.Name, version):
-			return 2
 		}
 		return 1
 	}

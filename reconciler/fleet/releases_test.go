@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -129,6 +130,19 @@ func TestShift(t *testing.T) {
 	}
 }
 
+// TestBegun: what was begun has no reason yet; the one that stands there is of what was before.
+func TestBegun(t *testing.T) {
+	mr := &v1alpha1.ModelRelease{}
+	mr.Status.Phase, mr.Status.Reason, mr.Status.Applied = v1alpha1.Healthy, "Healthy", v1alpha1.Revision{Commit: "a", Version: "v1"}
+	if r := newRow(mr); r.Phase != v1alpha1.Healthy || r.Reason != "Healthy" {
+		t.Errorf("it is well: %+v", r)
+	}
+	mr.Spec.Claim.Commit, mr.Spec.Claim.Version = "b", "v2"
+	if r := newRow(mr); !mr.Pending() || r.Phase != v1alpha1.Progressing || r.Reason != "" || r.Next != "v2" {
+		t.Errorf("another was begun: %+v", r)
+	}
+}
+
 // TestWaitsForGPUs: who waits for anything else, or has none, does not wait for GPUs.
 func TestWaitsForGPUs(t *testing.T) {
 	for reason, want := range map[string]bool{"Unschedulable": true, "QuotaExceeded": true, "NoGateway": false, "ImagePullBackOff": false, "": false} {
@@ -136,5 +150,19 @@ func TestWaitsForGPUs(t *testing.T) {
 		if c.waitsForGPUs(2) != want || c.waitsForGPUs(0) {
 			t.Errorf("%q waits for GPUs: %v", reason, !want)
 		}
+	}
+}
+
+// TestBack: one goes back to what was well first, and never to what is newer.
+func TestBack(t *testing.T) {
+	model := &registry.Model{Name: "iris", Versions: map[string]*registry.ModelVersion{}}
+	for _, name := range []string{"v1", "v2", "v3", "v10", "v11", "blue"} {
+		model.Versions[name] = &registry.ModelVersion{Name: name}
+	}
+	release := &registry.Release{Name: "iris", Environment: &registry.Environment{Name: "production"}, Model: model, ModelVersion: model.Versions["v10"]}
+	l := &look{models: &registry.Registry{Releases: []*registry.Release{release}}}
+	got := l.others(release.Key(), &Cell{Row: Row{Version: "v2", Held: "v3"}})
+	if want := []string{"v2", "v1", "blue"}; !slices.Equal(got, want) {
+		t.Errorf("the ways back are to %v, not %v", got, want)
 	}
 }

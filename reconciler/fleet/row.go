@@ -55,6 +55,9 @@ func newRow(mr *v1alpha1.ModelRelease) *Row {
 		Author: strings.Clone(st.Author), GPUs: int(st.Applied.GPUs), Pinned: mr.Spec.Pin != nil, Suspended: mr.Spec.Suspend != nil,
 		Drifted: len(st.Drift) > 0, key: registry.Key{Environment: mr.Spec.Environment, Name: mr.Spec.Release}, owner: mr.Spec.Owner, served: st.Healthy.Commit != "",
 	}
+	if r.Phase != st.Phase {
+		r.Reason = "" // it was that of what is over
+	}
 	if next := mr.Spec.Claim.Version; mr.Pending() && next != r.Version {
 		r.Next = next
 	}
