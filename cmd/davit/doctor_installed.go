@@ -57,7 +57,7 @@ const controllerName = "davit"
 // the service accounts that write there.
 func (e *examination) accountRights(ctx context.Context, target *cluster.Cluster, namespace, account string, registries []v1alpha1.ModelRegistry) {
 	user := cluster.ServiceAccount(namespace, account)
-	faults := []error{target.CheckAccount(ctx, namespace, account)}
+	faults := []error{target.CheckAccount(ctx, namespace, account), target.CheckCounts(ctx, user)}
 	for _, mr := range registries {
 		for _, g := range mr.Spec.Environments {
 			if g.Cluster != nil {
@@ -88,6 +88,9 @@ func (e *examination) accountRights(ctx context.Context, target *cluster.Cluster
 	}
 	if len(told) == 0 {
 		e.say(fine, "controller", fmt.Sprintf("service account %s/%s may do what it has to", namespace, account), "")
+	}
+	if all, err := target.May(ctx, cluster.Access{Who: user.UserName, Verb: "list", Resource: "pods"}); err == nil && !all {
+		e.say(fine, "controller", "of the GPUs that are held it counts those of its environments alone; the Component deploy/capacity has it see the pods of all namespaces", "")
 	}
 }
 

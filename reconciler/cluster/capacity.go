@@ -16,6 +16,12 @@ import (
 // Capacity reads what the cluster has for pods and who holds it: nodes, pods of all namespaces, and devices where
 // there is an API for them. It is davit's own user who reads; they must be allowed to list those in the whole cluster.
 func (c *Cluster) Capacity(ctx context.Context) (*capacity.State, error) {
+	return c.CapacityIn(ctx, metav1.NamespaceAll)
+}
+
+// CapacityIn is Capacity with the pods and claims of some namespaces alone, for whom those of others are not to be seen: what
+// is free is then no more than it says.
+func (c *Cluster) CapacityIn(ctx context.Context, namespaces ...string) (*capacity.State, error) {
 	s := &capacity.State{Devices: capacity.Devices{Held: map[string][]structured.DeviceID{}}}
 	nodes := map[string]*capacity.Node{}
 	err := pages(ctx, "nodes", c.typed.CoreV1().Nodes().List, func(list *corev1.NodeList) {
@@ -27,15 +33,17 @@ func (c *Cluster) Capacity(ctx context.Context) (*capacity.State, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = pages(ctx, "pods", c.typed.CoreV1().Pods("").List, func(list *corev1.PodList) {
-		for i := range list.Items {
-			holds(s, nodes, &list.Items[i])
+	for _, namespace := range namespaces {
+		err := pages(ctx, "pods", c.typed.CoreV1().Pods(namespace).List, func(list *corev1.PodList) {
+			for i := range list.Items {
+				holds(s, nodes, &list.Items[i])
+			}
+		})
+		if err != nil {
+			return nil, err
 		}
-	})
-	if err != nil {
-		return nil, err
 	}
-	return s, c.devices(ctx, &s.Devices)
+	return s, c.devices(ctx, &s.Devices, namespaces)
 }
 
 // pages lists page by page.
@@ -92,7 +100,7 @@ func holds(s *capacity.State, nodes map[string]*capacity.Node, pod *corev1.Pod) 
 }
 
 // devices reads what drivers offer and what claims hold of it. Kubernetes before 1.34 has no such API.
-func (c *Cluster) devices(ctx context.Context, d *capacity.Devices) error {
+func (c *Cluster) devices(ctx context.Context, d *capacity.Devices, namespaces []string) error {
 	api := c.typed.ResourceV1()
 	err := pages(ctx, "resourceslices", api.ResourceSlices().List, func(list *resourcev1.ResourceSliceList) {
 		for i := range list.Items {
@@ -117,17 +125,28 @@ func (c *Cluster) devices(ctx context.Context, d *capacity.Devices) error {
 	if err != nil {
 		return err
 	}
-	return pages(ctx, "resourceclaims", api.ResourceClaims("").List, func(list *resourcev1.ResourceClaimList) {
-		for _, claim := range list.Items {
-			if claim.Status.Allocation == nil {
-				continue
+	for _, namespace := range namespaces {
+		err := pages(ctx, "resourceclaims", api.ResourceClaims(namespace).List, func(list *resourcev1.ResourceClaimList) {
+			for i := range list.Items {
+				allocated(d, &list.Items[i])
 			}
-			for _, r := range claim.Status.Allocation.Devices.Results {
-				if r.AdminAccess == nil || !*r.AdminAccess { // an administrator's look takes nothing away
-					name := claim.Namespace + "/" + claim.Name
-					d.Held[name] = append(d.Held[name], structured.MakeDeviceID(r.Driver, r.Pool, r.Device))
-				}
-			}
+		})
+		if err != nil {
+			return err
 		}
-	})
+	}
+	return nil
+}
+
+// allocated counts the devices that a claim holds.
+func allocated(d *capacity.Devices, claim *resourcev1.ResourceClaim) {
+	if claim.Status.Allocation == nil {
+		return
+	}
+	for _, r := range claim.Status.Allocation.Devices.Results {
+		if r.AdminAccess == nil || !*r.AdminAccess { // an administrator's look takes nothing away
+			name := claim.Namespace + "/" + claim.Name
+			d.Held[name] = append(d.Held[name], structured.MakeDeviceID(r.Driver, r.Pool, r.Device))
+		}
+	}
 }

@@ -122,6 +122,9 @@ func New(ctx context.Context, cfg Config) (*Cluster, error) {
 	return c, nil
 }
 
+// Namespaces are those of the Config; one that is "" for all of them. They may not be changed.
+func (c *Cluster) Namespaces() []string { return c.namespaces }
+
 func (c *Cluster) connect(cfg *rest.Config, user rest.ImpersonationConfig) error {
 	http, err := rest.HTTPClientFor(cfg)
 	if err != nil {

@@ -41,7 +41,7 @@ type MissingRightsError struct {
 	// User is whom, as the API server knows them.
 	User string
 	// Rights are in the order that they were asked for.
-	Rights []Right // of one namespace
+	Rights []Right // of one namespace, or all of the whole cluster
 	// Remedy says what to do.
 	Remedy string
 }
@@ -51,7 +51,11 @@ func (e *MissingRightsError) Error() string {
 	for _, r := range e.Rights {
 		all = append(all, r.String())
 	}
-	text := fmt.Sprintf("%s may not, in namespace %s: %s", e.User, e.Rights[0].Namespace, strings.Join(all, ", "))
+	where := "in namespace " + e.Rights[0].Namespace
+	if e.Rights[0].Namespace == "" {
+		where = "in the whole cluster"
+	}
+	text := fmt.Sprintf("%s may not, %s: %s", e.User, where, strings.Join(all, ", "))
 	if e.Remedy != "" {
 		text += "; " + e.Remedy
 	}
@@ -88,6 +92,13 @@ var helpful = []Right{
 	{Verb: "watch", Resource: "secrets"},
 	{Verb: "create", Group: "events.k8s.io", Resource: "events"},
 	{Verb: "get", Resource: "namespaces"},
+}
+
+// counting are rights by which davit knows what GPUs a cluster has. None of these kinds is in a namespace.
+var counting = []Right{
+	{Verb: "list", Resource: "nodes"},
+	{Verb: "list", Group: "resource.k8s.io", Resource: "resourceslices"},
+	{Verb: "list", Group: "resource.k8s.io", Resource: "deviceclasses"},
 }
 
 // Remedies for what is missing.
@@ -132,6 +143,11 @@ func (c *Cluster) CheckEnvironment(ctx context.Context) error {
 // what davit does worse without. It takes the right to create SubjectAccessReviews, as the others of this name do.
 func (c *Cluster) CheckAccount(ctx context.Context, namespace, account string) error {
 	return c.check(ctx, ServiceAccount(namespace, account).UserName, slices.Concat(ownRights, helpful), namespace, installAnew)
+}
+
+// CheckCounts asks for such an account whether it may know what GPUs the cluster has.
+func (c *Cluster) CheckCounts(ctx context.Context, user rest.ImpersonationConfig) error {
+	return c.check(ctx, user.UserName, counting, "", installAnew)
 }
 
 // CheckAccountIn asks for such an account what CheckEnvironment asks for oneself, about one namespace.

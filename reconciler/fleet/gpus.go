@@ -37,7 +37,9 @@ type GPUs struct {
 type GPUCluster struct {
 	Environments []string `json:"environments"`
 	// Unknown says that it does not tell what it has.
-	Unknown      bool     `json:"unknown,omitempty"`
+	Unknown bool `json:"unknown,omitempty"`
+	// Partly says that davit may not see the pods of other namespaces, so that less may be free than it says.
+	Partly       bool     `json:"partly,omitempty"`
 	Accelerators []GPURow `json:"accelerators"`
 }
 
@@ -115,7 +117,7 @@ func (f *Fleet) GPUs(ctx context.Context, v Viewer, name string) *GPUs {
 	if l.models == nil {
 		return out
 	}
-	states, at, notes := l.room.read(ctx, l, now)
+	rooms, at, notes := l.room.read(ctx, l, now)
 	out.Read, out.Notes = at, append(out.Notes, notes...)
 	asks := &gpuAsks{look: l, cells: l.cells(v), uses: map[[2]string]*GPUUse{}, kinds: map[gpuKind]*gpuAsk{}}
 	for _, c := range asks.cells {
@@ -125,12 +127,12 @@ func (f *Fleet) GPUs(ctx context.Context, v Viewer, name string) *GPUs {
 		asks.run(&all[i])
 	}
 	out.Environments = asks.environments(v)
-	for i, c := range l.Clusters() {
-		if g := asks.cluster(ctx, v, c, states[i]); len(g.Environments) > 0 {
+	for _, room := range rooms {
+		if g := asks.cluster(ctx, v, room); len(g.Environments) > 0 {
 			out.Clusters = append(out.Clusters, g)
 		}
 	}
-	out.Waits, out.More = asks.waits(ctx, v, all, states)
+	out.Waits, out.More = asks.waits(ctx, v, all, rooms)
 	return out
 }
 
@@ -242,13 +244,14 @@ func (a *gpuAsks) environments(v Viewer) []GPUUse {
 }
 
 // cluster counts what one cluster has for who asks of its environments, and what nobody asks for.
-func (a *gpuAsks) cluster(ctx context.Context, v Viewer, c *cluster.Cluster, state *capacity.State) GPUCluster {
-	g := GPUCluster{Unknown: state == nil, Accelerators: []GPURow{}}
+func (a *gpuAsks) cluster(ctx context.Context, v Viewer, room *room) GPUCluster {
+	state := room.state
+	g := GPUCluster{Unknown: state == nil, Partly: state != nil && room.partly, Accelerators: []GPURow{}}
 	rows := map[capacity.Accelerator]*GPURow{}
 	var order []capacity.Row
 	var asking []capacity.Release
 	for _, env := range environmentsOf(a.models) {
-		if a.Cluster(env) != c || !v.may(a.name, env) {
+		if !slices.Contains(room.clients, a.Cluster(env)) || !v.may(a.name, env) {
 			continue
 		}
 		g.Environments = append(g.Environments, env)
@@ -273,7 +276,7 @@ func (a *gpuAsks) cluster(ctx context.Context, v Viewer, c *cluster.Cluster, sta
 		rows[row.Accelerator] = &GPURow{Accelerator: row.Accelerator, Names: []string{}, Has: row.Has, Free: row.Free}
 	}
 	for key, k := range a.kinds {
-		if a.Cluster(key.environment) != c {
+		if !slices.Contains(room.clients, a.Cluster(key.environment)) {
 			continue
 		}
 		if asked := capacity.Accelerators(k.pods); len(asked) > 0 && rows[asked[0]] != nil {
@@ -293,7 +296,7 @@ func (a *gpuAsks) cluster(ctx context.Context, v Viewer, c *cluster.Cluster, sta
 
 // waits are the releases and runs that wait for GPUs, with the reason: by what is free, where no node has room for them, and
 // else what their own status says.
-func (a *gpuAsks) waits(ctx context.Context, v Viewer, all []runs.Run, states []*capacity.State) (waits []GPUWait, more int) {
+func (a *gpuAsks) waits(ctx context.Context, v Viewer, all []runs.Run, rooms []*room) (waits []GPUWait, more int) {
 	waits = []GPUWait{}
 	for _, r := range all {
 		if r.GPUs > 0 && r.State == string(cluster.RunQueued) {
@@ -315,7 +318,7 @@ func (a *gpuAsks) waits(ctx context.Context, v Viewer, all []runs.Run, states []
 	work.SetLimit(8)
 	for i, c := range releases {
 		work.Go(func() error {
-			found[i] = a.wait(ctx, c, states)
+			found[i] = a.wait(ctx, c, rooms)
 			return nil
 		})
 	}
@@ -325,11 +328,13 @@ func (a *gpuAsks) waits(ctx context.Context, v Viewer, all []runs.Run, states []
 	return waits, more
 }
 
-func (a *gpuAsks) wait(ctx context.Context, c *Cell, states []*capacity.State) GPUWait {
+func (a *gpuAsks) wait(ctx context.Context, c *Cell, rooms []*room) GPUWait {
 	want := a.models.Release(c.Row.key)
 	w := GPUWait{Release: c.Release, Environment: c.Environment, Team: c.Team, GPUs: want.GPUs(), Reason: c.Reason, Since: c.Since}
-	if i := slices.Index(a.Clusters(), a.Cluster(c.Environment)); i >= 0 && states[i] != nil {
-		w.Why = a.noRoom(ctx, want, states[i])
+	for _, room := range rooms {
+		if room.state != nil && slices.Contains(room.clients, a.Cluster(c.Environment)) {
+			w.Why = a.noRoom(ctx, want, room.state)
+		}
 	}
 	if w.Why == "" {
 		if mr, err := a.modelRelease(ctx, c.Row.key); err == nil && mr != nil {
