@@ -42,6 +42,8 @@ func controllerCommand(a *app) *cobra.Command {
 	page := &uiOptions{}
 	page.flags(f)
 	page.access.flags(f)
+	leader := &leaderOptions{}
+	leader.flags(f)
 	mirrors := f.String("mirrors", "", "folder for the mirrors of the repositories (default: in the user's cache)")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
@@ -85,13 +87,18 @@ func controllerCommand(a *app) *cobra.Command {
 			return err
 		}
 		defer unreceive()
-		shown, unshow, err := page.serve(ctx, "", log)
+		shown, unshow, err := page.serve(ctx, "", standsBy(own, *namespace, lease(*environments), page, watched.leads.Load), log)
 		if err != nil {
 			return err
 		}
 		defer unshow()
+		reached, err := leader.reached(*namespace, shown, received)
+		if err != nil {
+			return err
+		}
 		return uninstalled(own.Lead(ctx, *namespace, lease(*environments), func(ctx context.Context) error {
 			defer watched.lead()()
+			defer leader.begin(ctx, own, reached, log)()
 			log.Info("leading", "namespace", *namespace, "lease", lease(*environments))
 			return reconciler.Control(ctx, reconciler.ControllerConfig{
 				Cluster: own, Namespace: *namespace, Mirrors: *mirrors, Images: builder, Only: *environments, Log: log,

@@ -136,7 +136,7 @@ func (a *app) sync(cmd *cobra.Command, o *syncOptions) error {
 	if err != nil {
 		return err
 	}
-	shown, unshow, err := o.page.serve(ctx, a.me(ctx), log)
+	shown, unshow, err := o.page.serve(ctx, a.me(ctx), nil, log)
 	if err != nil {
 		return err
 	}

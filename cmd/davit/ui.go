@@ -40,6 +40,7 @@ func (o *uiOptions) flags(f *pflag.FlagSet) {
 // pageServer is the page and what it shows.
 type pageServer struct {
 	fleet *fleet.Fleet
+	at    net.Addr
 
 	mu    sync.Mutex
 	loops map[string]*reconciler.Reconciler
@@ -66,13 +67,14 @@ func (s *pageServer) following() func(context.Context, string, *reconciler.Recon
 	}
 }
 
-// serve begins to serve the page, if there is to be one, to whoever is at this machine by the name of me; stop ends it.
-func (o *uiOptions) serve(ctx context.Context, me string, log *slog.Logger) (s *pageServer, stop func(), err error) {
+// serve begins to serve the page, if there is to be one, to whoever is at this machine by the name of me; stop ends it. away is
+// web.Config's.
+func (o *uiOptions) serve(ctx context.Context, me string, away func(context.Context) string, log *slog.Logger) (s *pageServer, stop func(), err error) {
 	if o.listen == "" {
 		return nil, func() {}, nil
 	}
 	s = &pageServer{fleet: fleet.New(fleet.Config{Log: log}), loops: map[string]*reconciler.Reconciler{}}
-	config := web.Config{Fleet: s.fleet, Log: log}
+	config := web.Config{Fleet: s.fleet, Away: away, Log: log}
 	if o.write {
 		config.Actions = &pageActions{s}
 	}
@@ -98,6 +100,7 @@ func (o *uiOptions) serve(ctx context.Context, me string, log *slog.Logger) (s *
 		unfollow()
 		return nil, nil, fmt.Errorf("serving the web page: %w; --ui names another address", err)
 	}
+	s.at = listener.Addr()
 	// No WriteTimeout: the stream of changes has no end, and bounds each of its writes itself.
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,

@@ -28,7 +28,8 @@ const inProduction, inStaging = "production/iris", "staging/iris"
 // and looks at it as an operator does: through a real Prometheus, the probes, the log, and the traces that a collector gets.
 func TestWatched(t *testing.T) {
 	w := newWatched(t)
-	first := w.control()
+	w.service()
+	first := w.control(pageFlags(1)...)
 	prometheus := w.prometheus(first.address)
 	first.comes(inProduction, v1alpha1.Healthy, 1)
 	first.comes(inStaging, v1alpha1.Healthy, 1)
@@ -38,7 +39,7 @@ func TestWatched(t *testing.T) {
 		return err == nil && n == 1
 	})
 
-	second := w.control() // it stands by
+	second := w.control(pageFlags(2)...) // it stands by
 	w.edit("releases/iris/production.yaml", "version: v1", "version: v3")
 	bad := w.commit("promote iris to v3, whose pods crash")
 	first.comes(inProduction, v1alpha1.RolledBack, 1)
@@ -49,6 +50,7 @@ func TestWatched(t *testing.T) {
 	t.Run("probes", func(t *testing.T) { probesOf(t, w, first, second) })
 	t.Run("trace", func(t *testing.T) { traceOfRollback(t, w, bad) })
 	t.Run("prometheus", func(t *testing.T) { queried(t, w, prometheus) })
+	t.Run("page", func(t *testing.T) { pageOfReplicas(t, w, second) })
 	t.Run("killed", func(t *testing.T) { killed(t, w, first, second) })
 }
 
@@ -152,7 +154,7 @@ func killed(t *testing.T, w *watched, leader, standby *process) {
 	w.edit("releases/iris/production.yaml", "version: v3", "version: v2")
 	commit := w.commit("promote iris to v2")
 	leader.comes(inProduction, v1alpha1.Progressing, 4)
-	leader.end(syscall.SIGKILL)
+	pageAfter(t, w, leader)
 	standby.comes(inProduction, v1alpha1.Healthy, 1)
 	w.until("the rest of the trace has come", func() bool { return len(w.spans.ended(commit, "release", inProduction, "Healthy")) == 1 })
 	rest := w.spans.ended(commit, "release", inProduction, "Healthy")[0]

@@ -139,8 +139,8 @@ type process struct {
 	ended   sync.Once
 }
 
-// control starts one.
-func (w *watched) control() *process {
+// control starts one, with more flags.
+func (w *watched) control(flags ...string) *process {
 	w.t.Helper()
 	p := &process{w: w, address: w.free(), log: filepath.Join(w.t.TempDir(), "log")}
 	log, err := os.Create(p.log)
@@ -149,6 +149,7 @@ func (w *watched) control() *process {
 	}
 	p.Cmd = exec.Command("davit", "controller", "--namespace", "davit", "--kubeconfig", w.dev.Kubeconfig, "--mirrors", w.t.TempDir(),
 		"--listen", p.address, "--log-format", "json", "--release-metrics")
+	p.Args = append(p.Args, flags...)
 	p.Env = append(os.Environ(), "OTEL_EXPORTER_OTLP_ENDPOINT="+w.spans.url, "OTEL_BSP_SCHEDULE_DELAY=200", "HOME="+w.t.TempDir())
 	p.Stdout, p.Stderr = log, log
 	if err := p.Start(); err != nil {

@@ -17,6 +17,7 @@ type hooks struct {
 	mu       sync.RWMutex
 	handlers map[string]http.Handler
 	tls      *tls.Config // nil: plain http
+	at       net.Addr    // nil: nowhere
 }
 
 // add handles a registry's until remove is called.
@@ -49,6 +50,7 @@ func (h *hooks) serve(ctx context.Context, address string, log *slog.Logger) (cl
 	if err != nil {
 		return nil, err
 	}
+	h.at = listener.Addr()
 	if h.tls != nil {
 		listener = tls.NewListener(listener, h.tls)
 	}

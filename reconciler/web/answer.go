@@ -111,10 +111,15 @@ func writeJSON(w http.ResponseWriter, status int, data any) {
 
 // status is that of an error's answer, with its words: those of others can hold what not everybody may see, so what went
 // wrong behind the page is told by the log.
-func (p *Page) status(err error) (int, string) {
+func (p *Page) status(w http.ResponseWriter, err error) (int, string) {
 	var wrong wrongQuery
 	if errors.As(err, &wrong) {
 		return http.StatusBadRequest, wrong.Error()
+	}
+	var elsewhere away
+	if errors.As(err, &elsewhere) {
+		w.Header().Set("Retry-After", "2")
+		return http.StatusServiceUnavailable, elsewhere.Error()
 	}
 	p.cfg.Log.Warn("question not answered", "error", gitops.RedactText(err.Error()))
 	return http.StatusBadGateway, "the cluster or the repository did not answer; davit's log has the reason"
@@ -124,7 +129,7 @@ func (p *Page) refuse(w http.ResponseWriter, err error) {
 	if errors.Is(err, errAnswered) {
 		return
 	}
-	status, words := p.status(err)
+	status, words := p.status(w, err)
 	writeJSON(w, status, problem{words})
 }
 
@@ -132,7 +137,7 @@ func (p *Page) failed(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, errAnswered) || r.Context().Err() != nil {
 		return
 	}
-	status, words := p.status(err)
+	status, words := p.status(w, err)
 	p.render(w, "trouble", status, shown{Title: "Not now", Registry: r.PathValue("registry"), Registries: p.cfg.Fleet.Registries(), Data: words})
 }
 

@@ -59,6 +59,9 @@ func (p *Page) changes(w http.ResponseWriter, r *http.Request) {
 		case <-ctx.Done():
 			return
 		case <-alive.C:
+			if p.cfg.Away != nil && p.cfg.Away(ctx) != "" {
+				return // asked for again, it is found where it is now
+			}
 		case all := <-news:
 			message, concerns := q.news(all)
 			if q.runs(all) {

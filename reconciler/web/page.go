@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"html/template"
 	"log/slog"
@@ -18,6 +19,8 @@ type Config struct {
 	Access Access
 	// Local is who that is, where it matters who asked for something; without Access.
 	Local User
+	// Away says in a line why there is nothing to see here now, and where there is; "" when there is. Nil for never.
+	Away func(ctx context.Context) string
 	// Actions are what can be done; the page is read-only when nil.
 	Actions Actions
 	// Log receives what went wrong while a page was made; discarded when nil.

@@ -28,8 +28,22 @@ var errAnswered = errors.New("answered")
 // wrongQuery is an answer of 400.
 type wrongQuery struct{ error }
 
-// ask finds out who asks, and what that user may see.
+// away is an answer of 503: it is another replica that has what is asked for.
+type away struct{ error }
+
+// ask finds out who asks, and what that user may see here.
 func (p *Page) ask(w http.ResponseWriter, r *http.Request) (*request, error) {
+	q, err := p.asks(w, r)
+	if err != nil || p.cfg.Away == nil {
+		return q, err
+	}
+	if words := p.cfg.Away(r.Context()); words != "" {
+		return nil, away{errors.New(words)}
+	}
+	return q, nil
+}
+
+func (p *Page) asks(w http.ResponseWriter, r *http.Request) (*request, error) {
 	q := &request{Context: r.Context(), Request: r, query: r.URL.Query(), registry: r.PathValue("registry")}
 	q.may = func(verb Verb, _ string) bool { return verb == See || verb == Logs || p.cfg.Actions != nil }
 	if p.cfg.Access == nil {

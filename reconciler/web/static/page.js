@@ -48,16 +48,25 @@ function concerns(news) {
   return !about || news.releases.length === 0 || about.some((name) => news.releases.includes(name));
 }
 
+// A browser asks again by itself where a connection broke, and never where something answered in davit's place: a proxy while
+// davit starts anew, or a replica that stands by.
+let changes;
 function listen() {
   const live = document.getElementById("live");
-  const changes = new EventSource(`${api}/changes`);
+  changes = new EventSource(`${api}/changes`);
   changes.onopen = () => { live.className = "live on"; live.textContent = "live"; refresh(); };
-  changes.onerror = () => { live.className = "live off"; live.textContent = "not live"; };
+  changes.onerror = () => {
+    live.className = "live off";
+    live.textContent = "not live";
+    if (changes.readyState === EventSource.CLOSED) setTimeout(listen, 2000);
+  };
   changes.addEventListener("change", (e) => { if (concerns(JSON.parse(e.data))) refresh(); });
   changes.addEventListener("runs", () => { if (document.querySelector("[data-runs]")) refresh(); });
+}
+if (api && document.querySelector("[data-live]")) {
+  listen();
   addEventListener("pagehide", () => changes.close());
 }
-if (api && document.querySelector("[data-live]")) listen();
 
 // Nobody tells of pods and of free devices: while somebody looks they are looked at again every so many seconds.
 const every = document.querySelector("[data-every]")?.dataset.every;
