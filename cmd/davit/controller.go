@@ -55,6 +55,10 @@ func controllerCommand(a *app) *cobra.Command {
 		if err := here(namespace, mirrors); err != nil {
 			return err
 		}
+		reached, err := leader.where(*namespace)
+		if err != nil {
+			return err
+		}
 		config, err := a.follow()
 		if err != nil {
 			return err
@@ -92,13 +96,11 @@ func controllerCommand(a *app) *cobra.Command {
 			return err
 		}
 		defer unshow()
-		reached, err := leader.reached(*namespace, shown, received)
-		if err != nil {
-			return err
-		}
+		listens(reached, "webhook", received.at)
+		listens(reached, "page", shown.address())
 		return uninstalled(own.Lead(ctx, *namespace, lease(*environments), func(ctx context.Context) error {
 			defer watched.lead()()
-			defer leader.begin(ctx, own, reached, log)()
+			defer leadHere(ctx, own, reached, log)()
 			log.Info("leading", "namespace", *namespace, "lease", lease(*environments))
 			return reconciler.Control(ctx, reconciler.ControllerConfig{
 				Cluster: own, Namespace: *namespace, Mirrors: *mirrors, Images: builder, Only: *environments, Log: log,

@@ -14,6 +14,7 @@ import (
 
 // next says what a person does now: write a ModelRegistry, or grant it the environments that it does not have.
 func (o *installOptions) next(ctx context.Context, target *cluster.Cluster, out io.Writer, places []room) error {
+	fmt.Fprintf(out, "its web page: kubectl -n %s port-forward deploy/davit 8090, then http://localhost:8090\n", o.namespace)
 	registries, err := target.Registries(ctx)
 	if err != nil {
 		return err

@@ -23,37 +23,34 @@ func (o *leaderOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.address, "leader-address", "", "this replica's address for it, such as the pod's")
 }
 
-// reached is nil where nothing was said, or has no ports: what answers on loopback alone is for no Service.
-func (o *leaderOptions) reached(namespace string, page *pageServer, received *hooks) (*cluster.Reached, error) {
+// where is the zero value where nothing was said.
+func (o *leaderOptions) where(namespace string) (r cluster.Reached, err error) {
 	if o.service == "" && o.address == "" {
-		return nil, nil
+		return r, nil
 	}
 	address, err := netip.ParseAddr(o.address)
 	if err != nil || o.service == "" {
-		return nil, usage{errors.New("--leader-service and --leader-address go together, the address as 10.0.3.7")}
+		return r, usage{errors.New("--leader-service and --leader-address go together, the address as 10.0.3.7")}
 	}
-	r := &cluster.Reached{Namespace: namespace, Service: o.service, Address: address, Ports: map[string]int32{}}
-	add := func(name string, at net.Addr) {
-		if tcp, ok := at.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
-			r.Ports[name] = int32(tcp.Port)
-		}
-	}
-	add("webhook", received.at)
-	if page != nil {
-		add("page", page.at)
-	}
-	return r, nil
+	return cluster.Reached{Namespace: namespace, Service: o.service, Address: address, Ports: map[string]int32{}}, nil
 }
 
-// begin has the Service lead here until end is called, which is when this replica leads no more.
-func (o *leaderOptions) begin(ctx context.Context, own *cluster.Cluster, r *cluster.Reached, log *slog.Logger) (end func()) {
-	if r == nil {
+// listens adds a port, unless it answers nowhere, or on loopback alone.
+func listens(r cluster.Reached, name string, at net.Addr) {
+	if tcp, ok := at.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && r.Service != "" {
+		r.Ports[name] = int32(tcp.Port)
+	}
+}
+
+// leadHere has the Service lead here until end is called, which is when this replica leads no more.
+func leadHere(ctx context.Context, own *cluster.Cluster, r cluster.Reached, log *slog.Logger) (end func()) {
+	if r.Service == "" {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var being sync.WaitGroup
 	being.Go(func() {
-		own.BeReached(ctx, *r, func(err error) { log.Warn("others may not reach the leader", "error", err) })
+		own.BeReached(ctx, r, func(err error) { log.Warn("others may not reach the leader", "error", err) })
 	})
 	return func() {
 		cancel()

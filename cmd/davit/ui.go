@@ -41,9 +41,18 @@ func (o *uiOptions) flags(f *pflag.FlagSet) {
 type pageServer struct {
 	fleet *fleet.Fleet
 	at    net.Addr
+	first *firstLook // nil for one that is asked for, and follows from the beginning
 
 	mu    sync.Mutex
 	loops map[string]*reconciler.Reconciler
+}
+
+// address is where the page is; nil where there is none.
+func (s *pageServer) address() net.Addr {
+	if s == nil {
+		return nil
+	}
+	return s.at
 }
 
 // following is who shows what is followed; nil where there is no page.
@@ -55,7 +64,12 @@ func (s *pageServer) following() func(context.Context, string, *reconciler.Recon
 		s.mu.Lock()
 		s.loops[name] = r
 		s.mu.Unlock()
-		end := s.fleet.Follow(ctx, name, r)
+		var end func()
+		if s.first != nil {
+			end = s.first.follow(ctx, s, name, r)
+		} else {
+			end = s.fleet.Follow(ctx, name, r)
+		}
 		return func() {
 			end()
 			s.mu.Lock()
@@ -87,9 +101,14 @@ func (o *uiOptions) serve(ctx context.Context, me string, away func(context.Cont
 		}
 		config.Local = web.User{Name: me}
 	}
-	handler, err := web.New(config)
+	page, err := web.New(config)
 	if err != nil {
 		return nil, nil, err
+	}
+	handler := http.Handler(page)
+	if away != nil && config.Access == nil { // a controller's, which few look at
+		s.first = newFirstLook()
+		handler = s.first.before(s, page)
 	}
 	certificate, unfollow, err := overTLS(ctx, "ui", o.access.cert, o.access.key, log)
 	if err != nil {

@@ -85,8 +85,8 @@ func (p *process) page() (url string) {
 	p.w.t.Helper()
 	for _, l := range p.lines() {
 		if l["msg"] == "serving the web page" {
-			_, port, _ := strings.Cut(strings.TrimPrefix(fmt.Sprint(l["url"]), "http://[::]"), ":")
-			return "http://127.0.0.1:" + port
+			at := fmt.Sprint(l["url"])
+			return "http://127.0.0.1" + at[strings.LastIndexByte(at, ':'):]
 		}
 	}
 	p.w.t.Fatal("it serves no page")
@@ -110,4 +110,20 @@ func pageAfter(t *testing.T, w *watched, leader *process) {
 	if t.Logf("the page was there again %s after the leader was killed", took.Round(100*time.Millisecond)); took > 20*time.Second {
 		t.Errorf("the page was away for %s", took)
 	}
+}
+
+// pageByDefault wants a page on loopback, as it is installed, to say who leads; and, when it leads, to be whole for its first
+// visitor, for whom it begins to watch.
+func pageByDefault(t *testing.T, w *watched, leader *process) {
+	third := w.control("--ui=127.0.0.1:0")
+	at := third.page()
+	if status, body := w.looks(at + "/models"); status != http.StatusServiceUnavailable || !strings.Contains(body, "kubectl -n davit port-forward ") {
+		t.Errorf("standing by: %d %s", status, body)
+	}
+	leader.end(syscall.SIGTERM)
+	w.until("it leads", func() bool { return third.count("leading", "", "") == 1 })
+	w.until("its page is there", func() bool {
+		status, body := w.looks(at + "/models")
+		return status == http.StatusOK && strings.Contains(body, "/models/releases/production/iris")
+	})
 }

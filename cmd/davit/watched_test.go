@@ -52,6 +52,7 @@ func TestWatched(t *testing.T) {
 	t.Run("prometheus", func(t *testing.T) { queried(t, w, prometheus) })
 	t.Run("page", func(t *testing.T) { pageOfReplicas(t, w, second) })
 	t.Run("killed", func(t *testing.T) { killed(t, w, first, second) })
+	t.Run("page by default", func(t *testing.T) { pageByDefault(t, w, second) })
 }
 
 // drift is a person's edit.
