@@ -62,24 +62,38 @@ func New(cfg Config) (*Page, error) {
 	return p, nil
 }
 
-func (p *Page) route() {
-	p.mux.HandleFunc("GET /{$}", p.home)
-	p.mux.Handle("GET /-/static/{file}", static())
-	p.mux.HandleFunc("GET /api/v1/openapi.json", p.openapi)
-	p.mux.HandleFunc("GET /api/v1/registries", p.registries)
-	p.mux.HandleFunc("GET /api/v1/registries/{registry}/changes", p.changes)
-	p.mux.HandleFunc("GET /api/v1/registries/{registry}/runs/{run}/logs", p.logs)
+// route is one place of the page, by its pattern (net/http's).
+type route struct {
+	pattern string
+	handler http.HandlerFunc
+}
+
+// routes is the table of all places but those that logging in needs.
+func (p *Page) routes() []route {
+	all := []route{
+		{"GET /{$}", p.home},
+		{"GET /-/static/{file}", static().ServeHTTP},
+		{"GET /api/v1/openapi.json", p.openapi},
+		{"GET /api/v1/registries", p.registries},
+		{"GET /api/v1/registries/{registry}/changes", p.changes},
+		{"GET /api/v1/registries/{registry}/runs/{run}/logs", p.logs},
+	}
 	for _, a := range acts() {
 		place := "/releases/{environment}/{release}/" + a.name
-		p.mux.HandleFunc("POST /{registry}"+place, p.form(a))
-		p.mux.HandleFunc("POST /api/v1/registries/{registry}"+place, p.call(a))
+		all = append(all, route{"POST /{registry}" + place, p.form(a)}, route{"POST /api/v1/registries/{registry}" + place, p.call(a)})
+	}
+	for _, v := range p.views {
+		all = append(all, route{"GET /{registry}" + v.Path, p.html(v)}, route{"GET /api/v1/registries/{registry}" + v.api(), p.json(v)})
+	}
+	return all
+}
+
+func (p *Page) route() {
+	for _, r := range p.routes() {
+		p.mux.HandleFunc(r.pattern, r.handler)
 	}
 	if places, ok := p.cfg.Access.(interface{ Route(*http.ServeMux) }); ok {
 		places.Route(p.mux)
-	}
-	for _, v := range p.views {
-		p.mux.HandleFunc("GET /{registry}"+v.Path, p.html(v))
-		p.mux.HandleFunc("GET /api/v1/registries/{registry}"+v.api(), p.json(v))
 	}
 }
 
