@@ -67,6 +67,18 @@ func TestWhoIsBelieved(t *testing.T) {
 	}
 }
 
+// TestNoPage: the last --ui counts, and one of nothing is none.
+func TestNoPage(t *testing.T) {
+	for flags, want := range map[string]string{"": "", "--ui": uiAddress, "--ui=127.0.0.1:8090 --ui=": "", "--ui=127.0.0.1:8090 --ui=:8443": ":8443"} {
+		o := &uiOptions{}
+		f := pflag.NewFlagSet("davit", pflag.ContinueOnError)
+		o.flags(f)
+		if err := f.Parse(strings.Fields(flags)); err != nil || o.listen != want {
+			t.Errorf("%s: %q %v, want %q", flags, o.listen, err, want)
+		}
+	}
+}
+
 // TestLeaderIsSaid: where the leader is reached takes a Service and an address.
 func TestLeaderIsSaid(t *testing.T) {
 	for _, o := range []leaderOptions{{"davit-leader", ""}, {"", "10.0.3.7"}, {"davit-leader", "pod"}} {
