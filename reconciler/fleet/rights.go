@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +33,27 @@ func (f *Fleet) Allowed(ctx context.Context, who Subject, verb, resource, regist
 		return false, nil
 	}
 	return f.rights.ask(ctx, c, cluster.Access{Who: who.Name, Groups: who.Groups, Verb: verb, Resource: resource, Namespace: namespace})
+}
+
+// Seen are the names of the registries that are followed and have an environment that a viewer may see, in order. What is a
+// registry's as a whole, such as its models, is for these viewers.
+func (f *Fleet) Seen(v Viewer) (names []string) {
+	for _, name := range f.Registries() {
+		if f.Sees(v, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Sees says whether one is among them.
+func (f *Fleet) Sees(v Viewer, name string) bool {
+	r := f.of(name)
+	if r == nil || v.May == nil {
+		return r != nil
+	}
+	_, models := r.Registry()
+	return models != nil && slices.ContainsFunc(environmentsOf(models), func(environment string) bool { return v.may(name, environment) })
 }
 
 // How long an answer holds, and how many are kept.

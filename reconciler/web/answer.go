@@ -18,7 +18,7 @@ type shown struct {
 	View     string // the name of the view that is reached from everywhere, to which this one belongs
 	Registry string
 	Tabs     []view
-	// Registries are all that are followed.
+	// Registries are those that are followed, and have an environment that the user may see.
 	Registries []string
 	User       *User
 	Query      map[string]string
@@ -56,7 +56,7 @@ func (p *Page) html(v view) http.HandlerFunc {
 
 func (p *Page) shown(q *request, title, view string, data any) shown {
 	s := shown{
-		Tabs: p.tabs, Title: title, View: view, Registry: q.registry, Registries: p.cfg.Fleet.Registries(), User: q.user, Query: map[string]string{}, Values: q.query,
+		Tabs: p.tabs, Title: title, View: view, Registry: q.registry, Registries: p.cfg.Fleet.Seen(q.viewer), User: q.user, Query: map[string]string{}, Values: q.query,
 		Now: time.Now(), Data: data, May: func(verb, environment string) bool { return q.may(Verb(verb), environment) },
 	}
 	for name := range q.query {
@@ -91,7 +91,7 @@ func (p *Page) json(v view) http.HandlerFunc {
 		case err != nil:
 			p.refuse(w, err)
 		case data == nil:
-			writeJSON(w, http.StatusNotFound, problem{"there is no such thing, or it is not yours to see"})
+			writeJSON(w, http.StatusNotFound, problem{errUnseen.Error()})
 		default:
 			writeJSON(w, http.StatusOK, data)
 		}
@@ -116,6 +116,9 @@ func (p *Page) status(w http.ResponseWriter, err error) (int, string) {
 	if errors.As(err, &wrong) {
 		return http.StatusBadRequest, wrong.Error()
 	}
+	if errors.Is(err, errUnseen) {
+		return http.StatusNotFound, err.Error()
+	}
 	var elsewhere away
 	if errors.As(err, &elsewhere) {
 		w.Header().Set("Retry-After", "2")
@@ -138,7 +141,14 @@ func (p *Page) failed(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	status, words := p.status(w, err)
-	p.render(w, "trouble", status, shown{Title: "Not now", Registry: r.PathValue("registry"), Registries: p.cfg.Fleet.Registries(), Data: words})
+	if status == http.StatusNotFound {
+		p.render(w, "missing", status, shown{Title: "Not here"})
+		return
+	}
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Refresh", "5") // another may lead then, or this one
+	}
+	p.render(w, "trouble", status, shown{Title: "Not now", Registry: r.PathValue("registry"), Data: words})
 }
 
 // home leads to the one registry, or to a choice.
@@ -148,7 +158,7 @@ func (p *Page) home(w http.ResponseWriter, r *http.Request) {
 		p.failed(w, r, err)
 		return
 	}
-	if names := p.cfg.Fleet.Registries(); len(names) == 1 {
+	if names := p.cfg.Fleet.Seen(q.viewer); len(names) == 1 {
 		http.Redirect(w, r, "/"+names[0], http.StatusFound)
 		return
 	}
@@ -156,15 +166,16 @@ func (p *Page) home(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Page) registries(w http.ResponseWriter, r *http.Request) {
-	if _, err := p.ask(w, r); err != nil {
+	q, err := p.ask(w, r)
+	if err != nil {
 		p.refuse(w, err)
 		return
 	}
-	names := p.cfg.Fleet.Registries()
+	names := p.cfg.Fleet.Seen(q.viewer)
 	writeJSON(w, http.StatusOK, registryList{append([]string{}, names...)})
 }
 
-// registryList names the registries that are followed.
+// registryList names the registries that are followed, and have an environment that may be seen.
 type registryList struct {
 	Registries []string `json:"registries"`
 }

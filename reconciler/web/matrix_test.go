@@ -63,10 +63,11 @@ var all = map[string][]web.Verb{
 // place is what a route takes: some rights in an environment, or that whoever comes is known, or nothing.
 type place struct {
 	path        string // with the run's name for {run}
-	environment string // "" where what is told goes by what one may see
+	environment string // "" where seeing any is enough, and what is told goes by which
 	takes       []web.Verb
 	open        bool // to everybody
-	leads       bool // to another place, whom it is for
+	known       bool // to whoever is known
+	leads       bool // to another place, who sees anything
 }
 
 // places has a row, or several, for each route.
@@ -74,8 +75,8 @@ func places() map[string][]place {
 	to := map[string][]place{
 		"GET /{$}":                                  {{path: "/", leads: true}},
 		"GET /-/static/{file}":                      {{path: "/-/static/page.css", open: true}},
-		"GET /api/v1/openapi.json":                  {{path: "/api/v1/openapi.json"}},
-		"GET /api/v1/registries":                    {{path: "/api/v1/registries"}},
+		"GET /api/v1/openapi.json":                  {{path: "/api/v1/openapi.json", known: true}},
+		"GET /api/v1/registries":                    {{path: "/api/v1/registries", known: true}},
 		"GET /api/v1/registries/{registry}/changes": {{path: "/api/v1/registries/models/changes"}},
 		"GET /api/v1/registries/{registry}/runs/{run}/logs": {
 			{path: "/api/v1/registries/models/runs/{run}/logs", environment: "staging", takes: []web.Verb{web.See, web.Logs}},
@@ -111,6 +112,10 @@ func places() map[string][]place {
 	return to
 }
 
+func (p person) sees() bool {
+	return slices.Contains(p.may["staging"], web.See) || slices.Contains(p.may["production"], web.See)
+}
+
 // answer is the status that a person gets.
 func (p person) answer(method string, at place) int {
 	may := func(verb web.Verb) bool { return slices.Contains(p.may[at.environment], verb) }
@@ -119,8 +124,12 @@ func (p person) answer(method string, at place) int {
 		return http.StatusOK
 	case p.may == nil:
 		return http.StatusUnauthorized
-	case at.leads:
+	case at.leads && p.sees():
 		return http.StatusFound
+	case at.leads, at.known:
+		return http.StatusOK
+	case !p.sees():
+		return http.StatusNotFound
 	case at.environment == "" || !slices.ContainsFunc(at.takes, func(v web.Verb) bool { return !may(v) }):
 		return http.StatusOK
 	case may(web.See) && method == http.MethodPost:
@@ -130,12 +139,12 @@ func (p person) answer(method string, at place) int {
 }
 
 // TestWhoMayWhat asks each place of the page for each person, by what the API server says of them; each place has a row here.
-// What is told is of environments that they may see.
+// What is told is of environments that they may see, and of a registry only to who sees one of its environments.
 func TestWhoMayWhat(t *testing.T) {
 	w := look(t)
 	run := w.run(t)
 	w.bind(t)
-	done := &noted{}
+	done := &noted{n: map[string]int{}}
 	page, url := w.behindProxy(t, done)
 	rows := places()
 	for _, pattern := range page.Patterns() {
@@ -146,40 +155,52 @@ func TestWhoMayWhat(t *testing.T) {
 	if len(rows) != len(page.Patterns()) {
 		t.Errorf("%d rows for %d places", len(rows), len(page.Patterns()))
 	}
-	told := map[string]bool{} // of production, to somebody
-	for who, p := range persons {
-		t.Run(who, func(t *testing.T) {
-			for pattern, row := range rows {
-				method, _, _ := strings.Cut(pattern, " ")
-				for _, at := range row {
-					path := strings.ReplaceAll(at.path, "{run}", run)
-					before := done.count()
-					status, body := p.asks(t, method, url+path)
-					if want := p.answer(method, at); status != want {
-						t.Errorf("%s %s: %d, want %d: %.200s", method, path, status, want, body)
-					}
-					if acted := done.count() > before; acted != (method == http.MethodPost && status == http.StatusOK) {
-						t.Errorf("%s %s: %d, and it was done: %v", method, path, status, acted)
-					}
-					if at.open || status != http.StatusOK {
-						continue
-					}
-					told[pattern] = told[pattern] || strings.Contains(body, "production")
-					for _, environment := range []string{"staging", "production"} {
-						if !slices.Contains(p.may[environment], web.See) && strings.Contains(body, environment) {
-							i := strings.Index(body, environment)
-							t.Errorf("%s %s tells of %s: …%s…", method, path, environment, body[max(0, i-120):min(len(body), i+120)])
+	var told sync.Map // patterns that tell somebody of production
+	t.Run("persons", func(t *testing.T) {
+		for who, p := range persons {
+			t.Run(who, func(t *testing.T) {
+				t.Parallel()
+				for pattern, row := range rows {
+					method, _, _ := strings.Cut(pattern, " ")
+					for _, at := range row {
+						if p.comes(t, method, url, strings.ReplaceAll(at.path, "{run}", run), at, done) {
+							told.Store(pattern, true)
 						}
 					}
 				}
-			}
-		})
-	}
+			})
+		}
+	})
 	for _, view := range mustTell {
-		if !told["GET /{registry}"+view] {
+		if _, does := told.Load("GET /{registry}" + view); !does {
 			t.Errorf("%s tells nobody of production", view)
 		}
 	}
+}
+
+// comes asks one place, and holds the answer to what the person may; it says whether that told of production.
+func (p person) comes(t *testing.T, method, url, path string, at place, done *noted) (production bool) {
+	t.Helper()
+	before := done.count(p)
+	status, body := p.asks(t, method, url+path)
+	if want := p.answer(method, at); status != want {
+		t.Errorf("%s %s: %d, want %d: %.200s", method, path, status, want, body)
+	}
+	if acted := done.count(p) > before; acted != (method == http.MethodPost && status == http.StatusOK) {
+		t.Errorf("%s %s: %d, and it was done: %v", method, path, status, acted)
+	}
+	if at.open || status != http.StatusOK {
+		return false
+	}
+	if !p.sees() && (strings.Contains(body, `["models"`) || strings.Contains(body, `"/models`)) {
+		t.Errorf("%s %s tells of the registry: %.300s", method, path, body)
+	}
+	for _, environment := range []string{"staging", "production"} {
+		if i := strings.Index(body, environment); i >= 0 && !slices.Contains(p.may[environment], web.See) {
+			t.Errorf("%s %s tells of %s: …%s…", method, path, environment, body[max(0, i-120):min(len(body), i+120)])
+		}
+	}
+	return strings.Contains(body, "production")
 }
 
 // mustTell are the views that tell of environments: if they tell nobody of production, the test sees nothing.
@@ -325,34 +346,37 @@ func (p person) subject() rbacv1.Subject {
 	return rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "User", Name: p.name}
 }
 
-// noted notes what is to be done, and does nothing: this is about who may. TestStory has it done.
+// noted notes what is to be done for whom, and does nothing: this is about who may. TestStory has it done.
 type noted struct {
 	mu sync.Mutex
-	n  int
+	n  map[string]int
 }
 
-func (a *noted) note() error {
+func (a *noted) note(by web.User) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.n++
+	a.n[by.Name+" "+strings.Join(by.Groups, ",")]++
 	return nil
 }
 
-func (a *noted) count() int {
+func (a *noted) count(p person) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.n
+	return a.n[p.name+" "+p.groups]
 }
 
-func (a *noted) Promote(context.Context, web.User, string, registry.Key, string, string) (string, error) {
-	return "there", a.note()
+func (a *noted) Promote(_ context.Context, by web.User, _ string, _ registry.Key, _, _ string) (string, error) {
+	return "there", a.note(by)
 }
 
-func (a *noted) Rollback(context.Context, web.User, string, registry.Key, string, string) (string, error) {
-	return "there", a.note()
+func (a *noted) Rollback(_ context.Context, by web.User, _ string, _ registry.Key, _, _ string) (string, error) {
+	return "there", a.note(by)
 }
 
-func (a *noted) Suspend(context.Context, web.User, string, registry.Key, time.Duration, string) error {
-	return a.note()
+func (a *noted) Suspend(_ context.Context, by web.User, _ string, _ registry.Key, _ time.Duration, _ string) error {
+	return a.note(by)
 }
-func (a *noted) Resume(context.Context, web.User, string, registry.Key) error { return a.note() }
+
+func (a *noted) Resume(_ context.Context, by web.User, _ string, _ registry.Key) error {
+	return a.note(by)
+}

@@ -32,7 +32,7 @@ type endpoint struct {
 func endpoints() []endpoint {
 	return []endpoint{
 		{path: "/api/v1/openapi.json", name: "openapi", summary: "This description", data: map[string]any{}},
-		{path: "/api/v1/registries", name: "registries", summary: "Names of the registries that are followed", data: registryList{}},
+		{path: "/api/v1/registries", name: "registries", summary: "Names of the registries that are followed, and have an environment that may be seen", data: registryList{}},
 		{
 			path: "/api/v1/registries/{registry}/changes", name: "changes", data: changeNews{}, events: "change",
 			summary: "Server-sent events: change, with the releases that changed, or with none where anything may have; runs, when runs of trainings did",

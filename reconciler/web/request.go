@@ -28,17 +28,25 @@ var errAnswered = errors.New("answered")
 // wrongQuery is an answer of 400.
 type wrongQuery struct{ error }
 
+// errUnseen is an answer of 404: a registry none of whose environments is the user's to see.
+var errUnseen = errors.New("there is no such thing, or it is not yours to see")
+
 // away is an answer of 503: it is another replica that has what is asked for.
 type away struct{ error }
 
 // ask finds out who asks, and what that user may see here.
 func (p *Page) ask(w http.ResponseWriter, r *http.Request) (*request, error) {
 	q, err := p.asks(w, r)
-	if err != nil || p.cfg.Away == nil {
-		return q, err
+	if err != nil {
+		return nil, err
 	}
-	if words := p.cfg.Away(r.Context()); words != "" {
-		return nil, away{errors.New(words)}
+	if p.cfg.Away != nil {
+		if words := p.cfg.Away(r.Context()); words != "" {
+			return nil, away{errors.New(words)}
+		}
+	}
+	if q.registry != "" && q.user != nil && !p.cfg.Fleet.Sees(q.viewer, q.registry) {
+		return nil, errUnseen
 	}
 	return q, nil
 }
