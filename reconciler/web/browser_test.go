@@ -47,7 +47,7 @@ type browser struct {
 	faults []string
 }
 
-// open starts a browser for as long as the test runs.
+// open starts a browser for as long as the test runs. What is heard in it and not taken by heard fails the test at its end.
 func open(t *testing.T) *browser {
 	t.Helper()
 	if _, err := exec.LookPath("chromium"); err != nil {
@@ -67,7 +67,12 @@ func open(t *testing.T) *browser {
 	b.ctx, within = context.WithTimeout(ctx, 10*time.Minute)
 	t.Cleanup(within)
 	chromedp.ListenTarget(b.ctx, b.hear)
-	b.do(network.Enable(), log.Enable(), runtime.Enable())
+	b.do(network.Enable(), log.Enable(), runtime.Enable(), page.Enable())
+	t.Cleanup(func() {
+		for _, fault := range b.heard() {
+			t.Error(fault)
+		}
+	})
 	return b
 }
 
@@ -80,7 +85,7 @@ func (b *browser) do(actions ...chromedp.Action) {
 }
 
 // hear notes what goes wrong in a page: errors on the console, exceptions, violations of the Content-Security-Policy, requests
-// that fail.
+// that fail, dialogs.
 func (b *browser) hear(event any) {
 	fault := ""
 	switch e := event.(type) {
@@ -97,6 +102,9 @@ func (b *browser) hear(event any) {
 		if e.Entry.Level == log.LevelError || e.Entry.Level == log.LevelWarning {
 			fault = fmt.Sprintf("%s: %s %s", e.Entry.Source, e.Entry.Text, e.Entry.URL)
 		}
+	case *page.EventJavascriptDialogOpening: // what is hostile opens one, and it holds the page up
+		fault = "dialog: " + e.Message
+		go func() { _ = chromedp.Run(b.ctx, page.HandleJavaScriptDialog(false)) }()
 	case *network.EventLoadingFailed:
 		if !e.Canceled { // a stream is, when the page is left
 			fault = fmt.Sprintf("request failed: %s %s %s", e.Type, e.ErrorText, e.BlockedReason)

@@ -18,7 +18,7 @@ func faultyPage(t *testing.T) string {
 				`<img src="/gone.png"><table width="900"><tr><td>wide</table><script>inline()</script><script src="/faulty.js"></script></main>`)
 		case "/faulty.js":
 			w.Header().Set("Content-Type", "text/javascript")
-			_, _ = io.WriteString(w, `console.error("broken"); throw new Error("thrown")`)
+			_, _ = io.WriteString(w, `console.error("broken"); alert("taken"); throw new Error("thrown")`)
 		default:
 			http.NotFound(w, r)
 		}

@@ -66,7 +66,7 @@ func TestBrowserHears(t *testing.T) {
 	b.at(faultyPage(t), "light", 400, "#whole")
 	faults := append(b.accessible(source), b.fits())
 	all := fmt.Sprint(append(faults, b.heard()...))
-	for _, want := range []string{"console: \"broken\"", "exception: ", "Content Security Policy", "404", "axe: image-alt", "wider than the window"} {
+	for _, want := range []string{"console: \"broken\"", "exception: ", "dialog: taken", "Content Security Policy", "404", "axe: image-alt", "wider than the window"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("%q was not heard in %s", want, all)
 		}
