@@ -85,6 +85,17 @@ func hostilePast(t *testing.T) http.Handler {
 	git("add", "-A")
 	git("commit", "-q", "-m", evil+"\n\nPull-Request: javascript:alert(3)\nDavit-From: "+evil)
 	git("notes", "--ref=davit", "append", "-m", `{"at":"2026-01-02T02:02:00Z","release":"staging/iris","outcome":"Failed","version":"v4","reason":`+string(quoted)+`,"message":`+string(quoted)+`,"by":`+string(quoted)+`,"applied":"2026-01-02T02:01:00Z"}`, "HEAD")
+	h, models := pastPage(t, dir)
+	if iris := models.Models["iris"]; iris == nil || iris.Versions["v4"] == nil {
+		t.Fatal(models.Faults)
+	}
+	return h
+}
+
+// pastPage is the page over a registry in a git repository.
+func pastPage(t *testing.T, dir string) (http.Handler, *registry.Registry) {
+	t.Helper()
+	var err error
 	p := &past{}
 	if p.source, err = gitops.Open(t.Context(), gitops.Config{URL: dir}); err != nil {
 		t.Fatal(err)
@@ -97,8 +108,8 @@ func hostilePast(t *testing.T) http.Handler {
 	if err == nil {
 		p.models, err = registry.Load(p.snapshot)
 	}
-	if err != nil || p.models.Models["iris"] == nil || p.models.Models["iris"].Versions["v4"] == nil {
-		t.Fatal(err, p.models.Faults)
+	if err != nil {
+		t.Fatal(err)
 	}
 	data := fleet.New(fleet.Config{})
 	t.Cleanup(data.Follow(context.WithoutCancel(t.Context()), "models", p))
@@ -106,7 +117,7 @@ func hostilePast(t *testing.T) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return page
+	return page, p.models
 }
 
 func get(t *testing.T, h http.Handler, path string) (status int, body string) {
@@ -158,7 +169,7 @@ func checkPage(t *testing.T, path, body string) {
 		for _, a := range token.Attr {
 			low := strings.ToLower(strings.TrimSpace(a.Val))
 			switch {
-			case strings.HasPrefix(a.Key, "on"), a.Key == "style", a.Key == "srcset", a.Key == "src" && a.Val != "/-/static/page.js":
+			case strings.HasPrefix(a.Key, "on"), a.Key == "style", a.Key == "srcset", a.Key == "src" && a.Val != "/-/static/page.js" && a.Val != "/-/static/keys.js":
 				t.Errorf("%s: %s", path, token)
 			case (a.Key == "href" || a.Key == "action") && (strings.HasPrefix(low, "javascript:") || strings.HasPrefix(low, "data:")):
 				t.Errorf("%s: %s", path, token)

@@ -6,7 +6,7 @@ const api = registry && `/api/v1/registries/${encodeURIComponent(registry)}`;
 
 // Blocks marked data-live are taken from the page as the server makes it now, where they differ. What has the focus keeps it,
 // and what the user opened stays open.
-let asking = false, again = false;
+let asking = false, again = false, late = false;
 async function refresh() {
   if (asking) { again = true; return; }
   asking = true;
@@ -20,26 +20,53 @@ async function refresh() {
   if (again) { again = false; setTimeout(refresh, 500); }
 }
 
-// What somebody writes into, or has written into, stays.
+// What somebody writes into, has written into, drags over, or has selected to copy, stays until that ends.
 function inUse(block) {
+  const selected = getSelection();
   return block.contains(document.activeElement) && document.activeElement.matches("input, select, textarea")
-    || [...block.querySelectorAll("form input, form textarea")].some((i) => i.value !== i.defaultValue);
+    || [...block.querySelectorAll("form input, form textarea")].some((i) => i.value !== i.defaultValue)
+    || drag && block.contains(drag.svg)
+    || !selected.isCollapsed && selected.containsNode(block, true);
 }
+function catchUp() {
+  if (late) { late = false; setTimeout(refresh); }
+}
+for (const end of ["focusout", "selectionchange"]) document.addEventListener(end, catchUp);
 
 function replace(page) {
+  const news = [];
+  for (const strip of page.querySelectorAll("svg.strip")) oneStop(strip);
   for (const next of page.querySelectorAll("[data-live][id]")) {
     const now = document.getElementById(next.id);
-    if (!now || now.isEqualNode(next) || inUse(now)) continue;
+    if (!now || now.isEqualNode(next)) continue;
+    if (inUse(now)) { late = true; continue; }
     const open = [...now.querySelectorAll("details[id][open]")].map((d) => d.id);
-    const focus = now.contains(document.activeElement) && document.activeElement.getAttribute("href");
-    const before = new Map([...now.querySelectorAll("[data-key]")].map((e) => [e.dataset.key, e.textContent]));
-    const left = now.scrollLeft;
+    const focus = stopIn(now), before = words(now, "key"), told = words(now, "told");
+    const left = scrolled(now).map((e) => e.scrollLeft);
     now.replaceWith(next);
     for (const id of open) document.getElementById(id)?.setAttribute("open", "");
-    for (const e of next.querySelectorAll("[data-key]")) if (before.get(e.dataset.key) !== e.textContent) e.classList.add("fresh");
-    if (focus) next.querySelector(`[href="${CSS.escape(focus)}"]`)?.focus();
-    next.scrollLeft = left;
+    for (const [key, [text, e]] of words(next, "key")) if (before.get(key)?.[0] !== text) e.classList.add("fresh");
+    for (const [key, [text]] of words(next, "told")) if (told.get(key)?.[0] !== text) news.push(`${key} ${text}`);
+    scrolled(next).forEach((e, i) => { e.scrollLeft = left[i] ?? 0; });
+    focus(next);
   }
+  tell(news);
+}
+const scrolled = (block) => [block, ...block.querySelectorAll(".scroll")];
+
+// The texts of a block's parts by their names, without ages, which are news to nobody.
+function words(block, name) {
+  return new Map([...block.querySelectorAll(`[data-${name}]`)].map((e) => {
+    const text = e.cloneNode(true);
+    for (const age of text.querySelectorAll("time.age, [aria-hidden]")) age.remove();
+    return [e.dataset[name], [text.textContent.replace(/\s+/g, " ").trim(), e]];
+  }));
+}
+
+// Who does not see what changes is told, when there is a pause.
+function tell(news) {
+  const most = 3;
+  if (news.length > 0) document.getElementById("news").textContent = news.slice(0, most).join("; ") + (news.length > most ? `; and ${news.length - most} more` : "");
 }
 
 // A page of one release, model or training names in data-watches the releases that it is about; changes of others do not concern it.
@@ -53,6 +80,7 @@ function concerns(news) {
 let changes;
 function listen() {
   const live = document.getElementById("live");
+  live.hidden = false;
   changes = new EventSource(`${api}/changes`);
   changes.onopen = () => { live.className = "live on"; live.textContent = "live"; refresh(); };
   changes.onerror = () => {
@@ -87,13 +115,15 @@ setInterval(() => {
   }
 }, 1000);
 
-// "/" finds. A filter is heeded when it is chosen.
+// "/" finds. A filter is heeded when it is chosen with a pointer; keys pass by others on their way, and press Filter.
 addEventListener("keydown", (e) => {
   if (e.key !== "/" || e.ctrlKey || e.metaKey || e.altKey || e.target.matches("input, select, textarea")) return;
   e.preventDefault();
   document.getElementById("find")?.select();
 });
-for (const s of document.querySelectorAll(".filters select")) s.addEventListener("change", () => s.form.requestSubmit());
+addEventListener("change", (e) => {
+  if (e.target.matches(".filters select, .filters input[type=checkbox]") && !byKey) e.target.form.requestSubmit();
+});
 
 // A log goes on below what the server wrote. It scrolls with what comes unless the reader scrolled up, and keeps its last lines.
 const mostLines = 5000;
@@ -139,6 +169,7 @@ function stripTime(svg, clientX) {
 function endDrag() {
   drag?.box.remove();
   drag = null;
+  catchUp();
 }
 addEventListener("pointerdown", (e) => {
   const svg = e.target.closest?.("svg.strip[data-since]");
@@ -162,14 +193,16 @@ addEventListener("pointerup", () => {
   const d = drag;
   endDrag();
   if (!d?.to || Math.abs(d.to.x - d.from.x) < 6) return;
-  const [since, until] = [d.from.time, d.to.time].sort((a, b) => a - b).map((t) => new Date(t).toISOString().replace(/\.\d+Z$/, "Z"));
+  const [first, last] = [d.from.time, d.to.time].sort((a, b) => a - b);
+  const whole = (ms) => new Date(Math.floor(ms / 1000) * 1000).toISOString().replace(".000", "");
   const to = new URL(location.href);
   for (const gone of ["from", "commit"]) to.searchParams.delete(gone);
-  to.searchParams.set("since", since);
-  to.searchParams.set("until", until);
+  to.searchParams.set("since", whole(first));
+  to.searchParams.set("until", whole(last + 1000));
   to.hash = "";
   addEventListener("click", (e) => { e.preventDefault(); e.stopPropagation(); }, { capture: true, once: true });
   location.assign(to);
 });
 addEventListener("keydown", (e) => { if (e.key === "Escape") endDrag(); });
-for (const c of document.querySelectorAll(".filters input[type=checkbox]")) c.addEventListener("change", () => c.form.requestSubmit());
+addEventListener("pointercancel", endDrag);
+addEventListener("dragstart", (e) => { if (e.target.closest?.("svg.strip")) e.preventDefault(); }); // a link is no thing to carry away
