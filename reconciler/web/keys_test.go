@@ -66,12 +66,12 @@ func (b *browser) middle(selector string) (x, y float64) {
 // focused is what has the focus, in words of CSS and of what it says.
 const focused = `((e) => e.id || e.getAttribute("aria-label") || e.name || e.textContent.replace(/\s+/g, " ").trim())(document.activeElement)`
 
-// seen says whether one sees that the focus is where it is: by a ring, in the window, with nothing over it.
+// ringed says whether one sees that the focus is where it is: by a ring, in the window, with nothing over it.
 const ringed = `(() => {
 	const e = document.activeElement, r = e.getBoundingClientRect(), s = getComputedStyle(e);
 	const ring = s.outlineStyle !== "none" && parseFloat(s.outlineWidth) >= 2 || e.closest("svg") && getComputedStyle(e.querySelector("rect, circle, path")).stroke !== "none";
 	if (!ring) return "no ring";
 	if (r.bottom < 0 || r.top > innerHeight) return "outside of the window";
 	const bar = document.querySelector(".top"), b = bar.getBoundingClientRect();
-	return !bar.contains(e) && getComputedStyle(bar).position === "sticky" && r.top < b.bottom - 1 && r.bottom <= b.bottom ? "under the bar" : "ok";
+	return !bar.contains(e) && !e.matches(".skip") && getComputedStyle(bar).position === "sticky" && r.top < b.bottom - 1 && r.bottom <= b.bottom ? "under the bar" : "ok";
 })()`
