@@ -92,9 +92,11 @@ type Rollout struct {
 	Serving string `json:"serving,omitempty"`
 	Next    string `json:"next,omitempty"`
 	// Weight is the percentage that Next has; Step the number of the step, from 1 on.
-	Weight int       `json:"weight"`
-	Step   int       `json:"step"`
-	Steps  []Step    `json:"steps,omitempty"`
+	Weight int    `json:"weight"`
+	Step   int    `json:"step"`
+	Steps  []Step `json:"steps,omitempty"`
+	// Checks are what the serving metrics of Next's pods must be, in the words of the release's files.
+	Checks []string  `json:"checks,omitempty"`
 	Since  time.Time `json:"since,omitzero"`
 	// Kept is the workload before, which runs on until KeptUntil.
 	Kept      string    `json:"kept,omitempty"`

@@ -190,6 +190,7 @@ func (d *detail) traffic() {
 		r.Kept, r.KeptUntil = t.Kept, t.KeptUntil.Time
 	}
 	if want := d.wanted(); want != nil && t.Next != "" {
+		r.Checks = want.Serving.Rollout.Checks
 		for i, s := range want.Serving.Rollout.CanarySteps() {
 			state := "to come"
 			switch {
