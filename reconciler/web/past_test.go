@@ -16,27 +16,36 @@ import (
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/reconciler/fleet"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/reconciler/web"
 	"github.com/davit-dev/davit/registry"
+	"github.com/davit-dev/davit/render"
 )
 
 // past is a registry in a real git repository that no cluster serves.
 type past struct {
-	fleet.Followed // what it does not have is asked by nobody here
-	source         *gitops.Source
-	snapshot       *gitops.Snapshot
-	models         *registry.Registry
+	source   *gitops.Source
+	snapshot *gitops.Snapshot
+	models   *registry.Registry
+	renderer render.Renderer
 }
 
-func (p *past) Registry() (*gitops.Snapshot, *registry.Registry) { return p.snapshot, p.models }
-func (p *past) Source() *gitops.Source                           { return p.source }
-func (p *past) Behind() string                                   { return evil }
-func (p *past) Clusters() []*cluster.Cluster                     { return nil }
-func (p *past) CommitURL(string) string                          { return `javascript:alert("commit")` }
-func (p *past) MentionURL(string) string                         { return `javascript:alert("mention")` }
+func (p *past) Registry() (*gitops.Snapshot, *registry.Registry)      { return p.snapshot, p.models }
+func (p *past) Source() *gitops.Source                                { return p.source }
+func (p *past) Behind() string                                        { return evil }
+func (p *past) Clusters() []*cluster.Cluster                          { return nil }
+func (p *past) Cluster(string) *cluster.Cluster                       { return nil }
+func (p *past) Granted(string, string) bool                           { return true }
+func (p *past) Renderer() *render.Renderer                            { return &p.renderer }
+func (p *past) Floor(string) *registry.Policy                         { return nil }
+func (p *past) Owner() string                                         { return "past" }
+func (p *past) ModelRegistry(context.Context) *v1alpha1.ModelRegistry { return nil }
 func (p *past) Runs(context.Context) (map[string]gitops.Run, map[string]bool, error) {
 	return nil, nil, nil
 }
+func (p *past) Quota(string) registry.Quota { return registry.Quota{} }
+func (p *past) CommitURL(string) string     { return `javascript:alert("commit")` }
+func (p *past) MentionURL(string) string    { return `javascript:alert("mention")` }
 
 // evil is what people write who want a page to do something.
 const evil = `"><script>alert(1)</script><img src=x onerror=alert(2)>'`
@@ -138,7 +147,8 @@ func TestHostilePast(t *testing.T) {
 	for path, wants := range map[string][]string{
 		"/models/timeline": {"&lt;script&gt;", "class=\"strip\"", "staging/iris"}, "/models/timeline?commit=" + told.Commits[0].Commit[:12]: {"&lt;script&gt;", `id="one"`},
 		"/models/timeline?author=%22%3E%3Cscript%3E&release=%3Cimg%20src=x%3E": {"&lt;img src=x&gt;", "No commit is like that"},
-		"/models":        {`id="behind"`, "&lt;script&gt;"},
+		"/models":                       {`id="behind"`, "&lt;script&gt;"},
+		"/models/releases/staging/iris": {"&lt;script&gt;", "v1 →"}, "/models/releases/staging/iris/diff": {"&lt;script&gt;", "Image layers"}, "/models/gpus": {"GPUs of models"},
 		"/models/models": {"&lt;script&gt;"}, "/models/models/iris": {"&lt;script&gt;", `class="lineage"`, `class="plot"`, "[image: y]"}, "/models/models?q=%3Cscript%3Ealert%281%29%3C%2Fscript%3E": {"&lt;script&gt;"},
 	} {
 		status, body := get(t, h, path)
