@@ -18,6 +18,13 @@ func (b *browser) press(keys ...string) {
 	}
 }
 
+// slash has "/" pressed as a keyboard does it: what the page does with the key decides whether it is written. KeyEvent writes it
+// in any case.
+func (b *browser) slash() {
+	b.t.Helper()
+	b.do(input.DispatchKeyEvent(input.KeyDown).WithKey("/").WithCode("Slash").WithText("/"), input.DispatchKeyEvent(input.KeyUp).WithKey("/").WithCode("Slash"))
+}
+
 // tells is the text that an expression gives in the page.
 func (b *browser) tells(expression string) (text string) {
 	b.t.Helper()

@@ -15,7 +15,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// aged is a registry with a commit every second hour of the last day, behind its page.
+// aged is a registry with a commit every second hour of the last day, behind its page. No cluster serves it.
 func aged(t *testing.T) (url string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -32,14 +32,28 @@ func aged(t *testing.T) (url string) {
 			t.Fatalf("git %v: %v\n%s", args, err, out)
 		}
 	}
+	write := func(name, text string) {
+		t.Helper()
+		err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	const head = "apiVersion: davit.dev/v1alpha1\nkind: "
+	write("releases/iris/production.yaml", head+"Release\nspec: {version: v2}\n")
+	write("releases/large/serving.yaml", head+"Serving\nspec: {model: iris, runtime: iris-server, args: {model-name: iris}}\n")
+	write("releases/large/staging.yaml", head+"Release\nspec: {version: v1}\n")
+	write("models/iris/training/yearly.yaml", head+"Training\nspec:\n  environment: staging\n  image: registry.example.com/train@sha256:"+strings.Repeat("2", 64)+"\n"+
+		"  schedule: {cron: '0 0 1 1 *', timezone: Europe/Rome}\n  datasets: [{name: flowers, uri: 'https://data.example.com/flowers.csv'}]\n")
 	now := time.Now()
 	git(now, "init", "-q", "-b", "main")
 	git(now, "add", "-A")
 	git(now.Add(-24*time.Hour), "commit", "-q", "-m", "commit 0")
 	for i := 1; i < 12; i++ {
-		if err := os.WriteFile(filepath.Join(dir, "models/iris/README.md"), fmt.Appendf(nil, "card %d\n", i), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		write("models/iris/README.md", fmt.Sprintf("card %d\n", i))
 		git(now.Add(time.Duration(i-12)*2*time.Hour), "commit", "-qam", fmt.Sprintf("commit %d", i))
 	}
 	h, _ := pastPage(t, dir)
