@@ -80,17 +80,19 @@ func pageOfReplicas(t *testing.T, w *watched, standby *process) {
 	}
 }
 
-// page is where a process says that it serves its page.
+// page is where a process serves its page, which it says in its log a moment after it tells that it is alive.
 func (p *process) page() (url string) {
 	p.w.t.Helper()
-	for _, l := range p.lines() {
-		if l["msg"] == "serving the web page" {
-			at := fmt.Sprint(l["url"])
-			return "http://127.0.0.1" + at[strings.LastIndexByte(at, ':'):]
+	p.w.until("a page is served", func() bool {
+		for _, l := range p.lines() {
+			if l["msg"] == "serving the web page" {
+				at := fmt.Sprint(l["url"])
+				url = "http://127.0.0.1" + at[strings.LastIndexByte(at, ':'):]
+			}
 		}
-	}
-	p.w.t.Fatal("it serves no page")
-	return ""
+		return url != ""
+	})
+	return url
 }
 
 // pageAfter kills the leader and waits for the page to be there again, where the Service leads then.
