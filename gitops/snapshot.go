@@ -54,7 +54,8 @@ func (s *Snapshot) Hash() Hash { return s.commit.Hash }
 func (s *Snapshot) Commit() Commit { return s.commit }
 
 // Changed lists, sorted, the paths that differ from another snapshot of the same repository, as `git diff
-// --no-renames --name-only` does. A nil from is the empty tree.
+// --no-renames --name-only` does; but a path that ends in a slash stands for all of a folder, which lies deeper than 200
+// others, or beyond 200,000 paths. A nil from is the empty tree.
 func (s *Snapshot) Changed(ctx context.Context, from *Snapshot) ([]string, error) {
 	var base Hash
 	if from != nil {

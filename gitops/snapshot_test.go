@@ -178,3 +178,40 @@ func TestSnapshotOfNothing(t *testing.T) {
 		t.Errorf("%v, %v; want no entries", entries, err)
 	}
 }
+
+// TestChangedIsBounded: a dozen trees that hold ten thousand million files are told as their folders, and so is what lies
+// deeper than anybody looks.
+func TestChangedIsBounded(t *testing.T) {
+	r := newRepo(t)
+	before := r.commit("begin", "a", "a")
+	deep := strings.Repeat("d/", 300) + "file"
+	r.commit("deep", deep, "a")
+	s := r.open("main")
+	paths, err := snapshot(t, s, "HEAD").Changed(t.Context(), snapshot(t, s, before))
+	if err != nil || len(paths) != 1 || !strings.HasPrefix(deep, paths[0]) || !strings.HasSuffix(paths[0], "/") {
+		t.Errorf("deep: %q, %v", paths, err)
+	}
+	made, kind := r.git("hash-object", "-w", "a"), "100644 blob "
+	for range 10 {
+		list := ""
+		for i := range 10 {
+			list += kind + made + "\tf" + string(rune('0'+i)) + "\n"
+		}
+		r.write("list", list)
+		made, kind = r.git("-c", "alias.made=!git mktree < list", "made"), "040000 tree "
+	}
+	bomb := r.git("commit-tree", made, "-p", "HEAD", "-m", "bomb")
+	r.git("update-ref", "HEAD", bomb)
+	if paths, err = snapshot(t, s, bomb).Changed(t.Context(), snapshot(t, s, before)); err != nil {
+		t.Fatal(err)
+	}
+	folders := 0
+	for _, p := range paths {
+		if strings.HasSuffix(p, "/") {
+			folders++
+		}
+	}
+	if len(paths) > maxChanged+100 || folders == 0 {
+		t.Errorf("%d paths, %d of them folders", len(paths), folders)
+	}
+}

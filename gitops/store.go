@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"syscall"
 
 	"github.com/go-git/go-billy/v5"
 	"github.com/go-git/go-billy/v5/osfs"
@@ -107,7 +108,7 @@ func readObject(st *filesystem.Storage, t plumbing.ObjectType, h Hash) ([]byte, 
 		return nil, err
 	}
 	if obj.Size() > maxBlob {
-		return nil, fmt.Errorf("%d bytes, more than the %d davit reads from Git", obj.Size(), maxBlob)
+		return nil, fmt.Errorf("%d bytes, more than the %d davit reads from Git: %w", obj.Size(), maxBlob, syscall.EFBIG)
 	}
 	r, err := obj.Reader()
 	if err != nil {

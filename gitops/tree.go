@@ -3,8 +3,8 @@ package gitops
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
+	"io/fs"
 	"sort"
 	"strings"
 	"sync"
@@ -21,7 +21,7 @@ const (
 	modeModule  = 0o160000
 )
 
-var errMalformedTree = errors.New("malformed tree")
+var errMalformedTree = fmt.Errorf("malformed tree: %w", fs.ErrInvalid)
 
 // entry is one line of a tree; name aliases the tree's bytes.
 type entry struct {
@@ -202,8 +202,12 @@ func (t *trees) at(tree Hash, path string) (e entry, ok bool, err error) {
 	return e, true, nil
 }
 
+// maxChanged bounds the paths that are told of one comparison: a dozen trees can hold ten thousand million files.
+const maxChanged = 200_000
+
 // changed lists, sorted, the paths of blobs and submodules that differ between two trees. Folders with
-// equal hashes are not opened: this is what makes a commit cost what it changes.
+// equal hashes are not opened: this is what makes a commit cost what it changes. What lies too deep, or beyond maxChanged
+// paths, is told as its folder, with a slash at the end.
 func (t *trees) changed(ctx context.Context, a, b Hash) ([]string, error) {
 	var paths []string
 	if err := t.diff(ctx, "", a, b, &paths); err != nil {
@@ -221,8 +225,9 @@ func (t *trees) diff(ctx context.Context, prefix string, a, b Hash, out *[]strin
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if strings.Count(prefix, "/") > maxDepth {
-		return fmt.Errorf("%s: folders nest deeper than %d", prefix, maxDepth)
+	if strings.Count(prefix, "/") > maxDepth || len(*out) >= maxChanged && prefix != "" {
+		*out = append(*out, prefix)
+		return nil
 	}
 	fa, err := t.get(a)
 	if err != nil {

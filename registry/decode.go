@@ -81,7 +81,7 @@ func (c *cache) parse(path string, data []byte) (*document, []Fault) {
 		return []Fault{{Path: path, Line: max(line, 1), Text: fmt.Sprintf(format, args...)}}
 	}
 	if len(data) > maxFile {
-		return nil, fault(1, "file is %d bytes; at most %d are read", len(data), maxFile)
+		return nil, []Fault{tooLarge(path, int64(len(data)))}
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var root yaml.Node
@@ -104,6 +104,10 @@ func (c *cache) parse(path string, data []byte) (*document, []Fault) {
 		return nil, faults
 	}
 	return c.header(path, top)
+}
+
+func tooLarge(path string, size int64) Fault {
+	return Fault{path, 1, fmt.Sprintf("file is %d bytes; at most %d are read", size, maxFile)}
 }
 
 // header takes a document's outer fields apart.

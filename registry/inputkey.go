@@ -110,9 +110,22 @@ func (r *Release) ownInputs(fsys fs.FS) ([]string, error) {
 	return slices.Compact(paths), nil
 }
 
-// filesBelow lists the files of a folder, at any depth.
+// maxBelow bounds what is listed of a folder: rendering refuses one that holds more.
+const maxBelow = 5000
+
+// filesBelow lists the files of a folder, at any depth. Of one that holds more than maxBelow files and folders it lists
+// the first ones, and the folder itself.
 func filesBelow(fsys fs.FS, dir string) (paths []string, err error) {
+	seen := 0
 	err = fs.WalkDir(fsys, dir, func(name string, e fs.DirEntry, err error) error {
+		if seen++; seen > maxBelow {
+			paths = append(paths, dir)
+			return fs.SkipAll
+		}
+		if errors.Is(err, fs.ErrInvalid) { // so is a folder that is malformed
+			paths = append(paths, name)
+			return nil
+		}
 		if err == nil && e.Type()&(fs.ModeDir|fs.ModeIrregular) == 0 {
 			paths = append(paths, name)
 		}

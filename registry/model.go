@@ -10,10 +10,13 @@ import (
 
 func (rd *reader) model(p place) *unit[Model] {
 	files := rd.list(p.dir)
+	u := &unit[Model]{place: p, faults: rd.malformed(p.dir)}
+	if len(u.faults) > 0 {
+		return u
+	}
 	if files == nil || !rd.isDir(p.dir) {
 		return nil
 	}
-	u := &unit[Model]{place: p}
 	m := &Model{Name: rd.word(p.name), Team: rd.word(p.team), Path: path.Join(p.dir, "model.yaml")}
 	if !files.has("model.yaml") {
 		u.report(Fault{m.Path, 1, "file is missing; a model's folder holds model.yaml"})
@@ -33,6 +36,9 @@ func (rd *reader) model(p place) *unit[Model] {
 	if e := files.find("versions"); e != nil && e.IsDir() {
 		rd.versions(u, path.Join(p.dir, "versions"))
 	}
+	if u.value == nil {
+		return u
+	}
 	if e := files.find("bad"); e != nil && e.IsDir() {
 		rd.bad(u, path.Join(p.dir, "bad"))
 	}
@@ -42,6 +48,10 @@ func (rd *reader) model(p place) *unit[Model] {
 // versions reads a model's versions; a faulty one is only missed by those that name it.
 func (rd *reader) versions(u *unit[Model], dir string) {
 	files := rd.list(dir)
+	if u.report(rd.malformed(dir)...); len(u.faults) > 0 {
+		u.value = nil
+		return
+	}
 	u.report(misnamed(dir, files, func(string) bool { return true })...)
 	m := u.value
 	for _, version := range files.stems(".yaml") {

@@ -28,31 +28,59 @@ func (rd *reader) fail(err error) {
 
 // file reads and decodes one KRM file; a nil document means it is absent (no faults) or faulty.
 func (rd *reader) file(name, kind, metadataName string, spec any) (*document, []Fault) {
+	if _, followed := rd.fsys.(fs.ReadLinkFS); followed && rd.isLink(name) {
+		return nil, linked(name)
+	}
 	data, err := fs.ReadFile(rd.fsys, name)
 	if err != nil {
 		info, statErr := fs.Stat(rd.fsys, name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
+		case statErr == nil && errors.Is(err, syscall.EFBIG):
+			return nil, []Fault{tooLarge(name, info.Size())}
 		case statErr == nil && !info.Mode().IsRegular():
 			return nil, []Fault{{name, 1, "not a file; put a file of kind " + kind + " there"}}
+		case errors.Is(err, fs.ErrInvalid): // its folder is malformed, and told of
 		default:
 			rd.fail(fmt.Errorf("reading %s: %w", name, err))
 		}
 		return nil, nil
 	}
-	return rd.document(name, data, kind, metadataName, spec)
+	doc, faults := rd.document(name, data, kind, metadataName, spec)
+	if doc == nil && rd.isLink(name) { // whose target was read as if it were the text
+		faults = linked(name)
+	}
+	return doc, faults
 }
 
 // listing is a folder's entries, ordered by name.
 type listing []fs.DirEntry
 
-// list is nil for what is absent, a file or a symlink.
+// isLink says whether a file is a symlink. A worktree's leads somewhere; a commit's is a file with the target in it.
+func (rd *reader) isLink(name string) bool {
+	info, err := fs.Lstat(rd.fsys, name)
+	return err == nil && info.Mode()&fs.ModeSymlink != 0
+}
+
+func linked(name string) []Fault {
+	return []Fault{{name, 1, "symlinks are not followed; put a file there"}}
+}
+
+// malformed is about a folder with names that no folder can have, as only made-up objects of Git hold.
+func (rd *reader) malformed(dir string) []Fault {
+	if _, err := fs.ReadDir(rd.fsys, dir); errors.Is(err, fs.ErrInvalid) {
+		return []Fault{{dir, 1, "holds a name that no folder can have, or one twice (git fsck tells which); commit the folder anew"}}
+	}
+	return nil
+}
+
+// list is nil for what is absent, a file, a symlink or malformed. Folders of folders are not read past that.
 func (rd *reader) list(dir string) listing {
 	entries, err := fs.ReadDir(rd.fsys, dir)
 	if err == nil {
 		return entries
 	}
-	if info, statErr := fs.Lstat(rd.fsys, dir); !absent(err) && (statErr != nil || info.IsDir()) {
+	if info, statErr := fs.Lstat(rd.fsys, dir); !absent(err) && !errors.Is(err, fs.ErrInvalid) && (statErr != nil || info.IsDir()) {
 		rd.fail(fmt.Errorf("reading %s: %w", dir, err))
 	}
 	return nil

@@ -62,10 +62,17 @@ func (e *entry) broken() []Fault {
 // of only are taken from old; a nil only means all.
 func (rd *reader) folder(n *Registry, p place, old *folder, only map[string]bool) *unit[folder] {
 	files := rd.list(p.dir)
+	u := &unit[folder]{place: p, faults: rd.malformed(p.dir)}
+	if len(u.faults) > 0 { // it may be in any environment, and nothing of it is deleted
+		u.value = &folder{}
+		for _, env := range n.tree.environments {
+			u.value.entries = append(u.value.entries, &entry{place: p, key: Key{rd.word(env), rd.word(p.name)}, path: path.Join(p.dir, env+".yaml"), faults: u.faults})
+		}
+		return u
+	}
 	if files == nil || !rd.isDir(p.dir) {
 		return nil
 	}
-	u := &unit[folder]{place: p}
 	if u.report(badName(path.Join(p.dir, "serving.yaml"), "release", p.name, releaseName)...); len(u.faults) > 0 {
 		return u
 	}
@@ -131,6 +138,9 @@ func (d *draft) entry(env string) *entry {
 	word := d.rd.word
 	e := &entry{place: d.place, key: Key{word(env), word(d.name)}, path: path.Join(d.dir, env+".yaml")}
 	if len(d.n.root) == 0 || d.n.root[0].value == nil {
+		for _, u := range d.n.root {
+			e.faults = append(e.faults, u.faults...)
+		}
 		return e
 	}
 	root := d.n.root[0].value

@@ -41,6 +41,9 @@ func (rd *reader) environment(p place) *unit[Environment] {
 	if files.has("kustomization.yaml") {
 		env.Component = p.dir
 	}
+	if u.report(rd.malformed(p.dir)...); len(u.faults) > 0 {
+		return u
+	}
 	if !files.has("environment.yaml") {
 		u.report(Fault{env.Path, 1, "file is missing; an environment's folder holds environment.yaml"})
 		return u
@@ -67,6 +70,9 @@ func (rd *reader) runtime(p place) *unit[Runtime] {
 	files := rd.list(p.dir)
 	u := &unit[Runtime]{place: p}
 	rt := &Runtime{Name: name, Version: version, Dir: p.dir, Path: path.Join(p.dir, "runtime.yaml")}
+	if u.report(rd.malformed(p.dir)...); len(u.faults) > 0 {
+		return u
+	}
 	if !files.has("runtime.yaml") || !files.has("kustomization.yaml") {
 		u.report(Fault{rt.Path, 1, "a runtime's folder holds runtime.yaml and kustomization.yaml; one is missing"})
 		return u
@@ -89,6 +95,9 @@ func (rd *reader) accelerator(p place) *unit[Accelerator] {
 	files := rd.list(p.dir)
 	u := &unit[Accelerator]{place: p}
 	acc := &Accelerator{Name: p.name, Dir: p.dir, Path: path.Join(p.dir, "accelerator.yaml")}
+	if u.report(rd.malformed(p.dir)...); len(u.faults) > 0 {
+		return u
+	}
 	if !files.has("accelerator.yaml") || !files.has("kustomization.yaml") {
 		u.report(Fault{acc.Path, 1, "an accelerator's folder holds accelerator.yaml and kustomization.yaml; one is missing"})
 		return u

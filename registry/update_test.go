@@ -258,3 +258,26 @@ func checkOne(t *testing.T, fsys fstest.MapFS, want *registry.Registry, random *
 		t.Errorf("LoadRelease holds more than %s", key)
 	}
 }
+
+// TestUpdateAfterAWholeFolder: a path that stands for a folder says nothing of what is in it, also of what is gone.
+func TestUpdateAfterAWholeFolder(t *testing.T) {
+	before := healthy(t)
+	after := maps.Clone(before)
+	for name := range after {
+		if strings.HasPrefix(name, "releases/iris/") || strings.HasPrefix(name, "accelerators/") {
+			delete(after, name)
+		}
+	}
+	updated, err := load(t, before).Update(after, []string{"bomb/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := difference(updated, load(t, after)); d != "" {
+		t.Errorf("Update and Load differ in %s", d)
+	}
+	for _, r := range load(t, before).Releases {
+		if r.Name == "iris" && !slices.Contains(updated.Touched(), r.Key()) {
+			t.Errorf("%s went, and is not touched", r.Key())
+		}
+	}
+}

@@ -41,6 +41,28 @@ func (w *work) release(p place, env string) {
 	}
 }
 
+// known adds all that the registry has, which may be gone, to what a tree has.
+func (r *Registry) known(w *work) *work {
+	addKnown(w.environments, r.environments)
+	addKnown(w.runtimes, r.runtimes)
+	addKnown(w.accelerators, r.accelerators)
+	addKnown(w.teams, r.teams)
+	addKnown(w.models, r.models)
+	for p := range w.models {
+		w.trainings.add(trainingsOf(p))
+	}
+	for _, u := range r.folders {
+		w.folders[u.place] = nil
+	}
+	return w
+}
+
+func addKnown[T any](list places, t table[T]) {
+	for _, u := range t {
+		list.add(u.place)
+	}
+}
+
 // changes is what has to be read anew after some files changed. A file that nobody parses and no key covers
 // (a README, a model's weights) is nothing, unless it is what makes its folder exist.
 func (r *Registry) changes(changed []string) *work {

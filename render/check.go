@@ -2,6 +2,7 @@ package render
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -22,6 +23,8 @@ const (
 	// would be a million builds.
 	maxVisits = 200
 	maxDepth  = 20
+	// maxBelow is how many files and folders a layer's folder may hold, whether they are read or not. See registry's.
+	maxBelow = 5000
 )
 
 // layer is a folder of the repository on its way into an overlay. Only what its kustomization.yaml leads to is
@@ -76,10 +79,14 @@ func (l *layer) list() error {
 	l.known = map[string]fs.FileMode{}
 	return fs.WalkDir(l.fsys, l.dir, func(name string, e fs.DirEntry, err error) error {
 		switch {
+		case errors.Is(err, fs.ErrInvalid):
+			return fmt.Errorf("%s:1: holds a name that no folder can have (git fsck tells which); commit the folder anew", name)
 		case err != nil:
 			return fmt.Errorf("reading %s: %w", name, err)
 		case slices.Contains(l.refused, name):
 			return fs.SkipDir
+		case len(l.known) >= maxBelow:
+			return fmt.Errorf("%s:1: more than %d files and folders are below it; take out what no kustomization uses", l.dir, maxBelow)
 		case e.IsDir() || l.opens == nil || l.opens(name):
 			l.known[name] = e.Type()
 		}
