@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"net/url"
 	"path"
 	"slices"
 	"strconv"
@@ -170,6 +171,12 @@ func (c *check) dependsOn(s *ServingSpec) {
 	}
 }
 
+// smokePath says whether a path stays with the server: it goes behind the Service's own at the API server.
+func smokePath(p string) bool {
+	u, err := url.Parse(p)
+	return err == nil && u.Host == "" && !slices.Contains(strings.Split(u.Path, "/"), "..")
+}
+
 // serve checks the values that need no other file.
 func (c *check) serve(s *ServingSpec) {
 	if s.GPUs < 0 {
@@ -180,6 +187,8 @@ func (c *check) serve(s *ServingSpec) {
 	}
 	if s.SmokeTest != nil && !strings.HasPrefix(s.SmokeTest.Path, "/") {
 		c.fault([]string{"smokeTest", "path"}, "smokeTest.path %q does not start with /", s.SmokeTest.Path)
+	} else if s.SmokeTest != nil && !smokePath(s.SmokeTest.Path) {
+		c.fault([]string{"smokeTest", "path"}, "smokeTest.path %q leaves the server; write a path without \"..\" that begins with one /", s.SmokeTest.Path)
 	}
 	for _, name := range sortedKeys(s.Resources) {
 		if name != "cpu" && name != "memory" && name != "ephemeral-storage" {

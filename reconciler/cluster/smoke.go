@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,6 +73,9 @@ func (c *Cluster) smokeRequest(ctx context.Context, s Smoke) (*rest.Request, err
 	u, err := url.Parse(s.Path)
 	if err != nil {
 		return nil, err
+	}
+	if slices.Contains(strings.Split(u.Path, "/"), "..") { // client-go joins it to the Service's own, which it would leave
+		return nil, fmt.Errorf("path %q leaves the server; take \"..\" out", u.Path)
 	}
 	if s.Port == 0 {
 		service, err := c.as.typed.CoreV1().Services(s.Namespace).Get(ctx, s.Service, metav1.GetOptions{})
