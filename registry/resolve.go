@@ -61,8 +61,16 @@ func (c *check) environment(name string) *Environment {
 		c.entry.faults = append(c.entry.faults, Fault{c.entry.path, 1, fmt.Sprintf("environment %q does not exist%s", name, nearest(name, c.n.tree.environments))})
 		return nil
 	}
-	c.bad = c.bad || units[0].value == nil
-	return units[0].value
+	return usable(c, units[0])
+}
+
+// usable gives what a release stands on; what is wrong with that is wrong with the release.
+func usable[T any](c *check, u *unit[T]) *T {
+	if u.value == nil {
+		c.bad = true
+		c.entry.faults = append(c.entry.faults, u.faults...)
+	}
+	return u.value
 }
 
 func (c *check) version(model, version string) (*Model, *ModelVersion) {
@@ -76,9 +84,12 @@ func (c *check) version(model, version string) (*Model, *ModelVersion) {
 		c.fault([]string{"model"}, "model %q does not exist%s", model, nearest(model, c.hint(c.n.hints.models)))
 		return nil, nil
 	}
-	m := units[0].value
-	if len(units) > 1 || m == nil { // told there
+	if len(units) > 1 { // told there
 		c.bad = true
+		return nil, nil
+	}
+	m := usable(c, units[0])
+	if m == nil {
 		return nil, nil
 	}
 	if version == "" {
@@ -118,8 +129,7 @@ func (c *check) runtime(ref string, env *Environment) *Runtime {
 		c.fault([]string{"runtime"}, "runtime %q does not exist%s", ref, nearest(ref, c.hint(c.n.hints.runtimes)))
 		return nil
 	}
-	c.bad = c.bad || units[0].value == nil
-	return units[0].value
+	return usable(c, units[0])
 }
 
 func (c *check) accelerator(s *ServingSpec) *Accelerator {
@@ -138,8 +148,7 @@ func (c *check) accelerator(s *ServingSpec) *Accelerator {
 	if s.GPUs == 0 {
 		c.fault([]string{"accelerator"}, "accelerator %s without gpus; write how many, or remove it", s.Accelerator)
 	}
-	c.bad = c.bad || units[0].value == nil
-	return units[0].value
+	return usable(c, units[0])
 }
 
 // smokeTest wants somebody who answers.
