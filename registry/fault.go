@@ -20,6 +20,21 @@ func (f Fault) compare(o Fault) int {
 	return cmp.Or(strings.Compare(f.Path, o.Path), cmp.Compare(f.Line, o.Line), strings.Compare(f.Text, o.Text))
 }
 
+// Bounds of what is said: a status, an Event and a comment have to hold it.
+const (
+	maxText   = 1000 // bytes of one fault
+	maxFaults = 100  // of one file
+)
+
+// said is a fault's text, less the middle of a long one: what it begins with tells what is wrong, and its end what to do.
+func said(format string, args ...any) string {
+	text := fmt.Sprintf(format, args...)
+	if len(text) > maxText {
+		text = strings.ToValidUTF8(text[:maxText*2/3], "") + "…" + strings.ToValidUTF8(text[len(text)-maxText/3:], "")
+	}
+	return text
+}
+
 // sortFaults orders faults, each once: a faulty Serving is read for each of its environments.
 func sortFaults(faults []Fault) []Fault {
 	slices.SortFunc(faults, Fault.compare)

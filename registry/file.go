@@ -28,6 +28,9 @@ func (rd *reader) document(name string, text []byte, kind, metadataName string, 
 	if doc != nil && doc.name != "" && doc.name != metadataName {
 		faults = append(faults, Fault{name, line(doc.names, "name"), fmt.Sprintf("metadata.name %q disagrees with the place; write %q or leave it out", doc.name, metadataName)})
 	}
+	if more := len(faults) - maxFaults; more > 0 {
+		faults = append(faults[:maxFaults:maxFaults], Fault{name, faults[maxFaults].Line, fmt.Sprintf("and %d more faults", more)})
+	}
 	if len(faults) > 0 {
 		return nil, faults
 	}

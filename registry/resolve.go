@@ -45,7 +45,7 @@ func (c *check) at(field ...string) (string, int) {
 func (c *check) fault(field []string, format string, args ...any) {
 	c.bad = true
 	file, line := c.at(field...)
-	c.entry.faults = append(c.entry.faults, Fault{file, line, fmt.Sprintf(format, args...)})
+	c.entry.faults = append(c.entry.faults, Fault{file, line, said(format, args...)})
 }
 
 // hint is a list of what there is to name; the entry is resolved anew when it changes.

@@ -13,6 +13,8 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/openapi"
 	"sigs.k8s.io/kustomize/kyaml/resid"
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/davit-dev/davit/registry"
 )
 
 // maxNesting bounds a document's depth: Kustomize walks it by recursion.
@@ -23,6 +25,9 @@ const maxCopies = 16
 
 // parse reads the documents of a file without expanding anything. first is the line the data begins in.
 func parse(name string, first int, data []byte) (docs []*yaml.Node, err error) {
+	if n := registry.Marks(data); n > registry.MaxMarks {
+		return nil, fmt.Errorf("%s:%d: %d commas, colons, dashes, brackets and lines, of which at most %d are read; let a configMapGenerator take what is data", name, first, n, registry.MaxMarks)
+	}
 	in := yaml.NewDecoder(bytes.NewReader(data))
 	for {
 		var doc yaml.Node
