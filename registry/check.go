@@ -42,6 +42,14 @@ var (
 	minor      = regexp.MustCompile(`^1\.[0-9]+$`)
 )
 
+// imageFault says what is wrong with a reference that is not an image by digest.
+func imageFault(ref, what string) string {
+	if before, _, _ := strings.Cut(ref, "@sha256:"); strings.Contains(before, "@") {
+		return what + " carries credentials, which Git keeps for ever; leave them out: pull secrets have them"
+	}
+	return fmt.Sprintf("%s %q has no digest; write name@sha256:…", what, ref)
+}
+
 // maxFiles is what one model image holds: containerd fails to mount 600 layers.
 const maxFiles = 300
 
@@ -60,7 +68,9 @@ var ociTag = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,79}$`)
 
 func checkImages(doc *document, spec *RegistrySpec) []Fault {
 	f := faultsOf{doc: doc}
-	if !repository.MatchString(spec.Images) {
+	if strings.Contains(spec.Images, "@") {
+		f.add([]string{"images"}, "images carries credentials, or a digest; write a prefix such as registry.example.com/models")
+	} else if !repository.MatchString(spec.Images) {
 		f.add([]string{"images"}, "images: %q is not an OCI repository prefix; write one such as registry.example.com/models", spec.Images)
 	}
 	return f.faults

@@ -48,13 +48,13 @@ func checkServingPolicy(f *faultsOf, spec *EnvironmentSpec) {
 		}
 	}
 	if image := spec.ModelLoader.Image; image != "" && !imageRef.MatchString(image) {
-		f.add([]string{"modelLoader", "image"}, "image %q has no digest; write name@sha256:…", image)
+		f.add([]string{"modelLoader", "image"}, "%s", imageFault(image, "image"))
 	}
 }
 
 func checkPublisher(f *faultsOf, p Publisher) {
 	if p.Image != "" && !imageRef.MatchString(p.Image) {
-		f.add([]string{"publisher", "image"}, "image %q has no digest; write name@sha256:…", p.Image)
+		f.add([]string{"publisher", "image"}, "%s", imageFault(p.Image, "image"))
 	}
 	if p.PushSecret != "" && !objectName.ok(p.PushSecret) {
 		f.add([]string{"publisher", "pushSecret"}, "pushSecret %q is not %s", p.PushSecret, objectName.text)

@@ -51,7 +51,7 @@ func checkServer(f *faultsOf, rt *Runtime) {
 		f.add([]string{"port"}, "port: %d is not between 1 and 65535", rt.Spec.Port)
 	}
 	if !imageRef.MatchString(rt.Spec.Image) {
-		f.add([]string{"image"}, "image %q has no digest; write name@sha256:… (davit runtime add resolves a tag)", rt.Spec.Image)
+		f.add([]string{"image"}, "%s (davit runtime add resolves a tag)", imageFault(rt.Spec.Image, "image"))
 	}
 }
 

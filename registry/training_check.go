@@ -24,7 +24,7 @@ const reservedEnv = "DAVIT_"
 func (c *trainingCheck) spec(t *Training) {
 	s := &t.Spec
 	if !imageRef.MatchString(s.Image) {
-		c.add([]string{"image"}, "image %q has no digest; write name@sha256:…", s.Image)
+		c.add([]string{"image"}, "%s", imageFault(s.Image, "image"))
 	}
 	for _, field := range []struct {
 		name  string
