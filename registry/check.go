@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // nameRule is a pattern with the words that explain it.
@@ -60,7 +61,7 @@ type faultsOf struct {
 }
 
 func (f *faultsOf) add(field []string, format string, args ...any) {
-	f.faults = append(f.faults, Fault{f.doc.path, line(f.doc.spec, field...), fmt.Sprintf(format, args...)})
+	f.faults = append(f.faults, Fault{f.doc.path, line(f.doc.spec, field...), said(format, args...)})
 }
 
 // ociTag is what a tag may be (OCI distribution spec), less what is added to it.
@@ -144,16 +145,32 @@ func checkModelVersion(doc *document, v *ModelVersion) []Fault {
 	}
 	if len(v.Spec.Files) > maxFiles {
 		f.add([]string{"files"}, "%d files; a model image holds at most %d", len(v.Spec.Files), maxFiles)
+		return f.faults
+	}
+	places := map[string]bool{}
+	for _, file := range v.Spec.Files {
+		places[file.Path] = true
 	}
 	seen := map[string]bool{}
 	for i, file := range v.Spec.Files {
 		v.FileLines = append(v.FileLines, fileLine(doc, i))
 		at := func(format string, args ...any) {
-			fault := Fault{doc.path, fileLine(doc, i), fmt.Sprintf(format, args...)}
+			fault := Fault{doc.path, fileLine(doc, i), said(format, args...)}
 			f.faults = append(f.faults, fault)
 		}
 		if !cleanPath(file.Path) {
 			at("path %q is not a relative path within the model", file.Path)
+		}
+		if strings.ContainsFunc(file.Path, unicode.IsControl) {
+			at("path %q has a control character; rename it", file.Path)
+		}
+		for dir := file.Path; dir != "." && dir != "/"; dir = path.Dir(dir) {
+			if strings.HasPrefix(path.Base(dir), ".wh.") {
+				at("path %q: names that begin with .wh. delete files in an OCI image; rename it", file.Path)
+			}
+			if dir != file.Path && places[dir] {
+				at("path %q: %q is a file too, and can't be its folder; rename one", file.Path, dir)
+			}
 		}
 		if seen[file.Path] {
 			at("path %q is listed twice", file.Path)
