@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"syscall"
 	"unicode"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -92,6 +93,9 @@ func openRepository(fsys fs.FS, f registry.File) (io.ReadCloser, error) {
 		}
 	}
 	r, err := fsys.Open(name)
+	if errors.Is(err, syscall.EFBIG) {
+		return nil, contentErrorf("source %q is larger than davit reads from Git; keep it in Git LFS or in object storage", name)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening source %q: %w", name, err)
 	}
