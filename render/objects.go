@@ -83,6 +83,9 @@ func checkScope(objects []*unstructured.Unstructured, file, namespace string) er
 		if clusterScoped(kyaml.TypeMeta{APIVersion: o.GetAPIVersion(), Kind: o.GetKind()}) {
 			return fmt.Errorf("%s:1: %s is not namespaced; a release holds objects of its namespace only", file, name)
 		}
+		if o.GroupVersionKind().Group == "davit.dev" {
+			return fmt.Errorf("%s:1: %s is davit's own, and no object of a release", file, name)
+		}
 		if o.GetNamespace() != namespace {
 			return fmt.Errorf("%s:1: %s is in namespace %q; the environment's is %q", file, name, o.GetNamespace(), namespace)
 		}
