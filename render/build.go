@@ -1,7 +1,6 @@
 package render
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 
@@ -52,13 +51,4 @@ func guarded(run func() (resmap.ResMap, error)) (built resmap.ResMap, err error)
 	built, err = run()
 	panicked = false
 	return built, err
-}
-
-// brief cuts an error of Kustomize, which may hold all the objects there are.
-func brief(err error) error {
-	const most = 600
-	if text := err.Error(); len(text) > most {
-		return errors.New(text[:most] + "…")
-	}
-	return err
 }

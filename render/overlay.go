@@ -212,7 +212,7 @@ func (o *overlay) run(g generated) (*Output, error) {
 	}
 	built, err := build(o.files, o.root)
 	if err != nil {
-		return nil, fmt.Errorf("building %s: %w", o.release.Key(), brief(err))
+		return nil, o.blame(err)
 	}
 	return printed(built)
 }
