@@ -43,7 +43,7 @@ func (r *Reconciler) follow(ctx context.Context, tip gitops.Hash) (err error) {
 	r.overtaken(before)
 	r.desired.Store(next)
 	r.supersede(next)
-	r.faulty(next)
+	r.faulty(next, before)
 	r.tipMoved(next.touched(before))
 	for _, key := range r.changed(next, next.touched(before)) {
 		r.enqueue(key)

@@ -179,8 +179,25 @@ func brokenBy(next, before *desired) map[registry.Key]gitops.Hash {
 	return broke
 }
 
-// faulty has the forge told of the environments in which a commit gave releases a fault.
-func (r *Reconciler) faulty(next *desired) {
+// loggedFaults bounds how many faults of one commit are logged.
+const loggedFaults = 20
+
+// faulty has the forge told of the environments in which a commit gave releases a fault, and logs the faults that are new:
+// one in what is no release by its name has no other place.
+func (r *Reconciler) faulty(next, before *desired) {
+	was := map[registry.Fault]bool{}
+	if before != nil {
+		for _, f := range before.models.Faults {
+			was[f] = true
+		}
+	}
+	logged := 0
+	for _, f := range next.models.Faults {
+		if !was[f] && logged < loggedFaults {
+			logged++
+			r.cfg.Log.Warn("fault in the registry", "fault", f.String(), "commit", next.snapshot.Hash().String())
+		}
+	}
 	told := map[string]bool{}
 	for key, at := range next.broke {
 		if at == next.snapshot.Hash() && !told[key.Environment] {
