@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("GORACE") == "" {
 		os.Setenv("GORACE", "atexit_sleep_ms=0")
 	}
-	testscript.Main(m, map[string]func(){"davit": main})
+	testscript.Main(m, map[string]func(){"davit": main, "davit-measured": measured})
 }
 
 // TestScripts runs testdata/*.txtar: what a user types and what comes back. Each script has the example's
