@@ -76,6 +76,9 @@ func appendBlobs(b []byte, fsys fs.FS, paths []string) ([]byte, error) {
 // Owns says whether a path is one of the release's own files: a change to one, even one without effect,
 // ends a hold. Files shared with other releases (runtime, environment, accelerator) are not.
 func (r *Release) Owns(name string) bool {
+	if strings.HasSuffix(name, "/") { // all of a folder, in which one of them may have changed
+		return strings.HasPrefix(r.ModelVersion.Path, name) || strings.HasPrefix(r.Dir+"/", name) || strings.HasPrefix(name, r.Dir+"/")
+	}
 	if name == r.ModelVersion.Path {
 		return true
 	}

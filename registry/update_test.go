@@ -276,6 +276,11 @@ func TestUpdateAfterAWholeFolder(t *testing.T) {
 		t.Errorf("Update and Load differ in %s", d)
 	}
 	for _, r := range load(t, before).Releases {
+		for folder, owns := range map[string]bool{"models/" + r.Model.Name + "/versions/": true, r.Dir + "/": true, "releases/": true, "runtimes/": false} {
+			if r.Owns(folder) != owns {
+				t.Errorf("%s owns %s: %v", r.Key(), folder, !owns)
+			}
+		}
 		if r.Name == "iris" && !slices.Contains(updated.Touched(), r.Key()) {
 			t.Errorf("%s went, and is not touched", r.Key())
 		}
