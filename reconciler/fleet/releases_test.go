@@ -137,7 +137,7 @@ func TestBegun(t *testing.T) {
 	if r := newRow(mr); r.Phase != v1alpha1.Healthy || r.Reason != "Healthy" {
 		t.Errorf("it is well: %+v", r)
 	}
-	mr.Spec.Claim.Commit, mr.Spec.Claim.Version = "b", "v2"
+	mr.Spec.Claim.Token, mr.Spec.Claim.Version = 2, "v2"
 	if r := newRow(mr); !mr.Pending() || r.Phase != v1alpha1.Progressing || r.Reason != "" || r.Next != "v2" {
 		t.Errorf("another was begun: %+v", r)
 	}
