@@ -27,6 +27,7 @@ import (
 	"github.com/davit-dev/davit/reconciler"
 	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/reconciler/fleet"
+	"github.com/davit-dev/davit/reconciler/monitor"
 	"github.com/davit-dev/davit/reconciler/web"
 	"github.com/davit-dev/davit/registry/image"
 )
@@ -42,6 +43,8 @@ type world struct {
 	log  logged
 	// notes says that outcomes go to Git.
 	notes bool
+
+	prometheus *monitor.Prometheus // of the loop; nil for none
 }
 
 // logged is what davit said, safe for concurrent use.
@@ -127,18 +130,29 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// begin has a registry of some files followed by an owner's name, and shown by a page, until all tests have ended.
-func (w *world) begin(files func(), owner string, config web.Config) {
-	t := w.t
+// up starts the cluster, if it is not there yet.
+func up(t *testing.T) *rest.Config {
 	t.Helper()
 	dev.Do(func() {
 		dev.Cluster, dev.err = devcluster.Start(context.Background(), devcluster.Config{
-			Nodes: 2, GPUs: 8, Registry: true, Stages: []string{"../testdata/crash-v3.yaml"}, Controllers: []string{"jobset"}, Log: os.Stderr,
+			Nodes: 2, GPUs: 8, Registry: true, Stages: []string{"../testdata/crash-v3.yaml"}, Controllers: []string{"jobset", "gateway"}, Log: os.Stderr,
 		})
 	})
 	if dev.err != nil {
 		t.Fatal(dev.err)
 	}
+	config, err := clientcmd.BuildConfigFromFlags("", dev.Kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+// begin has a registry of some files followed by an owner's name, and shown by a page, until all tests have ended.
+func (w *world) begin(files func(), owner string, config web.Config) {
+	t := w.t
+	t.Helper()
+	kubeconfig := up(t)
 	dir, err := os.MkdirTemp("", "davit-web-")
 	if err != nil {
 		t.Fatal(err)
@@ -146,10 +160,6 @@ func (w *world) begin(files func(), owner string, config web.Config) {
 	w.dir = dir
 	files()
 	ctx, cancel := context.WithCancel(context.Background()) // it outlives the test that made it
-	kubeconfig, err := clientcmd.BuildConfigFromFlags("", dev.Kubeconfig)
-	if err != nil {
-		t.Fatal(err)
-	}
 	target, err := cluster.New(ctx, cluster.Config{REST: withLogs(t, kubeconfig), Owner: owner})
 	if err == nil {
 		_, err = target.Install(ctx)
@@ -166,7 +176,9 @@ func (w *world) begin(files func(), owner string, config web.Config) {
 		t.Fatal(err)
 	}
 	log, davit := slog.New(slog.NewTextHandler(&w.log, nil)), gitops.Author{Name: "davit", Email: "davit@example.com"}
-	loop := reconciler.Config{Log: log, Source: source, Cluster: target, Images: images, Owner: owner, Name: "here", Committer: &davit}
+	loop := reconciler.Config{Log: log, Source: source, Cluster: target, Images: images, Owner: owner, Name: "here", Committer: &davit,
+		Prometheus: w.prometheus, MetricsInterval: 2 * time.Second,
+	}
 	if w.notes {
 		loop.Notes = source.NewNotes(davit, log)
 	}
