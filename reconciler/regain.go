@@ -77,7 +77,9 @@ func (r *Reconciler) readLast(ctx context.Context, tip gitops.Hash, s *state) (s
 	for _, o := range all {
 		switch o.what {
 		case v1alpha1.Healthy:
-			st = lastInGit{healthy: o}
+			if st.healthy = o; st.bad.what != v1alpha1.Pinned || o.commit != st.bad.serves || o.version != st.bad.servedVersion { // a pin stays when what it chose is healthy
+				st.bad = notedOutcome{}
+			}
 		case v1alpha1.Failed, v1alpha1.RolledBack, v1alpha1.Pinned:
 			st.bad = o
 		case Removed:

@@ -2,7 +2,7 @@ package reconciler_test
 
 import (
 	"os"
-	"strconv"
+	"slices"
 	"strings"
 	"testing"
 
@@ -131,36 +131,50 @@ func TestNewClusterFromGit(t *testing.T) {
 }
 
 // TestOutcomesOfOneSecond brings back what was healthy last before a failure, also where Git tells of both that were healthy in
-// one and the same second.
+// one and the same second; and what a person chose, though it became healthy after the choice.
 func TestOutcomesOfOneSecond(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	names := []string{"one", "two", "three", "four", "five", "six"}
-	w.add(names...)
-	w.commit("v1")
-	for n, version := range []string{"v1", "v2", "v3"} {
-		if n > 0 {
-			for _, name := range names {
-				w.edit("releases/"+name+"/production.yaml", "version: v"+strconv.Itoa(n), "version: "+version)
-			}
-			w.commit(version)
-		}
-		outcome := v1alpha1.Healthy
-		if version == "v3" {
-			outcome = v1alpha1.RolledBack
-		}
-		for _, name := range names {
-			w.git("notes", "--ref=davit", "append", "-m", `{"at":"2026-01-02T03:04:05Z","release":"production/`+name+`","outcome":"`+string(outcome)+`","version":"`+version+`"}`, "HEAD")
-		}
+	failed := []string{"one", "two", "three", "four", "five", "six"}
+	note := func(commit, name string, outcome v1alpha1.Phase, version, at, more string) {
+		w.git("notes", "--ref=davit", "append", "-m", `{"at":"2026-01-02T03:04:`+at+`Z","release":"production/`+name+`","outcome":"`+string(outcome)+`","version":"`+version+`"`+more+`}`, commit)
 	}
+	all := append(slices.Clone(failed), "pinned")
+	w.add(all...)
+	w.commit("v1")
+	for _, name := range all {
+		note("HEAD", name, v1alpha1.Healthy, "v1", "05", "")
+		w.edit("releases/"+name+"/production.yaml", "version: v1", "version: v2")
+	}
+	w.commit("v2")
+	for _, name := range all {
+		note("HEAD", name, v1alpha1.Healthy, "v2", "05", "")
+	}
+	for _, name := range failed {
+		w.edit("releases/"+name+"/production.yaml", "version: v2", "version: v3")
+	}
+	w.commit("v3")
+	tip := strings.TrimSpace(w.git("rev-parse", "HEAD"))
+	for _, name := range failed {
+		note("HEAD", name, v1alpha1.RolledBack, "v3", "05", "")
+	}
+	note("HEAD~1", "pinned", v1alpha1.Pinned, "v2", "06", `,"serves":"v1","by":"ada","commit":"`+tip+`"`)
+	note("HEAD", "pinned", v1alpha1.Healthy, "v1", "07", "")
 	w.follow()
-	for _, name := range names {
-		w.eventually(name+" at v2", func() bool {
+	served := func(name, version string, phase v1alpha1.Phase) {
+		w.eventually(name+" at "+version, func() bool {
 			mr, err := w.cluster.Release(t.Context(), w.namespace("production"), "production", name)
 			if err != nil {
 				t.Fatal(err)
 			}
-			return mr != nil && mr.Status.Phase == v1alpha1.Healthy && mr.Status.Applied.Version == "v2" && mr.Status.Held != nil && mr.Status.Held.Version == "v3"
+			return mr != nil && mr.Status.Phase == phase && mr.Status.Applied.Version == version
 		})
 	}
+	for _, name := range failed {
+		served(name, "v2", v1alpha1.RolledBack)
+		if held := w.of(name).Held; held == nil || held.Version != "v3" {
+			t.Errorf("%s holds %+v", name, held)
+		}
+	}
+	served("pinned", "v1", v1alpha1.Healthy)
 }
