@@ -77,7 +77,7 @@ func TestCanary(t *testing.T) {
 	b.sees("#head .tag", "moving")
 	b.sees("#revisions .steps [aria-current=step]", "20 %")
 	b.sees("#revisions meter", "20 %")
-	b.sees("#head .sub", "step 1 of 2")
+	b.sees("#head .sub", "Canary")
 	b.sees("#revisions .checks", "p95(ttft) < 800ms")
 	b.sees("#pods tr", "v2")
 	b.picture("canary-1")
