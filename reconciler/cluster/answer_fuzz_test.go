@@ -97,7 +97,7 @@ func FuzzOwned(f *testing.F) {
 	f.Add([]byte(`{"f:spec":{"f:replicas":{},"f:containers":{"k:{\"name\":\"server\"}":{".":{},"f:image":{}}}}}`), "spec", "server", "image")
 	f.Add([]byte(`{"f:spec":null,"k:{}":{},"k:x":1}`), "spec", "", "")
 	f.Fuzz(func(t *testing.T, raw []byte, field, item, below string) {
-		o := &metav1.ObjectMeta{ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "someone", FieldsV1: &metav1.FieldsV1{Raw: raw}}}}
+		o := &metav1.ObjectMeta{ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "someone", FieldsV1: metav1.NewFieldsV1(string(raw))}}}
 		path := []step{{field: field}, {item: map[string]any{"name": item}}, {field: below}}
 		for _, who := range owners(o) {
 			whole := owns(who.fields, path)

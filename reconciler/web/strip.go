@@ -48,6 +48,7 @@ type stripMark struct {
 	Href     string
 	Title    string
 	Selected bool
+	More     bool // it stands for several, which are a number
 }
 
 type stripLane struct {
@@ -107,7 +108,7 @@ func (s *stripDrawing) mark(m fleet.Mark, t *fleet.Timeline, query map[string]st
 	}
 	if more := m.Count - len(shown); more > 0 {
 		s.Marks = append(s.Marks, stripMark{
-			X: x, Y: s.Axis - 10 - len(shown)*markStep, State: m.State, Sign: "+" + strconv.Itoa(more), Href: between(query, m.From, m.Until),
+			X: x, Y: s.Axis - 10 - len(shown)*markStep, State: m.State, Sign: "+" + strconv.Itoa(min(more, 99)), More: true, Href: between(query, m.From, m.Until),
 			Title: fmt.Sprintf("%s more from %s to %s; zoom in", plural(more, "commit"), minute(m.From), minute(m.Until)),
 		})
 	}
