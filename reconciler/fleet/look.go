@@ -3,6 +3,7 @@ package fleet
 import (
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
@@ -130,7 +131,7 @@ func short(commit string) string { return commit[:min(12, len(commit))] }
 // plain leaves out of a text of others what moves a terminal's cursor or hides what stands beside it.
 func plain(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' && r != '\t' || r == 0x7f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.Is(unicode.Bidi_Control, r) {
 			return -1
 		}
 		return r

@@ -159,7 +159,7 @@ func (d *detail) promotion(n *status.Next) Promotion {
 	if n.Version != nil {
 		out.Version, out.Doubt = n.Version.Name, d.doubt(n.Version.Name)
 	}
-	if n.Problem == "" {
+	if n.Problem == "" && (n.Version == nil || n.Version.Name != d.out.Cell.Held) {
 		out.Command = n.Command()
 	}
 	for _, g := range n.Gates {
