@@ -64,13 +64,13 @@ func FuzzScalars(f *testing.F) {
 			}
 		}
 		text := d.bytes()
-		if again, ok := parse(text); len(text) > 0 && ok && again.values() != d.values() {
+		if again, ok := parse(text); len(text) > 0 && ok && d.values() == len(d.scalars) && again.values() != d.values() {
 			t.Errorf("%q has %d values, and %q has %d", data, d.values(), text, again.values())
 		}
 	})
 }
 
-// values counts the scalars that are not null: of documents without anything the encoder makes one.
+// values counts the scalars that are not null: the encoder makes texts of some that are.
 func (d *document) values() (n int) {
 	for _, s := range d.scalars {
 		if s.node.ShortTag() != "!!null" {
