@@ -64,6 +64,9 @@ func (f *faultsOf) add(field []string, format string, args ...any) {
 	f.faults = append(f.faults, Fault{f.doc.path, line(f.doc.spec, field...), said(format, args...)})
 }
 
+// longestImages leaves room in the 255 characters of a repository's name for a slash and a model's.
+const longestImages = 255 - 1 - 63
+
 // ociTag is what a tag may be (OCI distribution spec), less what is added to it.
 var ociTag = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,79}$`)
 
@@ -71,6 +74,8 @@ func checkImages(doc *document, spec *RegistrySpec) []Fault {
 	f := faultsOf{doc: doc}
 	if strings.Contains(spec.Images, "@") {
 		f.add([]string{"images"}, "images carries credentials, or a digest; write a prefix such as registry.example.com/models")
+	} else if len(spec.Images) > longestImages {
+		f.add([]string{"images"}, "images: a prefix of %d characters, and a repository of an OCI registry has 255 with the model's name; write at most %d", len(spec.Images), longestImages)
 	} else if !repository.MatchString(spec.Images) {
 		f.add([]string{"images"}, "images: %q is not an OCI repository prefix; write one such as registry.example.com/models", spec.Images)
 	}

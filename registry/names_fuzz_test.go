@@ -32,8 +32,8 @@ func FuzzNames(f *testing.F) {
 				t.Errorf("%s %q: %v", what, s, c.wrong)
 			}
 		}
-		if repository.MatchString(s) {
-			if _, err := name.NewRepository(s + "/iris"); err != nil {
+		if repository.MatchString(s) && len(s) <= longestImages {
+			if _, err := name.NewRepository(s + "/" + strings.Repeat("a", 63)); err != nil {
 				t.Errorf("repository %q: %v", s, err)
 			}
 		}
