@@ -36,6 +36,9 @@ func (o *overlay) blame(err error) error {
 		if r.Environment.Component != "" {
 			dirs = append([]string{r.Environment.Component}, dirs...)
 		}
+		if n < 1 || n > len(dirs) { // words of a file's own that look like a place
+			return fmt.Errorf("building %s: %w", r.Key(), brief(err))
+		}
 		dir = dirs[n-1]
 	}
 	why := strings.TrimSuffix(strings.TrimPrefix(m[3], "accumulating resources: accumulation err='"), `"`)
