@@ -12,7 +12,7 @@ PARALLEL ?= 4
 IMAGE := go run ./deploy/image --version "$(VERSION)" --commit "$(COMMIT)"
 DEVCLUSTER := go run ./deploy/devcluster/cmd/devcluster
 
-.PHONY: help build image release test fuzz lint generate demo e2e bench devcluster deps
+.PHONY: help build image release test fuzz lint generate demo e2e bench soak devcluster deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ deps: ## what tests and a real node need: of Debian signing tools, git-lfs, sshd
 
 demo: deps ## the main story on real parts (as root on Linux with a real node)
 	go run ./examples/iris/demo
+
+soak: devcluster ## commits, drift and failing releases at a rate, an hour with 10,000 releases: make soak RELEASES=1000 FOR=10m
+	$(STATIC) run ./examples/scale soak -n $(or $(RELEASES),10000) -for $(or $(FOR),1h)
 
 bench: devcluster ## every number the README claims, with a peer or a physical limit beside it; about 40 minutes
 	go test -run '^$$' -bench . ./registry ./render ./gitops ./reconciler/history

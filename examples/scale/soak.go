@@ -5,75 +5,195 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"slices"
+	"path"
+	"sync"
 	"time"
 
 	"github.com/davit-dev/davit/examples/scale/controller"
 	"github.com/davit-dev/davit/examples/scale/generate"
+	"github.com/davit-dev/davit/examples/scale/results"
 )
 
-// soakCommand commits promotions back and forth, one after the other, and watches the controller's memory.
+// soakCommand has commits, drift and failing releases come at a rate for a while, and watches what the controller takes and how
+// long it lets them wait.
 func soakCommand(ctx context.Context, args []string) (err error) {
 	o := generate.Options{Layout: generate.Teams, Replicas: 1}
 	flags := flag.NewFlagSet("soak", flag.ExitOnError)
 	flags.IntVar(&o.Releases, "n", 1000, "number of releases")
 	duration := flags.Duration("for", 15*time.Minute, "how long")
+	every := flags.Duration("every", time.Second, "time between two commits")
+	podsUpTo := flags.Int("pods-up-to", 1000, "with more releases than this the Deployments have no replicas")
 	layoutFlag(flags, &o.Layout)
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if o.Releases > *podsUpTo {
+		o.Replicas = 0
 	}
 	w, err := newWorld(ctx, o)
 	defer func() { err = errors.Join(err, w.close()) }()
 	if err != nil {
 		return err
 	}
-	s := &soak{measure: &measure{world: w, bench: &bench{}, n: o.Releases}}
+	s := &soak{measure: &measure{world: w, bench: &bench{}, n: o.Releases}, every: *every}
 	if err := s.firstSync(ctx); err != nil {
 		return err
 	}
-	return s.run(ctx, *duration)
+	if err := s.run(ctx, *duration); err != nil {
+		return errors.Join(err, errors.New(w.logTail()))
+	}
+	return nil
 }
 
-// soak is a run and what was seen at each look.
+// soak is a run and what was seen of it.
 type soak struct {
 	*measure
-	commits int
-	seen    []*controller.Usage
+	every time.Duration
+
+	commits, failed int
+	waiting         []asked
+	bad             *generate.Release // whose Deployment the API server refuses
+	badUntil        int               // the commit that mends it
+
+	seen []look
+
+	mu     sync.Mutex
+	drifts []time.Duration // of the look that is coming
+	undone int             // edits that davit undid
 }
 
-// lookEvery is the time between two looks at the controller.
-const lookEvery = 10 * time.Second
+// asked is a promotion whose objects are not applied yet.
+type asked struct {
+	release string
+	commit
+}
+
+// look is what was seen at one time, and of the time since the look before.
+type look struct {
+	usage           *controller.Usage
+	latency, drifts []time.Duration
+}
+
+// The rates, and how soon things have to be done.
+const (
+	lookEvery  = 10 * time.Second
+	driftEvery = 3 * time.Second
+	badEvery   = 20 // commits
+	badFor     = 8  // commits
+	lateAfter  = time.Minute
+)
 
 func (s *soak) run(ctx context.Context, duration time.Duration) error {
-	began := time.Now()
-	fmt.Println("seconds\tcommits\tRSS MiB\tlive heap MiB\tgoroutines")
-	for look := began; time.Since(began) < duration; {
-		if time.Now().After(look) {
-			look = look.Add(lookEvery)
-			if err := s.look(time.Since(began)); err != nil {
-				return err
-			}
-		}
-		if err := s.commit(ctx); err != nil {
-			return err
-		}
+	drifting, stop := context.WithCancel(ctx)
+	var editing sync.WaitGroup
+	var drifted error
+	editing.Go(func() { drifted = s.drifting(drifting) })
+	err := s.committing(ctx, duration)
+	stop()
+	editing.Wait()
+	if err = errors.Join(err, drifted); err != nil {
+		return err
 	}
-	if err := s.look(time.Since(began)); err != nil {
+	if err := s.settled(ctx); err != nil {
 		return err
 	}
 	return s.verdict()
 }
 
-// commit promotes one release and waits until its objects are applied, no longer: the rollouts overlap.
+func (s *soak) committing(ctx context.Context, duration time.Duration) error {
+	began := time.Now()
+	fmt.Println("seconds\tcommits\tcommit to applied, p50 / p99\tdrift undone, p50\tRSS MiB\tlive heap MiB\tgoroutines")
+	tick := time.NewTicker(s.every)
+	defer tick.Stop()
+	for at := began; time.Since(began) < duration; {
+		if err := s.commit(ctx); err != nil {
+			return err
+		}
+		if time.Now().After(at.Add(lookEvery)) {
+			at = time.Now()
+			if err := s.look(time.Since(began)); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return s.look(time.Since(began))
+}
+
+// commit promotes one release, and waits for nothing. Now and then it breaks another one, or mends it.
 func (s *soak) commit(ctx context.Context) error {
 	r := s.repo.pick(1)[0]
-	c, err := s.repo.commit(ctx, s.repo.promote(r))
+	if s.bad != nil && r.Name == s.bad.Name {
+		r = s.repo.pick(1)[0]
+	}
+	changes := []change{s.repo.promote(r)}
+	switch {
+	case s.bad == nil && s.commits%badEvery == badEvery/2:
+		bad := s.repo.pick(1)[0]
+		s.bad, s.badUntil = &bad, s.commits+badFor
+		s.failed++
+		changes = append(changes, change{component(bad), generate.Refused}, s.repo.promote(bad))
+	case s.bad != nil && s.commits >= s.badUntil:
+		changes = append(changes, s.mend()...)
+	}
+	c, err := s.repo.commit(ctx, changes...)
 	if err != nil {
 		return err
 	}
 	s.commits++
-	return s.davit.await(ctx, r.Name+" to be applied", time.Minute, func() bool { return !s.davit.at(r.Name, c.hash).applied.IsZero() })
+	s.waiting = append(s.waiting, asked{r.Name, c})
+	return nil
+}
+
+func component(r generate.Release) string { return path.Join(path.Dir(r.File), "kustomization.yaml") }
+
+func (s *soak) mend() []change {
+	bad := *s.bad
+	s.bad = nil
+	return []change{{file: component(bad)}, s.repo.promote(bad)}
+}
+
+// drifting edits what davit applied, and waits each time until it is undone.
+func (s *soak) drifting(ctx context.Context) error {
+	tick := time.NewTicker(driftEvery)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		r := s.repo.releases[n*53%len(s.repo.releases)]
+		took, ok, err := s.edit(context.WithoutCancel(ctx), r)
+		if err != nil {
+			return fmt.Errorf("editing %s: %w", r.Name, err)
+		}
+		if !ok {
+			return fmt.Errorf("an edited field of %s is not undone within %s", r.Name, undone)
+		}
+		s.mu.Lock()
+		s.drifts = append(s.drifts, took)
+		s.undone++
+		s.mu.Unlock()
+	}
+}
+
+// applied takes the promotions that are done from those that are waited for.
+func (s *soak) applied() (all []time.Duration, err error) {
+	left := s.waiting[:0]
+	for _, a := range s.waiting {
+		if at := s.davit.at(a.release, a.hash); !at.applied.IsZero() {
+			all = append(all, at.applied.Sub(a.at))
+		} else if left = append(left, a); time.Since(a.at) > lateAfter {
+			err = fmt.Errorf("%s of commit %s is not applied after %s", a.release, a.hash, lateAfter)
+		}
+	}
+	s.waiting = left
+	return all, err
 }
 
 func (s *soak) look(after time.Duration) error {
@@ -81,48 +201,16 @@ func (s *soak) look(after time.Duration) error {
 	if err != nil {
 		return err
 	}
-	s.seen = append(s.seen, u)
-	fmt.Printf("%.0f\t%d\t%.1f\t%.1f\t%d\n", after.Seconds(), s.commits, float64(u.RSS)/(1<<20), float64(u.HeapLive)/(1<<20), u.Goroutines)
+	l := look{usage: u}
+	if l.latency, err = s.applied(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	l.drifts, s.drifts = s.drifts, nil
+	s.mu.Unlock()
+	s.seen = append(s.seen, l)
+	fmt.Printf("%.0f\t%d\t%s / %s\t%s\t%.1f\t%.1f\t%d\n", after.Seconds(), s.commits,
+		milliseconds(results.Percentile(l.latency, 50)), milliseconds(results.Percentile(l.latency, 99)), milliseconds(results.Percentile(l.drifts, 50)),
+		float64(u.RSS)/(1<<20), float64(u.HeapLive)/(1<<20), u.Goroutines)
 	return nil
-}
-
-// Growth that counts: more than the noise of a garbage-collected heap.
-const (
-	growthShare = 0.05
-	growthBytes = 8 << 20
-)
-
-// verdict compares the second quarter of the looks with the last; the first is warm-up.
-func (s *soak) verdict() error {
-	quarter := len(s.seen) / 4
-	if quarter == 0 {
-		return errors.New("too short for a verdict: it takes four looks, one every 10 s")
-	}
-	failed := false
-	for what, value := range map[string]func(*controller.Usage) uint64{
-		"RSS":       func(u *controller.Usage) uint64 { return u.RSS },
-		"live heap": func(u *controller.Usage) uint64 { return u.HeapLive },
-	} {
-		early, late := median(s.seen[quarter:2*quarter], value), median(s.seen[len(s.seen)-quarter:], value)
-		growth := float64(late) - float64(early)
-		verdict := "flat"
-		if growth > growthBytes && growth > growthShare*float64(early) {
-			verdict, failed = "GROWS", true
-		}
-		fmt.Printf("%s: %s after warm-up, %s at the end of %d commits: %s\n", what, mebibytes(early), mebibytes(late), s.commits, verdict)
-	}
-	if failed {
-		return errors.New("memory grows")
-	}
-	fmt.Fprintln(os.Stderr, "memory stays flat")
-	return nil
-}
-
-func median(seen []*controller.Usage, value func(*controller.Usage) uint64) uint64 {
-	all := make([]uint64, len(seen))
-	for i, u := range seen {
-		all[i] = value(u)
-	}
-	slices.Sort(all)
-	return all[len(all)/2]
 }
