@@ -27,7 +27,7 @@ release: ## davit for Linux and macOS, with checksums and SBOMs, in DIR (default
 	@$(IMAGE) --binaries $(or $(DIR),bin/release)
 
 test: deps devcluster ## all tests, against real git, a real OCI registry and a real API server; as root on Linux on a real node too
-	go test -race -timeout 45m -parallel $(PARALLEL) ./...
+	go test -race -timeout 45m -parallel $(PARALLEL) ./reconciler ./cmd/davit ./... # those that take longest begin first
 	@if [ "$$(uname)" = Linux ] && [ "$$(id -u)" = 0 ]; then $(MAKE) e2e; \
 	else echo "left out: the tests of a real node, which need root on Linux (make e2e)"; fi
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"path"
 	"reflect"
 	"slices"
 	"strings"
@@ -276,7 +277,7 @@ func TestUpdateAfterAWholeFolder(t *testing.T) {
 		t.Errorf("Update and Load differ in %s", d)
 	}
 	for _, r := range load(t, before).Releases {
-		for folder, owns := range map[string]bool{"models/" + r.Model.Name + "/versions/": true, r.Dir + "/": true, "releases/": true, "runtimes/": false} {
+		for folder, owns := range map[string]bool{path.Dir(r.ModelVersion.Path) + "/": true, r.Dir + "/": true, path.Dir(r.Dir) + "/": true, "runtimes/": false} {
 			if r.Owns(folder) != owns {
 				t.Errorf("%s owns %s: %v", r.Key(), folder, !owns)
 			}

@@ -63,4 +63,5 @@ func TestStandby(t *testing.T) {
 	for _, fault := range b.accessible(source) {
 		t.Error(fault)
 	}
+	_ = b.heard() // that the page was refused
 }
