@@ -72,7 +72,7 @@ func (t *treeMaker) node(o metav1.Object, group, version, kind string) owned {
 }
 
 func (t *treeMaker) pods(ctx context.Context) (all []owned, more bool, err error) {
-	list, err := t.c.as.typed.CoreV1().Pods(t.mr.Namespace).List(ctx, t.ofRelease())
+	list, err := t.c.typed.CoreV1().Pods(t.mr.Namespace).List(ctx, t.ofRelease())
 	if err != nil {
 		return nil, false, fmt.Errorf("listing pods: %w", err)
 	}
@@ -89,7 +89,7 @@ func (t *treeMaker) pods(ctx context.Context) (all []owned, more bool, err error
 }
 
 func (t *treeMaker) replicaSets(ctx context.Context) (all []owned, more bool, err error) {
-	list, err := t.c.as.typed.AppsV1().ReplicaSets(t.mr.Namespace).List(ctx, t.ofRelease())
+	list, err := t.c.typed.AppsV1().ReplicaSets(t.mr.Namespace).List(ctx, t.ofRelease())
 	if err != nil {
 		return nil, false, fmt.Errorf("listing ReplicaSets: %w", err)
 	}
@@ -103,7 +103,7 @@ func (t *treeMaker) replicaSets(ctx context.Context) (all []owned, more bool, er
 }
 
 func (t *treeMaker) deployments(ctx context.Context) (all []owned, more bool, err error) {
-	list, err := t.c.as.typed.AppsV1().Deployments(t.mr.Namespace).List(ctx, t.ofRelease())
+	list, err := t.c.typed.AppsV1().Deployments(t.mr.Namespace).List(ctx, t.ofRelease())
 	if err != nil {
 		return nil, false, fmt.Errorf("listing Deployments: %w", err)
 	}
@@ -118,7 +118,7 @@ func (t *treeMaker) deployments(ctx context.Context) (all []owned, more bool, er
 }
 
 func (t *treeMaker) statefulSets(ctx context.Context) (all []owned, more bool, err error) {
-	list, err := t.c.as.typed.AppsV1().StatefulSets(t.mr.Namespace).List(ctx, t.ofRelease())
+	list, err := t.c.typed.AppsV1().StatefulSets(t.mr.Namespace).List(ctx, t.ofRelease())
 	if err != nil {
 		return nil, false, fmt.Errorf("listing StatefulSets: %w", err)
 	}
@@ -134,7 +134,7 @@ func (t *treeMaker) statefulSets(ctx context.Context) (all []owned, more bool, e
 
 // slices are the endpoints that Services lead to.
 func (t *treeMaker) slices(ctx context.Context) (all []owned, more bool, err error) {
-	list, err := t.c.as.typed.DiscoveryV1().EndpointSlices(t.mr.Namespace).List(ctx, t.ofRelease())
+	list, err := t.c.typed.DiscoveryV1().EndpointSlices(t.mr.Namespace).List(ctx, t.ofRelease())
 	if err != nil {
 		return nil, false, fmt.Errorf("listing EndpointSlices: %w", err)
 	}
