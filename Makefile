@@ -73,6 +73,6 @@ soak: devcluster ## commits, drift and failing releases at a rate, an hour with 
 	$(STATIC) run ./examples/scale soak -n $(or $(RELEASES),10000) -for $(or $(FOR),1h)
 
 bench: devcluster ## every number the README claims, with a peer or a physical limit beside it; about 40 minutes
-	go test -run '^$$' -bench . ./registry ./render ./gitops ./reconciler/history
+	go test -run '^$$' -bench . ./registry ./render ./gitops ./reconciler/history ./reconciler/fleet
 	go run ./examples/images
 	$(STATIC) run ./examples/scale

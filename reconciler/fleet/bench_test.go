@@ -13,7 +13,7 @@ import (
 )
 
 // BenchmarkTimeline is what a viewer waits for in a registry of 10,000 releases and 2,000 commits with an outcome each: the
-// first time, then again, then after one more commit, and after one more outcome.
+// timeline for the first time, again, and after one more outcome; the fleet, and the models.
 func BenchmarkTimeline(b *testing.B) {
 	const releases, commits = 10_000, 2_000
 	p := &past{dir: b.TempDir(), clock: firstSecond, Fleet: fleet.New(fleet.Config{})}
@@ -75,6 +75,18 @@ func BenchmarkTimeline(b *testing.B) {
 			ask(b, fleet.TimelineQuery{Author: "grace", Release: all[37].Name}, 1)
 		}
 	})
+	for what, q := range map[string]struct {
+		fleet.Query
+		found int
+	}{"fleet": {found: releases}, "fleet searched": {fleet.Query{Search: all[37].Name}, 1}, "fleet of a team": {fleet.Query{Team: all[37].Team}, releases / 100}} {
+		b.Run(what, func(b *testing.B) {
+			for b.Loop() {
+				if out := p.Releases(fleet.Viewer{}, "models", q.Query); out == nil || out.Found != q.found {
+					b.Fatalf("%+v", out)
+				}
+			}
+		})
+	}
 	b.Run("models", func(b *testing.B) {
 		for b.Loop() {
 			if _, err := p.Models(b.Context(), fleet.Viewer{}, "models", fleet.ModelQuery{}); err != nil {
