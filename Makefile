@@ -69,7 +69,7 @@ deps: ## what tests and a real node need: of Debian signing tools, git-lfs, sshd
 demo: deps ## the main story on real parts (as root on Linux with a real node)
 	go run ./examples/iris/demo
 
-soak: devcluster ## commits, drift and failing releases at a rate, an hour with 10,000 releases: make soak RELEASES=1000 FOR=10m
+soak: devcluster ## commits, webhooks, drift and failing releases at a rate, an hour with 10,000 releases: make soak RELEASES=1000 FOR=10m
 	$(STATIC) run ./examples/scale soak -n $(or $(RELEASES),10000) -for $(or $(FOR),1h)
 
 bench: devcluster ## every number the README claims, with a peer or a physical limit beside it; about 40 minutes

@@ -17,6 +17,11 @@ func (m *measure) firstSync(ctx context.Context) error {
 	if err := m.start(false); err != nil {
 		return err
 	}
+	return m.synced(ctx)
+}
+
+// synced waits until the controller that was started has all releases healthy.
+func (m *measure) synced(ctx context.Context) error {
 	tip, err := m.repo.git(ctx, "rev-parse", "HEAD")
 	if err != nil {
 		return err

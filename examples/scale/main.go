@@ -4,7 +4,7 @@
 // its own, so that what it uses can be told.
 //
 //	scale [flags]                measures and writes the results
-//	scale soak [flags]           commits for a while and watches the controller's memory
+//	scale soak [flags]           commits, edits and webhooks for a while; watches memory and latency
 //	scale generate [flags] DIR   writes the registry alone
 package main
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,13 +19,9 @@ func (m *measure) page(ctx context.Context) error {
 	if err := m.startWith(controller.Config{Page: true}); err != nil {
 		return err
 	}
-	var url string
-	select {
-	case url = <-m.davit.page:
-	case <-m.davit.ended:
-		return errors.Join(errors.New("the controller ended"), m.davit.err)
-	case <-ctx.Done():
-		return ctx.Err()
+	url, err := m.davit.url(ctx)
+	if err != nil {
+		return err
 	}
 	if err := m.quiet(ctx, 5*time.Minute); err != nil {
 		return err

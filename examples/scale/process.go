@@ -21,7 +21,7 @@ type process struct {
 	stdin   io.WriteCloser
 	usages  chan *controller.Usage
 	settled chan controller.Line
-	page    chan string // the web page's URL
+	urls    chan string // of the web page, or of the webhook
 	ended   chan struct{}
 
 	mu       sync.Mutex
@@ -54,7 +54,7 @@ func startProcess(cfg controller.Config, logFile string) (*process, error) {
 	defer log.Close()
 	p := &process{
 		cmd: exec.Command(self, "controller", string(data)), seen: map[string]*progress{}, followed: map[string]time.Time{},
-		usages: make(chan *controller.Usage, 1), settled: make(chan controller.Line, 1), page: make(chan string, 1), ended: make(chan struct{}),
+		usages: make(chan *controller.Usage, 1), settled: make(chan controller.Line, 1), urls: make(chan string, 1), ended: make(chan struct{}),
 	}
 	p.cmd.Stderr = log
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
@@ -84,8 +84,8 @@ func (p *process) read(out io.Reader) {
 			p.usages <- l.Usage
 		case controller.Settled:
 			p.settled <- l
-		case controller.Page:
-			p.page <- l.URL
+		case controller.Page, controller.Hook:
+			p.urls <- l.URL
 		case controller.Followed:
 			p.mu.Lock()
 			p.followed[l.Commit] = l.At
@@ -175,6 +175,18 @@ func (p *process) usage() (*controller.Usage, error) {
 		return nil, errors.New("asking the controller: it ended")
 	case <-time.After(time.Minute):
 		return nil, errors.New("asking the controller: no answer within a minute")
+	}
+}
+
+// url is where the controller serves what it was started with, the web page or its webhook.
+func (p *process) url(ctx context.Context) (string, error) {
+	select {
+	case url := <-p.urls:
+		return url, nil
+	case <-p.ended:
+		return "", errors.Join(errors.New("the controller ended"), p.err)
+	case <-ctx.Done():
+		return "", ctx.Err()
 	}
 }
 

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
 	"path"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -14,14 +16,15 @@ import (
 	"github.com/davit-dev/davit/examples/scale/results"
 )
 
-// soakCommand has commits, drift and failing releases come at a rate for a while, and watches what the controller takes and how
-// long it lets them wait.
+// soakCommand has commits, drift, failing releases and webhooks come at a rate for a while, and watches what the controller takes
+// and how long it lets them wait. The controller fetches from a Git server, and hears of commits by webhooks alone.
 func soakCommand(ctx context.Context, args []string) (err error) {
 	o := generate.Options{Layout: generate.Teams, Replicas: 1}
 	flags := flag.NewFlagSet("soak", flag.ExitOnError)
 	flags.IntVar(&o.Releases, "n", 1000, "number of releases")
 	duration := flags.Duration("for", 15*time.Minute, "how long")
 	every := flags.Duration("every", time.Second, "time between two commits")
+	rate := flags.Int("webhooks", 10, "webhook deliveries a second that are of no commit to the followed branch")
 	podsUpTo := flags.Int("pods-up-to", 1000, "with more releases than this the Deployments have no replicas")
 	layoutFlag(flags, &o.Layout)
 	if err := flags.Parse(args); err != nil {
@@ -35,14 +38,19 @@ func soakCommand(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	s := &soak{measure: &measure{world: w, bench: &bench{}, n: o.Releases}, every: *every}
-	if err := s.firstSync(ctx); err != nil {
+	s := &soak{measure: &measure{world: w, bench: &bench{}, n: o.Releases}, every: *every, hooks: &hooks{rate: *rate}}
+	url, stop, err := w.repo.serve(ctx)
+	if err != nil {
 		return err
 	}
-	if err := s.run(ctx, *duration); err != nil {
-		return errors.Join(err, errors.New(w.logTail()))
+	defer stop()
+	if err = s.follow(ctx, url); err == nil {
+		err = s.run(ctx, *duration)
 	}
-	return nil
+	if err != nil {
+		err = errors.Join(err, errors.New(w.logTail()))
+	}
+	return err
 }
 
 // soak is a run and what was seen of it.
@@ -52,6 +60,7 @@ type soak struct {
 
 	commits, failed int
 	waiting         []asked
+	hooks           *hooks
 	bad             *generate.Release // whose Deployment the API server refuses
 	badUntil        int               // the commit that mends it
 
@@ -83,15 +92,29 @@ const (
 	lateAfter  = time.Minute
 )
 
+// follow starts the controller at a Git server, and waits until all releases are healthy.
+func (s *soak) follow(ctx context.Context, url string) error {
+	s.hooks.secret = rand.Text()
+	err := s.startWith(controller.Config{Repository: url, Mirror: filepath.Join(s.dir, "mirror.git"), Secret: s.hooks.secret})
+	if err != nil {
+		return err
+	}
+	if s.hooks.url, err = s.davit.url(ctx); err != nil {
+		return err
+	}
+	return s.synced(ctx)
+}
+
 func (s *soak) run(ctx context.Context, duration time.Duration) error {
-	drifting, stop := context.WithCancel(ctx)
-	var editing sync.WaitGroup
-	var drifted error
-	editing.Go(func() { drifted = s.drifting(drifting) })
+	beside, stop := context.WithCancel(ctx)
+	var all sync.WaitGroup
+	var drifted, delivered error
+	all.Go(func() { drifted = s.drifting(beside) })
+	all.Go(func() { delivered = s.hooks.delivering(beside) })
 	err := s.committing(ctx, duration)
 	stop()
-	editing.Wait()
-	if err = errors.Join(err, drifted); err != nil {
+	all.Wait()
+	if err = errors.Join(err, drifted, delivered); err != nil {
 		return err
 	}
 	if err := s.settled(ctx); err != nil {
@@ -146,7 +169,7 @@ func (s *soak) commit(ctx context.Context) error {
 	}
 	s.commits++
 	s.waiting = append(s.waiting, asked{r.Name, c})
-	return nil
+	return s.hooks.pushed(ctx, c.hash)
 }
 
 func component(r generate.Release) string { return path.Join(path.Dir(r.File), "kustomization.yaml") }

@@ -19,7 +19,11 @@ import (
 // object more than there are.
 func (s *soak) settled(ctx context.Context) error {
 	if s.bad != nil {
-		if _, err := s.repo.commit(ctx, s.mend()...); err != nil {
+		c, err := s.repo.commit(ctx, s.mend()...)
+		if err != nil {
+			return err
+		}
+		if err := s.hooks.pushed(ctx, c.hash); err != nil {
 			return err
 		}
 	}
@@ -102,6 +106,8 @@ func (s *soak) verdict() error {
 	if results.Percentile(after, 50) > slower*results.Percentile(before, 50) {
 		errs = append(errs, errors.New("promotions take longer and longer"))
 	}
+	fmt.Printf("%d webhook deliveries, answered p50 %s, p99 %s\n", s.hooks.sent, milliseconds(results.Percentile(s.hooks.took, 50)),
+		milliseconds(results.Percentile(s.hooks.took, 99)))
 	fmt.Printf("%d commits, %d releases that the API server refused, %d edits undone; at the end every one of %d releases is healthy at the branch's version\n",
 		s.commits, s.failed, s.undone, s.n)
 	return errors.Join(errs...)

@@ -98,7 +98,10 @@ func (w *world) close() error {
 func (w *world) start(once bool) error { return w.startWith(controller.Config{Once: once}) }
 
 func (w *world) startWith(cfg controller.Config) (err error) {
-	cfg.Repository, cfg.Kubeconfig = w.repo.dir, w.dev.Kubeconfig
+	cfg.Kubeconfig = w.dev.Kubeconfig
+	if cfg.Repository == "" {
+		cfg.Repository = w.repo.dir
+	}
 	if w.profiles != "" {
 		cfg.Profile = filepath.Join(w.profiles, fmt.Sprintf("%d-%s.pprof", len(w.repo.releases), time.Now().Format("150405")))
 	}

@@ -7,6 +7,7 @@ package controller
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -32,8 +33,12 @@ type Config struct {
 	Kubeconfig string
 	// Once ends the process when the branch's tip is settled: its Settled line is the time to ready.
 	Once bool
+	// Mirror is the folder for what is fetched of a remote.
+	Mirror string `json:",omitempty"`
 	// Page serves the web page; its Page line says where.
 	Page bool `json:",omitempty"`
+	// Secret has webhooks received that are signed with it; the Hook line says where. None when empty.
+	Secret string `json:",omitempty"`
 	// Profile is a file for the process's CPU profile; none when empty.
 	Profile string `json:",omitempty"`
 }
@@ -45,6 +50,7 @@ const (
 	Settled  = "settled"
 	Stats    = "stats"
 	Page     = "page"
+	Hook     = "hook"
 )
 
 // Line is one line of output. Which fields are set depends on Kind.
@@ -56,7 +62,7 @@ type Line struct {
 	Applied                                          time.Time `json:",omitzero"`  // when the API server had answered the release's last apply
 	Uploaded                                         int64     `json:",omitempty"` // bytes of a model image
 
-	URL string `json:",omitempty"` // of the web page
+	URL string `json:",omitempty"` // of the web page, or of the webhook
 
 	Usage *Usage `json:",omitempty"`
 }
@@ -81,9 +87,17 @@ func Main(ctx context.Context, cfg Config, in io.Reader, out io.Writer) error {
 			w.write(Line{Kind: Stats, Usage: usage(requests)})
 		}
 	}()
-	loop, err := wire(ctx, cfg, requests, w)
+	loop, source, err := wire(ctx, cfg, requests, w)
 	if err != nil {
 		return err
+	}
+	if cfg.Secret != "" {
+		url, stop, err := receive(ctx, cfg.Secret, source)
+		if err != nil {
+			return fmt.Errorf("receiving webhooks: %w", err)
+		}
+		defer stop()
+		w.write(Line{Kind: Hook, URL: url})
 	}
 	if cfg.Page {
 		url, stop, err := serve(ctx, "models", loop, slog.New(slog.NewTextHandler(os.Stderr, nil)))
@@ -104,30 +118,30 @@ func Main(ctx context.Context, cfg Config, in io.Reader, out io.Writer) error {
 }
 
 // wire is davit sync's wiring with a transport that counts.
-func wire(ctx context.Context, cfg Config, requests *requests, w *writer) (*reconciler.Reconciler, error) {
+func wire(ctx context.Context, cfg Config, requests *requests, w *writer) (*reconciler.Reconciler, *gitops.Source, error) {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	klog.SetSlogLogger(log)
 	config, err := clientcmd.BuildConfigFromFlags("", cfg.Kubeconfig)
 	if err != nil {
-		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+		return nil, nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
 	config.UserAgent = "davit"
 	config.Wrap(requests.wrap)
-	source, err := gitops.Open(ctx, gitops.Config{URL: cfg.Repository, Log: log})
+	source, err := gitops.Open(ctx, gitops.Config{URL: cfg.Repository, Mirror: cfg.Mirror, Log: log})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	owner := source.Path()
+	owner := cmp.Or(source.Path(), cfg.Repository)
 	target, err := cluster.New(ctx, cluster.Config{REST: config, Log: log, Owner: owner})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	builder, err := image.New(image.Config{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	author := gitops.Davit()
-	return reconciler.New(reconciler.Config{
+	loop, err := reconciler.New(reconciler.Config{
 		Source: source, Cluster: target, Images: builder, Owner: owner, Log: log,
 		Name: "davit sync", Notes: source.NewNotes(author, log), Committer: &author,
 		Report: func(r reconciler.Report) {
@@ -142,6 +156,7 @@ func wire(ctx context.Context, cfg Config, requests *requests, w *writer) (*reco
 			}
 		},
 	})
+	return loop, source, err
 }
 
 // writer keeps the lines of many goroutines apart.
