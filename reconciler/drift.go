@@ -43,7 +43,8 @@ func (f *fight) wait(now time.Time) (left time.Duration, begins bool) {
 	return 0, false
 }
 
-// drift undoes what others changed of a settled release's objects, or only tells of it, as the environment says.
+// drift undoes what others changed of a release's objects, or only tells of it, as the environment says. It returns how long a
+// correction has to wait.
 func (r *Reconciler) drift(ctx context.Context, s *state, t *target) (time.Duration, error) {
 	site := r.site(s.key.Environment)
 	drifted := site.watcher.Load().Drifted(s.release)
@@ -72,7 +73,7 @@ func (r *Reconciler) drift(ctx context.Context, s *state, t *target) (time.Durat
 
 // correct applies the release's objects again. One that a dry run finds as wanted is only recorded anew.
 func (r *Reconciler) correct(ctx context.Context, s *state, t *target, objects *render.Output) error {
-	changes, err := r.site(s.key.Environment).cluster.Apply(ctx, s.release, objects.Objects, ApplyOptions(t.release))
+	changes, err := r.dispatch(ctx, s, t, objects.Objects)
 	s.release.Status.Inventory = changes.Inventory
 	if err != nil {
 		return fmt.Errorf("correcting %s: %w", s.key, err)

@@ -37,6 +37,21 @@ func TestDriftUndone(t *testing.T) {
 	}
 }
 
+// TestDriftOfARollout: what a person changes of a revision that is not healthy yet is not judged as the revision's.
+func TestDriftOfARollout(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 1h")
+	w.commit("an hour's bake")
+	w.follow()
+	w.until(production, "v1", v1alpha1.Progressing)
+	w.scale("iris", 3)
+	w.eventually("scaled back", func() bool { return *w.deployment("iris").Spec.Replicas == 1 })
+	if got := w.status("production"); got.Phase != v1alpha1.Progressing || len(got.Outcomes) != 0 {
+		t.Errorf("a correction is no outcome: %+v", got)
+	}
+}
+
 // TestDriftMissed takes back what was changed while no controller ran.
 func TestDriftMissed(t *testing.T) {
 	t.Parallel()

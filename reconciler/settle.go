@@ -68,6 +68,9 @@ func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Dura
 		s.phase(v1alpha1.Progressing, "Retried", "")
 	}
 
+	if _, err := r.drift(ctx, s, t); err != nil { // or what others made of the revision would be judged as its own
+		return 0, err
+	}
 	health := r.site(s.key.Environment).watcher.Load().Health(ctx, s.release, healthOptions(t))
 	if again, err := r.pause(ctx, s, t, health); err != nil || again > 0 {
 		return again, err

@@ -32,7 +32,16 @@ func (r *Reconciler) apply(ctx context.Context, s *state, t *target, objects []*
 	was := s.release.Status.Traffic
 	now := next(was, t.rollout)
 	s.release.Status.Traffic = now
-	sent := objects
+	changes, err = r.dispatch(ctx, s, t, objects)
+	if err != nil && len(changes.Changes) == 0 {
+		s.release.Status.Traffic = was // there is nothing that it could go over to
+	}
+	return changes, err
+}
+
+// dispatch applies the objects of a target but for what turns the traffic, where that goes to another rollout yet.
+func (r *Reconciler) dispatch(ctx context.Context, s *state, t *target, objects []*unstructured.Unstructured) (cluster.ChangeSet, error) {
+	now, sent := s.release.Status.Traffic, objects
 	switch {
 	case now == nil || now.Next == "":
 	case now.Weight > 0 && now.Weight < allTraffic: // the same rollout under another route
@@ -40,12 +49,9 @@ func (r *Reconciler) apply(ctx context.Context, s *state, t *target, objects []*
 	default:
 		sent = own(objects, s.key.Name)
 	}
-	changes, err = r.site(s.key.Environment).cluster.Apply(ctx, s.release, sent, ApplyOptions(t.release))
+	changes, err := r.site(s.key.Environment).cluster.Apply(ctx, s.release, sent, ApplyOptions(t.release))
 	if now != nil && now.Next != "" {
 		unjudged(changes.Inventory, s.key.Name)
-	}
-	if err != nil && len(changes.Changes) == 0 {
-		s.release.Status.Traffic = was // there is nothing that it could go over to
 	}
 	return changes, err
 }

@@ -106,15 +106,19 @@ func (s *soak) follow(ctx context.Context, url string) error {
 }
 
 func (s *soak) run(ctx context.Context, duration time.Duration) error {
-	beside, stop := context.WithCancel(ctx)
+	beside, stop := context.WithCancelCause(ctx)
 	var all sync.WaitGroup
-	var drifted, delivered error
-	all.Go(func() { drifted = s.drifting(beside) })
-	all.Go(func() { delivered = s.hooks.delivering(beside) })
-	err := s.committing(ctx, duration)
-	stop()
+	for _, does := range []func(context.Context) error{s.drifting, s.hooks.delivering} {
+		all.Go(func() {
+			if err := does(beside); err != nil {
+				stop(err)
+			}
+		})
+	}
+	err := s.committing(beside, duration)
+	stop(err)
 	all.Wait()
-	if err = errors.Join(err, drifted, delivered); err != nil {
+	if err = context.Cause(beside); !errors.Is(err, context.Canceled) || ctx.Err() != nil {
 		return err
 	}
 	if err := s.settled(ctx); err != nil {
