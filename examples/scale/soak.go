@@ -26,6 +26,7 @@ func soakCommand(ctx context.Context, args []string) (err error) {
 	every := flags.Duration("every", time.Second, "time between two commits")
 	rate := flags.Int("webhooks", 10, "webhook deliveries a second that are of no commit to the followed branch")
 	podsUpTo := flags.Int("pods-up-to", 1000, "with more releases than this the Deployments have no replicas")
+	profiles := flags.String("profiles", "", "folder for a profile of the controller's CPU, and of its heap at the end")
 	layoutFlag(flags, &o.Layout)
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -38,6 +39,7 @@ func soakCommand(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
+	w.profiles = *profiles
 	s := &soak{measure: &measure{world: w, bench: &bench{}, n: o.Releases}, every: *every, hooks: &hooks{rate: *rate}}
 	url, stop, err := w.repo.serve(ctx)
 	if err != nil {
