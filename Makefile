@@ -9,10 +9,11 @@ VERSION ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null 
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
 # Tests that run beside one another in a package: they wait for a cluster more than they compute, so more than there are cores.
 PARALLEL ?= 4
+GOVULNCHECK := v1.9.0
 IMAGE := go run ./deploy/image --version "$(VERSION)" --commit "$(COMMIT)"
 DEVCLUSTER := go run ./deploy/devcluster/cmd/devcluster
 
-.PHONY: help build image release test fuzz lint generate demo e2e bench soak devcluster deps
+.PHONY: help build image release test fuzz lint vulns generate demo e2e bench soak devcluster deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +40,9 @@ lint: ## gofmt, go vet, staticcheck, tidy modules
 	go vet ./...
 	go tool $(TOOLS) staticcheck ./...
 	go mod tidy -diff
+
+vulns: ## known vulnerabilities in code that davit calls; needs vuln.go.dev, or another database of its format: make vulns DB=URL
+	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK) -db $(or $(DB),https://vuln.go.dev) ./...
 
 generate: ## CRDs and deep copies from the API types, and the reference in deploy/docs from all of it
 	go generate ./...
