@@ -34,6 +34,7 @@ var arrows = map[string][]string{
 	"registry/image":                   {"registry"},
 	"render":                           {"registry"},
 	"render/catalog":                   {"registry"},
+	"deploy/devcluster":                {"deploy/devcluster/planted"},
 	"deploy/devcluster/cmd/devcluster": {"deploy/devcluster"},
 	"examples/finetune/demo":           {"deploy/devcluster", "examples/stage"},
 	"examples/finetune/trainer":        {"examples/iris/safetensors"},

@@ -16,7 +16,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
+	"testing"
 	"time"
 )
 
@@ -115,6 +117,9 @@ type Cluster struct {
 	temp     bool
 	stdin    io.Closer
 	ended    chan struct{}
+
+	search sync.Once
+	told   error // what the search for planted credentials found
 }
 
 // ready is the supervisor's only line of output.
@@ -218,7 +223,7 @@ func (c *Cluster) supervise(ctx context.Context, cfg Config) error {
 			return errors.Join(err, c.Stop())
 		}
 	}
-	o := order{Config: cfg, Binaries: c.binaries, Temp: c.temp}
+	o := order{Config: cfg, Binaries: c.binaries, Temp: c.temp, Audit: testing.Testing()}
 	if cfg.Forge {
 		if o.ForgeRoot, err = forgeRoot(ctx); err != nil {
 			return errors.Join(err, c.Stop())
@@ -264,11 +269,21 @@ func (c *Cluster) Bin(name string) string { return c.binaries[name] }
 func (c *Cluster) Done() <-chan struct{} { return c.ended }
 
 // Stop takes the cluster down and returns when all of it is gone: pods, processes, mounts, the bridge, and a
-// temporary Dir. Calls after the first wait and return the same.
+// temporary Dir. Calls after the first wait and return the same. In a test's program it is an error that what was written, to
+// wherever, holds a credential that a test planted.
 func (c *Cluster) Stop() error {
 	if c.ended == nil {
 		return nil
 	}
+	c.search.Do(func() {
+		if testing.Testing() {
+			c.told = c.planted()
+		}
+	})
+	return errors.Join(c.told, c.stop())
+}
+
+func (c *Cluster) stop() error {
 	c.stdin.Close()
 	select {
 	case <-c.ended:

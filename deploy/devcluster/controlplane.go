@@ -110,7 +110,11 @@ func (s *supervisor) serviceRange() string {
 }
 
 func (s *supervisor) startAPIServer(c *controlPlane, etcd string) (*process, error) {
-	return s.start("kube-apiserver", []string{"GOGC=400"}, // its start is mostly garbage
+	audit, err := s.auditFlags()
+	if err != nil {
+		return nil, err
+	}
+	return s.start("kube-apiserver", []string{"GOGC=400"}, append(audit, // its start is mostly garbage
 		"--etcd-servers="+etcd,
 		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", c.port),
 		"--tls-cert-file="+c.pki.path("apiserver.crt"), "--tls-private-key-file="+c.pki.path("apiserver.key"),
@@ -124,7 +128,7 @@ func (s *supervisor) startAPIServer(c *controlPlane, etcd string) (*process, err
 		"--allow-privileged=true",
 		"--endpoint-reconciler-type=none", // it would refuse a loopback address
 		"--profiling=false",
-	)
+	)...)
 }
 
 // startControllers does not wait until they work: both retry until they can.

@@ -21,6 +21,7 @@ type order struct {
 	Config   Config            `json:"config"`
 	Binaries map[string]string `json:"binaries"`
 	Temp     bool              `json:"temp"`
+	Audit    bool              `json:"audit"`
 	// ForgeRoot is the folder of the forge's templates.
 	ForgeRoot string `json:"forgeRoot"`
 	// Modules are the folders, by an API's name, of the modules that third-party APIs come from.
@@ -33,6 +34,7 @@ type supervisor struct {
 	binaries  map[string]string
 	forgeRoot string
 	modules   map[string]string
+	audit     bool
 	net       network
 	record    *record
 	children  []*process // in the order of start
@@ -95,7 +97,7 @@ func newSupervisor(o order) (*supervisor, error) {
 	if _, err := rand.Read(random); err != nil {
 		return nil, err
 	}
-	s := &supervisor{config: o.Config, binaries: o.Binaries, forgeRoot: o.ForgeRoot, modules: o.Modules}
+	s := &supervisor{config: o.Config, binaries: o.Binaries, forgeRoot: o.ForgeRoot, modules: o.Modules, audit: o.Audit}
 	s.record = &record{ID: hex.EncodeToString(random), Dir: o.Config.Dir, Keep: !o.Temp, Supervisor: identify("supervisor", os.Getpid())}
 	var err error
 	if s.net, err = newNetwork(); err != nil {
