@@ -331,9 +331,9 @@ func TestAccessProxy(t *testing.T) {
 	ca := newAuthority(t, "ours")
 	r := newRepo(t)
 	r.commit("one", "a", "1")
-	srv := serveTLS(t, r, ca.server(), basic("ada", "pw"))
+	srv := serveTLS(t, r, ca.server(), basic("ada", "pl4nted-git"))
 	proxy, ways := forward(t, basic("through", "sesame"), srv.Listener.Addr().String())
-	access := Access{Username: "ada", Password: "pw", CA: ca.pem, Proxy: proxy}
+	access := Access{Username: "ada", Password: "pl4nted-git", CA: ca.pem, Proxy: proxy}
 	const address = "https://git.invalid/.git"
 	_, err := Open(t.Context(), Config{URL: address, Mirror: t.TempDir(), Access: fixed(access)})
 	if err == nil || !strings.Contains(err.Error(), "check the proxy's username and password") {
@@ -408,9 +408,9 @@ func TestAccessRotates(t *testing.T) {
 	ca := newAuthority(t, "ours")
 	r := newRepo(t)
 	first := r.commit("one", "a", "1")
-	srv := serveTLS(t, r, ca.server(), basic("ada", "old-secret"))
+	srv := serveTLS(t, r, ca.server(), basic("ada", "pl4nted-git-old"))
 	var access atomic.Value
-	access.Store(Access{Username: "ada", Password: "old-secret", CA: ca.pem})
+	access.Store(Access{Username: "ada", Password: "pl4nted-git-old", CA: ca.pem})
 	var log bytes.Buffer
 	var mu sync.Mutex
 	checked := make(chan error, 100)
@@ -439,7 +439,7 @@ func TestAccessRotates(t *testing.T) {
 			}
 		}
 	}
-	srv.want.Store(basic("ada", "new-secret"))
+	srv.want.Store(basic("ada", "pl4nted-git-new"))
 	err := until("refused", func(err error) bool { return err != nil })
 	if !strings.Contains(err.Error(), "check the credentials of the repository") {
 		t.Error(err)
@@ -448,14 +448,14 @@ func TestAccessRotates(t *testing.T) {
 	s.Notify()
 	until("without access", func(err error) bool { return err != nil && strings.Contains(err.Error(), "the Secret is gone") })
 	second := r.commit("two", "a", "2")
-	access.Store(Access{Username: "ada", Password: "new-secret", CA: ca.pem})
+	access.Store(Access{Username: "ada", Password: "pl4nted-git-new", CA: ca.pem})
 	s.Notify()
 	await(t, tips, second, 20*time.Second)
 	until("followed again", func(err error) bool { return err == nil })
 	mu.Lock()
 	defer mu.Unlock()
 	for _, text := range []string{log.String(), err.Error()} {
-		for _, secret := range []string{"old-secret", "new-secret", strings.TrimPrefix(basic("ada", "old-secret"), "Basic "), strings.TrimPrefix(basic("ada", "new-secret"), "Basic ")} {
+		for _, secret := range []string{"pl4nted-git-old", "pl4nted-git-new", strings.TrimPrefix(basic("ada", "pl4nted-git-old"), "Basic "), strings.TrimPrefix(basic("ada", "pl4nted-git-new"), "Basic ")} {
 			if strings.Contains(text, secret) {
 				t.Errorf("%q is in %q", secret, text)
 			}
@@ -468,12 +468,12 @@ func TestAccessIsNoOutage(t *testing.T) {
 	ca := newAuthority(t, "ours")
 	r := newRepo(t)
 	r.commit("one", "a", "1")
-	srv := serveTLS(t, r, ca.server(), basic("ada", "pw"))
+	srv := serveTLS(t, r, ca.server(), basic("ada", "pl4nted-git"))
 	mirror := t.TempDir()
-	open(t, Config{URL: srv.URL + "/.git", Branch: "main", Mirror: mirror, Access: fixed(Access{Username: "ada", Password: "pw", CA: ca.pem})})
+	open(t, Config{URL: srv.URL + "/.git", Branch: "main", Mirror: mirror, Access: fixed(Access{Username: "ada", Password: "pl4nted-git", CA: ca.pem})})
 	for what, ask := range map[string]func(context.Context) (Access, error){
-		"another authority": fixed(Access{Username: "ada", Password: "pw", CA: newAuthority(t, "other").pem}),
-		"no authority":      fixed(Access{Username: "ada", Password: "pw", CA: []byte("none")}),
+		"another authority": fixed(Access{Username: "ada", Password: "pl4nted-git", CA: newAuthority(t, "other").pem}),
+		"no authority":      fixed(Access{Username: "ada", Password: "pl4nted-git", CA: []byte("none")}),
 		"another password":  fixed(Access{Username: "ada", Password: "other", CA: ca.pem}),
 		"no answer":         func(context.Context) (Access, error) { return Access{}, errors.New("there is no Secret") },
 	} {
@@ -483,7 +483,7 @@ func TestAccessIsNoOutage(t *testing.T) {
 		}
 	}
 	srv.Close()
-	s, err := Open(t.Context(), Config{URL: srv.URL + "/.git", Branch: "main", Mirror: mirror, Access: fixed(Access{Username: "ada", Password: "pw", CA: ca.pem})})
+	s, err := Open(t.Context(), Config{URL: srv.URL + "/.git", Branch: "main", Mirror: mirror, Access: fixed(Access{Username: "ada", Password: "pl4nted-git", CA: ca.pem})})
 	if err != nil {
 		t.Fatalf("an outage: %v", err)
 	}

@@ -98,8 +98,8 @@ func TestParseKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for text, want := range map[string]string{string(locked): "passphrase", "hunter2": "private key as ssh-keygen writes it"} {
-		if _, err := ParseKey([]byte(text)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+	for text, want := range map[string]string{string(locked): "passphrase", "pl4nted-signing": "private key as ssh-keygen writes it"} {
+		if _, err := ParseKey([]byte(text)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "pl4nted") {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}

@@ -65,10 +65,10 @@ func TestWatchFromLinkedWorktreeAndUnborn(t *testing.T) {
 func TestWatchRemote(t *testing.T) {
 	r := newRepo(t)
 	first := r.commit("one", "a", "1")
-	srv := serve(t, r, "s3cr3t")
+	srv := serve(t, r, "pl4nted-git")
 	var log bytes.Buffer
 	var mu sync.Mutex
-	s := open(t, Config{URL: srv.url("bot:s3cr3t"), Mirror: t.TempDir(), Interval: 50 * time.Millisecond, Log: logTo(&log, &mu)})
+	s := open(t, Config{URL: srv.url("bot:pl4nted-git"), Mirror: t.TempDir(), Interval: 50 * time.Millisecond, Log: logTo(&log, &mu)})
 	tips := watch(t, s)
 	await(t, tips, first, time.Second)
 	second := r.commit("two", "a", "2")
@@ -81,7 +81,7 @@ func TestWatchRemote(t *testing.T) {
 		text := log.String()
 		mu.Unlock()
 		if strings.Contains(text, "retrying") {
-			if strings.Contains(text, "s3cr3t") {
+			if strings.Contains(text, "pl4nted") {
 				t.Errorf("the log holds the token: %s", text)
 			}
 			break
@@ -103,8 +103,8 @@ func TestWatchRemote(t *testing.T) {
 func TestNotify(t *testing.T) {
 	r := newRepo(t)
 	first := r.commit("one", "a", "1")
-	srv := serve(t, r, "s3cr3t")
-	s := open(t, Config{URL: srv.url("bot:s3cr3t"), Mirror: t.TempDir(), Interval: time.Hour})
+	srv := serve(t, r, "pl4nted-git")
+	s := open(t, Config{URL: srv.url("bot:pl4nted-git"), Mirror: t.TempDir(), Interval: time.Hour})
 	tips := watch(t, s)
 	await(t, tips, first, time.Second)
 

@@ -205,16 +205,16 @@ func (w *world) noPassword(registries dynamic.ResourceInterface) {
 func TestSecretsOfTheForge(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	p := w.private("pw")
+	p := w.private("pl4nted-git")
 	namespace := w.id + "-davit"
 	registries := w.grantRegistry(namespace)
-	w.secret(namespace, "git", map[string]string{"username": "ada", "password": "pw", "ca.crt": p.ca()})
+	w.secret(namespace, "git", map[string]string{"username": "ada", "password": "pl4nted-git", "ca.crt": p.ca()})
 	w.patchRaw(registries, `{"spec":{"url":"`+p.URL+`/team/models.git","credentials":"git","interval":"1h","forge":{"kind":"Gitea","secret":"forge"}}}`)
 	hook, _ := w.hooked(namespace)
 	w.ready(registries, "False", "spec.forge.secret: there is no Secret "+namespace+"/forge; make it")
-	w.secret(namespace, "forge", map[string]string{"webhook": "first"})
+	w.secret(namespace, "forge", map[string]string{"webhook": "pl4nted-webhook-1"})
 	w.ready(registries, "False", "has no key token")
-	w.secret(namespace, "forge", map[string]string{"token": "tok-1", "webhook": "first"})
+	w.secret(namespace, "forge", map[string]string{"token": "pl4nted-forge-1", "webhook": "pl4nted-webhook-1"})
 	w.until(production, "v1", v1alpha1.Healthy)
 	asked := func(token string) func() bool {
 		return func() bool {
@@ -222,7 +222,7 @@ func TestSecretsOfTheForge(t *testing.T) {
 			return ok
 		}
 	}
-	w.eventually("asked with the token", asked("tok-1"))
+	w.eventually("asked with the token", asked("pl4nted-forge-1"))
 	deliver := func(secret string) int {
 		const body = `{"ref":"refs/heads/main"}`
 		mac := hmac.New(sha256.New, []byte(secret))
@@ -234,19 +234,19 @@ func TestSecretsOfTheForge(t *testing.T) {
 		hook().ServeHTTP(rec, req)
 		return rec.Code
 	}
-	if code := deliver("first"); code != http.StatusNoContent {
+	if code := deliver("pl4nted-webhook-1"); code != http.StatusNoContent {
 		t.Fatalf("a delivery: %d", code)
 	}
-	w.secret(namespace, "forge", map[string]string{"token": "tok-2", "webhook": "second"})
-	w.eventually("taking the new secret", func() bool { return deliver("second") == http.StatusNoContent })
-	if code := deliver("first"); code != http.StatusUnauthorized {
+	w.secret(namespace, "forge", map[string]string{"token": "pl4nted-forge-2", "webhook": "pl4nted-webhook-2"})
+	w.eventually("taking the new secret", func() bool { return deliver("pl4nted-webhook-2") == http.StatusNoContent })
+	if code := deliver("pl4nted-webhook-1"); code != http.StatusUnauthorized {
 		t.Errorf("a delivery with the secret of before: %d", code)
 	}
 	w.edit("releases/iris/production.yaml", "version: v1", "version: v2")
 	w.commit("v2")
-	deliver("second")
+	deliver("pl4nted-webhook-2")
 	w.until(production, "v2", v1alpha1.Healthy)
-	w.eventually("asked with the new token", asked("tok-2"))
+	w.eventually("asked with the new token", asked("pl4nted-forge-2"))
 }
 
 // signingKey is a private key as ssh-keygen writes it, and its public half as a line of allowed signers.

@@ -70,7 +70,7 @@ func TestNotifications(t *testing.T) {
 	box := &inbox{}
 	server := httptest.NewServer(box)
 	defer server.Close()
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "bus"}, StringData: map[string]string{"url": server.URL + "/s3cret"}}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "bus"}, StringData: map[string]string{"url": server.URL + "/pl4nted-channel"}}
 	if _, err := w.kubectl().CoreV1().Secrets(namespace).Create(t.Context(), secret, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestNotifications(t *testing.T) {
 	notified := func(is metav1.ConditionStatus, text string) func() bool {
 		return func() bool {
 			c := meta.FindStatusCondition(w.modelRegistry(registries).Status.Conditions, v1alpha1.ConditionNotified)
-			return c != nil && c.Status == is && strings.Contains(c.Message, text) && !strings.Contains(c.Message, "s3cret")
+			return c != nil && c.Status == is && strings.Contains(c.Message, text) && !strings.Contains(c.Message, "pl4nted")
 		}
 	}
 	w.eventually("told", notified(metav1.ConditionFalse, "bus: the receiver answered 404 Not Found"))

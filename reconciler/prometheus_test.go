@@ -37,7 +37,7 @@ func TestGrantedPrometheus(t *testing.T) {
 	proxy := httputil.NewSingleHostReverseProxy(behind)
 	var refused, asked atomic.Int32
 	front := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "Bearer t2" {
+		if r.Header.Get("Authorization") != "Bearer pl4nted-prometheus-2" {
 			refused.Add(1)
 			http.Error(rw, "who are you?", http.StatusUnauthorized)
 			return
@@ -51,7 +51,7 @@ func TestGrantedPrometheus(t *testing.T) {
 	registries := w.grantRegistry(namespace)
 	secrets := w.kubectl().CoreV1().Secrets(namespace)
 	secret, err := secrets.Create(t.Context(), &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Name: "prometheus"}, StringData: map[string]string{"bearerToken": "t1"},
+		ObjectMeta: metav1.ObjectMeta{Name: "prometheus"}, StringData: map[string]string{"bearerToken": "pl4nted-prometheus-1"},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ func TestGrantedPrometheus(t *testing.T) {
 	w.until(production, "v1", v1alpha1.Healthy)
 	w.eventually("refused", func() bool { return refused.Load() > 0 })
 	w.monitored(registries, metav1.ConditionFalse, `environment production: asking Prometheus at `+front.URL)
-	secret.StringData = map[string]string{"bearerToken": "t2"}
+	secret.StringData = map[string]string{"bearerToken": "pl4nted-prometheus-2"}
 	if _, err := secrets.Update(t.Context(), secret, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}

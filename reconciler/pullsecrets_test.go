@@ -53,8 +53,8 @@ func TestPullSecrets(t *testing.T) {
 	registries := w.register(namespace, v1alpha1.ModelRegistrySpec{Environments: []v1alpha1.EnvironmentGrant{
 		{Name: "production", Namespaces: []string{place}},
 	}})
-	w.putSecret(namespace, dockerConfig("granted", "planted-1"))
-	w.putSecret(namespace, dockerConfig("taken", "planted-1"))
+	w.putSecret(namespace, dockerConfig("granted", "pl4nted-pull-1"))
+	w.putSecret(namespace, dockerConfig("taken", "pl4nted-pull-1"))
 	w.putSecret(place, dockerConfig("taken", "somebody's"))
 	w.controlled(namespace)
 	w.until(production, "v1", v1alpha1.Healthy)
@@ -68,15 +68,15 @@ func TestPullSecrets(t *testing.T) {
 		}
 	}
 	patch(`"granted"`)
-	w.eventually("copied", func() bool { return w.copied("granted") == "planted-1" })
+	w.eventually("copied", func() bool { return w.copied("granted") == "pl4nted-pull-1" })
 	w.eventually("named", func() bool { return slices.Equal(w.pullsWith(), []string{"granted", "of-their-own"}) })
 	w.settled("production")
 	was := w.deployment("iris").Generation
 
 	// Another content goes at once, not with the next comparison, and no pod rolls for it.
-	w.putSecret(namespace, dockerConfig("granted", "planted-2"))
+	w.putSecret(namespace, dockerConfig("granted", "pl4nted-pull-2"))
 	began := time.Now()
-	w.eventually("up to date", func() bool { return w.copied("granted") == "planted-2" })
+	w.eventually("up to date", func() bool { return w.copied("granted") == "pl4nted-pull-2" })
 	if took := time.Since(began); took > 15*time.Second {
 		t.Errorf("copied %s after the Secret changed", took)
 	}

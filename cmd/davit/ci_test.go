@@ -41,7 +41,7 @@ func TestWorkflows(t *testing.T) {
 // pulls are two of a branch that grace's fork calls patch & co: one of an older commit, one of somebody else's fork.
 func pulls(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	if r.URL.Path != "/repos/ml/models/pulls" || q.Get("state") != "open" || r.Header.Get("Authorization") != "Bearer s3cret" {
+	if r.URL.Path != "/repos/ml/models/pulls" || q.Get("state") != "open" || r.Header.Get("Authorization") != "Bearer pl4nted-forge" {
 		http.Error(w, "not found", http.StatusNotFound)
 		return
 	}

@@ -109,7 +109,7 @@ func (l *life) follow() {
 	l.run("kubectl -n davit create secret generic git --from-literal=username=" + devcluster.ForgeUser + " --from-literal=password=" + devcluster.ForgePassword)
 	l.run("kubectl -n davit create secret generic commits --from-file=key=$HOME/key")
 	l.token = l.access("ada")
-	l.run("kubectl -n davit create secret generic forge --from-literal=token=" + l.access(devcluster.ForgeUser) + " --from-literal=webhook=whispered")
+	l.run("kubectl -n davit create secret generic forge --from-literal=token=" + l.access(devcluster.ForgeUser) + " --from-literal=webhook=pl4nted-webhook")
 	l.run(`kubectl -n davit apply -f - <<END
 apiVersion: davit.dev/v1alpha1
 kind: ModelRegistry
@@ -135,7 +135,7 @@ func (l *life) control(environment string) {
 	address := l.free()
 	l.api(http.MethodPost, "/repos"+lifeRepository+"/hooks", map[string]any{
 		"type": "gitea", "active": true, "events": []string{"push"},
-		"config": map[string]string{"url": "http://" + address + "/hooks/models", "content_type": "json", "secret": "whispered"},
+		"config": map[string]string{"url": "http://" + address + "/hooks/models", "content_type": "json", "secret": "pl4nted-webhook"},
 	}, nil)
 	log, err := os.Create(filepath.Join(l.home, environment+".log"))
 	if err != nil {

@@ -185,7 +185,7 @@ func TestGitCredentialsFolder(t *testing.T) {
 		Env: []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"},
 	}
 	var want atomic.Value
-	want.Store("Bearer one")
+	want.Store("Bearer pl4nted-git-one")
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.Header.Get("Authorization") != want.Load() {
 			http.Error(w, "no", http.StatusUnauthorized)
@@ -199,7 +199,7 @@ func TestGitCredentialsFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	secret := &mounted{t: t, dir: t.TempDir()}
-	secret.put(map[string]string{"bearerToken": "one\n"})
+	secret.put(map[string]string{"bearerToken": "pl4nted-git-one\n"})
 	o := &gitOptions{folder: secret.dir, ca: ca}
 	checked := make(chan error, 100)
 	cfg := gitops.Config{
@@ -223,9 +223,9 @@ func TestGitCredentialsFolder(t *testing.T) {
 	defer watching.Wait()
 	defer cancel()
 	<-tips
-	want.Store("Bearer two")
+	want.Store("Bearer pl4nted-git-two")
 	git("commit", "-q", "--allow-empty", "-m", "two")
-	secret.put(map[string]string{"bearerToken": "wrong"})
+	secret.put(map[string]string{"bearerToken": "pl4nted-git-wrong"})
 	select {
 	case err := <-checked:
 		if err == nil || !strings.Contains(err.Error(), "check the credentials") {
@@ -234,7 +234,7 @@ func TestGitCredentialsFolder(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("the changed folder was not heeded")
 	}
-	secret.put(map[string]string{"bearerToken": "two"})
+	secret.put(map[string]string{"bearerToken": "pl4nted-git-two"})
 	select {
 	case tip := <-tips:
 		if tip != git("rev-parse", "HEAD") {

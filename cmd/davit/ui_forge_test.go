@@ -24,7 +24,7 @@ func TestForgePages(t *testing.T) {
 	}{
 		{"", "", ""},
 		{"git@github.com:ml/models.git", "", "https://github.com/ml/models/pull/12"},
-		{"", "https://x:s3cret@codeberg.org/ml/models", "https://codeberg.org/ml/models/pulls/12"},
+		{"", "https://x:pl4nted-git@codeberg.org/ml/models", "https://codeberg.org/ml/models/pulls/12"},
 	} {
 		if c.remote != "" {
 			git("remote", "add", "origin", c.remote)

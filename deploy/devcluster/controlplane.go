@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/davit-dev/davit/deploy/devcluster/planted"
 )
 
 // controlPlane is a running etcd, API server, controller manager and scheduler.
@@ -83,7 +85,7 @@ func (c *controlPlane) writeTokens(path, node string) error {
 		if _, err := rand.Read(random); err != nil {
 			return err
 		}
-		c.tokens[user[0]] = hex.EncodeToString(random)
+		c.tokens[user[0]] = planted.Word + "-" + hex.EncodeToString(random)
 		fmt.Fprintf(&file, "%s,%s,%s,%q\n", c.tokens[user[0]], user[0], user[0], user[1])
 	}
 	return os.WriteFile(path, []byte(file.String()), 0o600)

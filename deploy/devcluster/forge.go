@@ -7,10 +7,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/davit-dev/davit/deploy/devcluster/planted"
 )
 
 // ForgeUser and ForgePassword are of the forge's administrator.
-const ForgeUser, ForgePassword = "davit", "davit-on-loopback"
+const ForgeUser, ForgePassword = "davit", planted.Word + "-on-loopback"
 
 // forgeRoot is the folder of the templates that gitea reads beside its binary: its module's.
 func forgeRoot(ctx context.Context) (string, error) {

@@ -18,10 +18,10 @@ func FuzzSignature(f *testing.F) {
 	for i := range len(signatureHeaders) {
 		f.Add(i, "sha256=", []byte(push), "")
 	}
-	f.Add(0, "", []byte{}, "s3cr3t")
+	f.Add(0, "", []byte{}, "pl4nted-webhook")
 	f.Add(0, "", []byte{}, "")
 	f.Fuzz(func(t *testing.T, i int, prefix string, body []byte, token string) {
-		secret := []byte("s3cr3t")
+		secret := []byte("pl4nted-webhook")
 		header := http.Header{"X-Gitlab-Token": {token}}
 		p := proofOf(header)
 		if known := p != nil && p.by([][]byte{secret, nil}, body); known != (token == string(secret)) {

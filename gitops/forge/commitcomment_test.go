@@ -45,7 +45,7 @@ func TestCommitURL(t *testing.T) {
 		cfg  Config
 		want string
 	}{
-		{Config{Repository: "https://x:s3cret@github.com/o/r.git"}, "https://github.com/o/r/commit/" + commit},
+		{Config{Repository: "https://x:pl4nted-git@github.com/o/r.git"}, "https://github.com/o/r/commit/" + commit},
 		{Config{Repository: "git@gitlab.com:o/g/r.git"}, "https://gitlab.com/o/g/r/-/commit/" + commit},
 		{Config{Kind: Gitea, URL: "https://git.example.com/forge", Repository: "ssh://git@git.example.com/o/r"}, "https://git.example.com/forge/o/r/commit/" + commit},
 		{Config{Repository: "https://git.example.com/o/r"}, ""},

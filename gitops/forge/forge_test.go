@@ -14,7 +14,7 @@ func asError(err error) (*Error, bool) { return errors.AsType[*Error](err) }
 func TestLocate(t *testing.T) {
 	for _, c := range []struct{ repository, base, url, repo, fault string }{
 		{repository: "https://github.com/acme/models.git", url: "https://github.com", repo: "acme/models"},
-		{repository: "https://bot:s3cr3t@github.com/acme/models", url: "https://github.com", repo: "acme/models"},
+		{repository: "https://bot:pl4nted-git@github.com/acme/models", url: "https://github.com", repo: "acme/models"},
 		{repository: "git@github.com:acme/models.git", url: "https://github.com", repo: "acme/models"},
 		{repository: "https://GitHub.com/acme/Models", url: "https://github.com", repo: "acme/Models"},
 		{repository: "github.com:acme/models/", url: "https://github.com", repo: "acme/models"},
@@ -33,15 +33,15 @@ func TestLocate(t *testing.T) {
 		{repository: "https://github.com/models.git", fault: "no owner/name"},
 		{repository: "https://github.com/acme/../admin", fault: "no owner/name"},
 		{repository: "https://github.com/acme/models%3Fx=1", fault: "no owner/name"},
-		{repository: "https://bot:s3cr3t@%zz/acme/models", fault: "malformed repository URL"},
+		{repository: "https://bot:pl4nted-git@%zz/acme/models", fault: "malformed repository URL"},
 		{repository: "https:///acme/models", fault: "no host"},
 		{repository: "git@github.com:acme/models.git", base: "github.com", fault: "http(s)://host"},
-		{repository: "git@github.com:acme/models.git", base: "https://bot:s3cr3t@github.com", fault: "http(s)://host"},
+		{repository: "git@github.com:acme/models.git", base: "https://bot:pl4nted-git@github.com", fault: "http(s)://host"},
 	} {
 		got, err := locate(c.repository, c.base)
 		switch {
 		case c.fault != "":
-			if err == nil || !strings.Contains(err.Error(), c.fault) || strings.Contains(err.Error(), "s3cr3t") {
+			if err == nil || !strings.Contains(err.Error(), c.fault) || strings.Contains(err.Error(), "pl4nted") {
 				t.Errorf("%s: %v, want %q", c.repository, err, c.fault)
 			}
 		case err != nil || got.url.String() != c.url || got.repo != c.repo:

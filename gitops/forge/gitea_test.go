@@ -300,7 +300,7 @@ func testComment(t *testing.T, w *world) {
 }
 
 func testToken(t *testing.T, w *world) {
-	w.token = "s3cr3t-and-wrong"
+	w.token = "pl4nted-forge-wrong"
 	_, err := w.open().Find(t.Context(), 1)
 	e, ok := asError(err)
 	if !ok || e.Status != http.StatusUnauthorized || e.RetryAfter != 0 || strings.Contains(err.Error(), w.token) || !strings.Contains(err.Error(), "check the token") {

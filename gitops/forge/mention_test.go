@@ -3,7 +3,7 @@ package forge
 import "testing"
 
 func TestMentionURL(t *testing.T) {
-	hub := Config{Repository: "https://x:s3cret@github.com/o/r.git"}
+	hub := Config{Repository: "https://x:pl4nted-git@github.com/o/r.git"}
 	lab := Config{Repository: "git@gitlab.com:o/g/r.git"}
 	tea := Config{Kind: Gitea, URL: "https://git.example.com/forge", Repository: "ssh://git@git.example.com/o/r"}
 	unknown := Config{Repository: "https://git.example.com/o/r"}

@@ -74,7 +74,7 @@ func (s *standIn) open(t *testing.T, kind string) *Forge {
 	t.Helper()
 	f, err := New(Config{
 		Kind: kind, URL: s.URL, Repository: "git@git.example.com:acme/ml/models.git", Branch: "main", Log: logTo(t),
-		Token: func(context.Context) (string, error) { return "s3cr3t", nil },
+		Token: func(context.Context) (string, error) { return "pl4nted-forge", nil },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -183,7 +183,7 @@ func TestGitHub(t *testing.T) {
 		}
 	}
 	for _, token := range s.tokens {
-		if token != "Bearer s3cr3t" {
+		if token != "Bearer pl4nted-forge" {
 			t.Errorf("authorization %q", token)
 		}
 	}
@@ -287,13 +287,13 @@ func TestErrors(t *testing.T) {
 		"down":            {answer{502, `<html>bad gateway`, nil}, 30 * time.Second, 30 * time.Second, "502 Bad Gateway"},
 		"maintenance":     {answer{503, ``, map[string]string{"Retry-After": time.Now().Add(5 * time.Minute).UTC().Format(http.TimeFormat)}}, 4 * time.Minute, 5 * time.Minute, "503"},
 		"no right":        {answer{403, `{"message":"Resource not accessible by integration"}`, nil}, 0, 0, "check the token and what it may do"},
-		"an echo":         {answer{401, `{"message":"Bearer s3cr3t is expired"}`, nil}, 0, 0, "Bearer REDACTED is expired"},
+		"an echo":         {answer{401, `{"message":"Bearer pl4nted-forge is expired"}`, nil}, 0, 0, "Bearer REDACTED is expired"},
 		"lists":           {answer{400, `{"message":{"base":["is invalid"]},"errors":[{"message":"one"},"two"]}`, nil}, 0, 0, "base is invalid: one: two"},
 	} {
 		s := newStandIn(t, map[string][]answer{"GET /api/v3/repos/acme/ml/models/pulls/1": {c.answer}})
 		_, err := s.open(t, GitHub).Find(t.Context(), 1)
 		e, ok := asError(err)
-		if !ok || e.Status != c.status || e.RetryAfter < c.least || e.RetryAfter > c.most || !strings.Contains(err.Error(), c.text) || strings.Contains(err.Error(), "s3cr3t") {
+		if !ok || e.Status != c.status || e.RetryAfter < c.least || e.RetryAfter > c.most || !strings.Contains(err.Error(), c.text) || strings.Contains(err.Error(), "pl4nted") {
 			t.Errorf("%s: %v (%+v)", name, err, e)
 		}
 	}

@@ -180,13 +180,13 @@ func TestWebhookByHand(t *testing.T) {
 	}
 	told := make(chan string, 1)
 	server := httptest.NewServer(Webhook(WebhookConfig{
-		Secret: func() [][]byte { return [][]byte{[]byte("s3cr3t")} }, Pushed: func(ref string) { told <- ref }, Log: logTo(t),
+		Secret: func() [][]byte { return [][]byte{[]byte("pl4nted-webhook")} }, Pushed: func(ref string) { told <- ref }, Log: logTo(t),
 	}))
 	t.Cleanup(server.Close)
 	cmd := exec.Command("sh", "-c", `body='{"ref":"refs/heads/main"}'
 signature=$(printf %s "$body" | openssl dgst -sha256 -hmac "$SECRET" -r | cut -d' ' -f1)
 curl -sf -d "$body" -H "X-Davit-Signature: sha256=$signature" "$URL"`)
-	cmd.Env = append(cmd.Environ(), "SECRET=s3cr3t", "URL="+server.URL, "NO_PROXY=*")
+	cmd.Env = append(cmd.Environ(), "SECRET=pl4nted-webhook", "URL="+server.URL, "NO_PROXY=*")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -204,7 +204,7 @@ func FuzzWebhook(f *testing.F) {
 	f.Fuzz(func(t *testing.T, hub, lab, content string, body []byte, signed bool) {
 		told := 0
 		handler := Webhook(WebhookConfig{
-			Secret: func() [][]byte { return [][]byte{[]byte("s3cr3t")} },
+			Secret: func() [][]byte { return [][]byte{[]byte("pl4nted-webhook")} },
 			Own:    []string{"refs/heads/davit/"},
 			Pushed: func(ref string) {
 				if told++; strings.HasPrefix(ref, "refs/heads/davit/") {
@@ -218,7 +218,7 @@ func FuzzWebhook(f *testing.F) {
 		req.Header.Set("X-Gitlab-Event", lab)
 		req.Header.Set("Content-Type", content)
 		// Without the secret the best is a signature by another one.
-		secret := map[bool]string{true: "s3cr3t", false: "guess"}[signed]
+		secret := map[bool]string{true: "pl4nted-webhook", false: "guess"}[signed]
 		req.Header.Set("X-Hub-Signature-256", "sha256="+sign(secret, string(body)))
 		rec := httptest.NewRecorder()
 		handler.ServeHTTP(rec, req)

@@ -50,7 +50,7 @@ func serve(t *testing.T, s *sink) (secret Secret) {
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	return func(context.Context) (map[string]string, error) {
-		return map[string]string{"url": server.URL + "/services/T0/B0/s3cret\n", "token": "t0ken", "hmacKey": "k3y"}, nil
+		return map[string]string{"url": server.URL + "/services/T0/B0/pl4nted-channel\n", "token": "pl4nted-bearer", "hmacKey": "pl4nted-hmac"}, nil
 	}
 }
 
@@ -148,13 +148,13 @@ func TestCloudEvents(t *testing.T) {
 	if again := s.got()[1]; again != body {
 		t.Errorf("the same outcome is another event:\n%s", again)
 	}
-	mac := hmac.New(sha256.New, []byte("k3y"))
+	mac := hmac.New(sha256.New, []byte("pl4nted-hmac"))
 	mac.Write([]byte(body))
 	head := s.heads[0]
 	if want := "sha256=" + hex.EncodeToString(mac.Sum(nil)); head.Get(Signature) != want {
 		t.Errorf("signed %s, want %s", head.Get(Signature), want)
 	}
-	if head.Get("Authorization") != "Bearer t0ken" || !strings.HasPrefix(head.Get("Content-Type"), "application/cloudevents+json") {
+	if head.Get("Authorization") != "Bearer pl4nted-bearer" || !strings.HasPrefix(head.Get("Content-Type"), "application/cloudevents+json") {
 		t.Errorf("headers %v", head)
 	}
 }
@@ -195,7 +195,7 @@ func TestReceiversAreApart(t *testing.T) {
 	if !strings.Contains(trouble, "404 Not Found (no_service); check the Secret's url; messages lost: ") {
 		t.Errorf("told %q", trouble)
 	}
-	for _, secret := range []string{"s3cret", "t0ken", "k3y", "127.0.0.1"} {
+	for _, secret := range []string{"pl4nted-channel", "pl4nted-bearer", "pl4nted-hmac", "127.0.0.1"} {
 		if strings.Contains(trouble, secret) {
 			t.Errorf("told %q with %s in it", trouble, secret)
 		}
@@ -206,8 +206,8 @@ func TestReceiversAreApart(t *testing.T) {
 func TestUnreachable(t *testing.T) {
 	closed := httptest.NewServer(nil)
 	closed.Close()
-	err := post(t.Context(), closed.URL+"/services/s3cret", http.Header{}, nil)
-	if err == nil || strings.Contains(err.Error(), "s3cret") {
+	err := post(t.Context(), closed.URL+"/services/pl4nted-channel", http.Header{}, nil)
+	if err == nil || strings.Contains(err.Error(), "pl4nted") {
 		t.Errorf("told %v", err)
 	}
 	if again, _ := retry(err); !again {
@@ -218,12 +218,12 @@ func TestUnreachable(t *testing.T) {
 	defer target.Close()
 	redirects := httptest.NewServer(http.RedirectHandler(target.URL, http.StatusTemporaryRedirect))
 	defer redirects.Close()
-	err = post(t.Context(), redirects.URL, http.Header{"Authorization": {"Bearer t0ken"}}, nil)
+	err = post(t.Context(), redirects.URL, http.Header{"Authorization": {"Bearer pl4nted-bearer"}}, nil)
 	if again, _ := retry(err); err == nil || again || len(other.got()) > 0 {
 		t.Errorf("redirected: %v, %d requests", err, len(other.got()))
 	}
-	for _, address := range []string{"", "file:///etc/passwd", "s3cret", "http://[s3cret"} {
-		if err := post(t.Context(), address, http.Header{}, nil); err == nil || strings.Contains(err.Error(), "s3cret") {
+	for _, address := range []string{"", "file:///etc/passwd", "pl4nted-channel", "http://[pl4nted-channel"} {
+		if err := post(t.Context(), address, http.Header{}, nil); err == nil || strings.Contains(err.Error(), "pl4nted") {
 			t.Errorf("%q: %v", address, err)
 		}
 	}

@@ -23,9 +23,9 @@ func object(kind, name, field string, data map[string]any) map[string]any {
 
 // TestTextsHideSecrets compares objects line by line: of a Secret nobody reads more than that there is one.
 func TestTextsHideSecrets(t *testing.T) {
-	from := rendered(object("Secret", "hub", "stringData", map[string]any{"token": "hunter2"}), object("Secret", "old", "data", map[string]any{"a": "b3BlbnNlc2FtZQ=="}),
+	from := rendered(object("Secret", "hub", "stringData", map[string]any{"token": "pl4nted-token"}), object("Secret", "old", "data", map[string]any{"a": "b3BlbnNlc2FtZQ=="}),
 		object("ConfigMap", "settings", "data", map[string]any{"mode": "fast", "same": "yes"}))
-	to := rendered(object("Secret", "hub", "stringData", map[string]any{"token": "hunter3"}), object("ConfigMap", "settings", "data", map[string]any{"mode": "slow", "same": "yes"}))
+	to := rendered(object("Secret", "hub", "stringData", map[string]any{"token": "pl4nted-other"}), object("ConfigMap", "settings", "data", map[string]any{"mode": "slow", "same": "yes"}))
 	var got strings.Builder
 	for _, text := range differing(from, to) {
 		got.WriteString(string(text.Change) + " " + text.Kind + " " + text.Name + "\n")

@@ -69,7 +69,7 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 	delete(p.asked, r.FormValue("code"))
 	id, secret, _ := r.BasicAuth()
 	sum := sha256.Sum256([]byte(r.FormValue("code_verifier")))
-	if asked == nil || id != "davit" || secret != "s3cret" || base64.RawURLEncoding.EncodeToString(sum[:]) != asked.Get("code_challenge") {
+	if asked == nil || id != "davit" || secret != "pl4nted-oidc" || base64.RawURLEncoding.EncodeToString(sum[:]) != asked.Get("code_challenge") {
 		writeJSON(w, 400, map[string]string{"error": "invalid_grant"})
 		return
 	}
@@ -103,7 +103,7 @@ func TestLogin(t *testing.T) {
 	server := httptest.NewUnstartedServer(nil)
 	p.page = "http://localhost:" + server.Listener.Addr().String()[strings.LastIndex(server.Listener.Addr().String(), ":")+1:]
 	access, err := NewOIDCAccess(OIDCConfig{
-		Issuer: p.URL, ClientID: "davit", ClientSecret: "s3cret", URL: p.page, Rights: rights, GroupsPrefix: "oidc:",
+		Issuer: p.URL, ClientID: "davit", ClientSecret: "pl4nted-oidc", URL: p.page, Rights: rights, GroupsPrefix: "oidc:",
 	})
 	if err != nil {
 		t.Fatal(err)

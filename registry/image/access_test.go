@@ -59,13 +59,13 @@ func TestAccessBySecret(t *testing.T) {
 		{RegistryAccess{}, "certificate"},
 		{RegistryAccess{"ca.crt": []byte("none")}, "ca.crt holds no certificate in PEM"},
 		{RegistryAccess{"ca.crt": authority}, "401"},
-		{RegistryAccess{"ca.crt": authority, ".dockerconfigjson": config(host, "planted")}, "401"},
+		{RegistryAccess{"ca.crt": authority, ".dockerconfigjson": config(host, "pl4nted-oci")}, "401"},
 		{RegistryAccess{"ca.crt": authority, ".dockerconfigjson": config(host+"/others", "first")}, "401"},
-		{RegistryAccess{"ca.crt": authority, ".dockerconfigjson": []byte("planted")}, ".dockerconfigjson is not Docker's config.json"},
+		{RegistryAccess{"ca.crt": authority, ".dockerconfigjson": []byte("pl4nted-oci")}, ".dockerconfigjson is not Docker's config.json"},
 	} {
 		secret.Store(c.access)
 		_, err := b.Ensure(t.Context(), fsys, host+"/models/iris", v, nil)
-		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "planted") {
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "pl4nted") {
 			t.Errorf("%v; want %q", err, c.want)
 		}
 	}

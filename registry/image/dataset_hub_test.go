@@ -60,7 +60,7 @@ func (h *dataHub) handler() http.HandlerFunc {
 		io.WriteString(w, text)
 	})
 	return func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "Bearer hf_s3cret" {
+		if r.Header.Get("Authorization") != "Bearer hf_pl4nted" {
 			http.Error(w, `{"error":"Repository not found"}`, http.StatusUnauthorized)
 			return
 		}
@@ -76,7 +76,7 @@ func TestDatasetHub(t *testing.T) {
 	}}
 	at, answer := webServer(t)
 	answer(hub.handler())
-	b := newBuilder(t, Config{HuggingFace: HuggingFace{Endpoint: at, Token: "hf_s3cret"}})
+	b := newBuilder(t, Config{HuggingFace: HuggingFace{Endpoint: at, Token: "hf_pl4nted"}})
 	for uri, want := range map[string]registry.Dataset{
 		"hf://datasets/org/cats":                                         {URI: "hf://datasets/org/cats@" + c1},
 		"hf://datasets/org/cats@main":                                    {URI: "hf://datasets/org/cats@" + c1},
@@ -104,9 +104,9 @@ func TestDatasetHub(t *testing.T) {
 	unresolved(t, b, "hf://datasets/org/cats@..", nil, true, "is not of the form") // main, to a server that cleans paths
 	unresolved(t, b, "hf://datasets/org/cats@", nil, true, "is not of the form")
 	unresolved(t, b, "hf://datasets", nil, true, "does not exist") // a model of that name
-	stranger := newBuilder(t, Config{HuggingFace: HuggingFace{Endpoint: at, Token: "hf_0ther"}})
+	stranger := newBuilder(t, Config{HuggingFace: HuggingFace{Endpoint: at, Token: "hf_pl4nted-wrong"}})
 	unresolved(t, stranger, "hf://datasets/org/cats", nil, false, "401", "HF_TOKEN")
-	if got := resolve(t, stranger, "hf://datasets/org/cats", secretOf("hf://datasets/org/cats", Secret{"token": "hf_s3cret"})); got.URI != "hf://datasets/org/cats@"+c2 {
+	if got := resolve(t, stranger, "hf://datasets/org/cats", secretOf("hf://datasets/org/cats", Secret{"token": "hf_pl4nted"})); got.URI != "hf://datasets/org/cats@"+c2 {
 		t.Errorf("%+v", got)
 	}
 	answer(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, `{"sha": "main"}`) })
@@ -144,7 +144,7 @@ func TestDatasetOCICredentials(t *testing.T) {
 	host := strings.TrimPrefix(at, "http://")
 	digest := pushTar(t, host+"/cats:v1", "application/vnd.oci.image.layer.v1.tar", "train.csv=one")
 	answer(func(w http.ResponseWriter, r *http.Request) {
-		if user, password, _ := r.BasicAuth(); user+":"+password != "ada:s3cret" {
+		if user, password, _ := r.BasicAuth(); user+":"+password != "ada:pl4nted-source" {
 			w.Header().Set("WWW-Authenticate", `Basic realm="cats"`)
 			w.WriteHeader(http.StatusUnauthorized)
 			return
@@ -153,7 +153,7 @@ func TestDatasetOCICredentials(t *testing.T) {
 	})
 	b := newBuilder(t, Config{})
 	unresolved(t, b, "oci://"+host+"/cats:v1", nil, false, "401 Unauthorized; it takes credentials")
-	if got := resolve(t, b, "oci://"+host+"/cats:v1", secretOf("oci://"+host+"/cats", Secret{"username": "ada", "password": "s3cret"})); got.URI != "oci://"+host+"/cats@"+digest.String() {
+	if got := resolve(t, b, "oci://"+host+"/cats:v1", secretOf("oci://"+host+"/cats", Secret{"username": "ada", "password": "pl4nted-source"})); got.URI != "oci://"+host+"/cats@"+digest.String() {
 		t.Errorf("%+v", got)
 	}
 }

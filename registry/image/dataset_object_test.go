@@ -52,10 +52,10 @@ func TestDatasetS3(t *testing.T) {
 	put(t, dir, "versions/.keep", "")
 	put(t, dir, "buckets/.keep", "")
 	at := serve(t, func(port string) []string {
-		return []string{"versitygw", "--access", "davit", "--secret", "davits3cret", "--port", "127.0.0.1:" + port,
+		return []string{"versitygw", "--access", "davit", "--secret", "pl4nted-s3", "--port", "127.0.0.1:" + port,
 			"posix", "--versioning-dir", filepath.Join(dir, "versions"), filepath.Join(dir, "buckets")}
 	})
-	secret := Secret{"AWS_ACCESS_KEY_ID": "davit", "AWS_SECRET_ACCESS_KEY": "davits3cret", "AWS_ENDPOINT_URL": "http://" + at}
+	secret := Secret{"AWS_ACCESS_KEY_ID": "davit", "AWS_SECRET_ACCESS_KEY": "pl4nted-s3", "AWS_ENDPOINT_URL": "http://" + at}
 	access := secretOf("s3://", secret)
 	b := newBuilder(t, Config{})
 
@@ -116,7 +116,7 @@ func TestDatasetS3(t *testing.T) {
 		unresolved(t, b, "s3://flat/none", access, true, "source s3://flat/none does not exist")
 		unresolved(t, b, "s3://nowhere/none", access, true, "source s3://nowhere/none does not exist")
 		wrong := maps.Clone(secret)
-		wrong["AWS_SECRET_ACCESS_KEY"] = "wrongs3cret"
+		wrong["AWS_SECRET_ACCESS_KEY"] = "pl4nted-s3-wrong"
 		unresolved(t, b, "s3://flat/data.csv", secretOf("s3://", wrong), false, "403", "credentials")
 		unresolved(t, b, "s3://flat/data.csv", secretOf("s3://", Secret{"AWS_ACCESS_KEY_ID": "davit"}), false, "no key AWS_SECRET_ACCESS_KEY")
 	})
@@ -350,7 +350,7 @@ func TestDatasetHostileStore(t *testing.T) {
 	}
 	oldPages, oldAnswer, oldLimit := maxPages, answerLimit, datasetLimit
 	t.Cleanup(func() { maxPages, answerLimit, datasetLimit = oldPages, oldAnswer, oldLimit })
-	secret := Secret{"AWS_ACCESS_KEY_ID": "davit", "AWS_SECRET_ACCESS_KEY": "davits3cret", "AWS_ENDPOINT_URL": at}
+	secret := Secret{"AWS_ACCESS_KEY_ID": "davit", "AWS_SECRET_ACCESS_KEY": "pl4nted-s3", "AWS_ENDPOINT_URL": at}
 	b := newBuilder(t, Config{})
 	access := secretOf("s3://data/", secret)
 

@@ -54,7 +54,7 @@ func unresolved(t *testing.T, b *Builder, uri string, access Access, content boo
 	if _, ok := errors.AsType[*ContentError](err); ok != content {
 		t.Errorf("%s: %v: the dataset's own fault: %v", uri, err, ok)
 	}
-	if strings.Contains(err.Error(), "s3cret") {
+	if strings.Contains(err.Error(), "pl4nted") {
 		t.Errorf("%s: %v", uri, err)
 	}
 }
@@ -104,10 +104,10 @@ func TestDatasetAsItIs(t *testing.T) {
 	}
 	unresolved(t, b, "git+https://example.com/data.git@main", none, true, `scheme "git+https"`, "write the dataset's sha256")
 	unresolved(t, b, "data/train.csv", none, true, "is a path", "write the dataset's sha256")
-	unresolved(t, b, "https://ada:s3cret@example.com/data", none, true, "credentials")
-	unresolved(t, b, "s3://data/x?X-Amz-Signature=s3cret", none, true, "credentials")
+	unresolved(t, b, "https://ada:pl4nted-source@example.com/data", none, true, "credentials")
+	unresolved(t, b, "s3://data/x?X-Amz-Signature=pl4nted-query", none, true, "credentials")
 	unresolved(t, b, "s3://data", nil, true, "is not of the form")
-	unresolved(t, b, "s3://data/x?version=s3cret", nil, true, "is not of the form", "s3://data/x?…")
+	unresolved(t, b, "s3://data/x?version=pl4nted-query", nil, true, "is not of the form", "s3://data/x?…")
 	unresolved(t, b, "s3://data/x/?versionId=1", nil, true, "is not of the form")
 	unresolved(t, b, "gs://data/x?generation=1;drop", nil, true, "is not of the form")
 	unresolved(t, b, "s3://data/x", none, false, "credentials for s3://data/x: nobody asks")

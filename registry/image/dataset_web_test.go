@@ -82,11 +82,11 @@ func TestDatasetWebCredentials(t *testing.T) {
 	at, answer := webServer(t)
 	other, elsewhere := webServer(t)
 	answer(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "Bearer s3cret" {
+		if r.Header.Get("Authorization") != "Bearer pl4nted-source" {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		http.Redirect(w, r, other+"/storage?sig=s3cret", http.StatusFound)
+		http.Redirect(w, r, other+"/storage?sig=pl4nted-query", http.StatusFound)
 	})
 	elsewhere(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "" {
@@ -95,7 +95,7 @@ func TestDatasetWebCredentials(t *testing.T) {
 		io.WriteString(w, "data")
 	})
 	b := newBuilder(t, Config{})
-	access := secretOf(at+"/", Secret{"token": "s3cret"})
+	access := secretOf(at+"/", Secret{"token": "pl4nted-source"})
 	if got := resolve(t, b, at+"/data", access); got.URI != at+"/data" || got.SHA256 != sha("data") {
 		t.Errorf("%+v", got)
 	}

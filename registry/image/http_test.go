@@ -22,12 +22,12 @@ func TestCredentialsStayWithinTheirOrigin(t *testing.T) {
 			last = r
 			return answer, nil
 		})}
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://models.example.com/w?sig=s3cret", nil)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://models.example.com/w?sig=pl4nted-query", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Header.Set("Authorization", "Bearer t0ken")
-		req.Header.Set("X-Token", "t0ken")
+		req.Header.Set("Authorization", "Bearer pl4nted-bearer")
+		req.Header.Set("X-Token", "pl4nted-bearer")
 		resp, err := withinOrigin(client).Do(req)
 		if err != nil {
 			t.Fatal(err)
@@ -36,7 +36,7 @@ func TestCredentialsStayWithinTheirOrigin(t *testing.T) {
 		if got := last.Header.Get("Authorization") + last.Header.Get("X-Token"); (got != "") != kept {
 			t.Errorf("to %s: %q went along", to, got)
 		}
-		if ref := last.Header.Get("Referer"); strings.Contains(ref, "s3cret") {
+		if ref := last.Header.Get("Referer"); strings.Contains(ref, "pl4nted") {
 			t.Errorf("to %s: told of %s", to, ref)
 		}
 	}

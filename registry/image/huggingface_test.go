@@ -62,7 +62,7 @@ func newHub(t *testing.T, files map[string]string) *hubServer {
 		}
 	})
 	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "Bearer hf_secret" {
+		if r.Header.Get("Authorization") != "Bearer hf_pl4nted" {
 			http.Error(w, `{"error":"Repository not found"}`, http.StatusUnauthorized)
 			return
 		}
@@ -107,7 +107,7 @@ func (c *counter) Write(p []byte) (int, error) {
 func TestHuggingFace(t *testing.T) {
 	weights := safetensors(`{"w":{"dtype":"F16","shape":[4000000],"data_offsets":[0,8000000]}}`, strings.Repeat("w", 8_000_000))
 	hub := newHub(t, map[string]string{"README.md": "# iris", "config.json": "{}", "model.safetensors": weights, "onnx/config.json": "[]"})
-	b := newBuilder(t, Config{HuggingFace: HuggingFace{Endpoint: hub.URL, Token: "hf_secret"}})
+	b := newBuilder(t, Config{HuggingFace: HuggingFace{Endpoint: hub.URL, Token: "hf_pl4nted"}})
 	noDocs := func(p string) bool { return p != "README.md" }
 	found, err := b.Discover(t.Context(), "hf://org/iris@v1.0", noDocs)
 	if err != nil || len(found) != 3 {
@@ -143,11 +143,11 @@ func TestHuggingFace(t *testing.T) {
 	}
 
 	// A Secret that was granted counts before the builder's own token.
-	stranger := newBuilder(t, Config{HuggingFace: HuggingFace{Endpoint: hub.URL, Token: "hf_wrong"}})
-	if _, err := stranger.Ensure(t.Context(), nil, repository+"2", v, nil); err == nil || !strings.Contains(err.Error(), "401 Unauthorized") || strings.Contains(err.Error(), "hf_wrong") {
+	stranger := newBuilder(t, Config{HuggingFace: HuggingFace{Endpoint: hub.URL, Token: "hf_pl4nted-wrong"}})
+	if _, err := stranger.Ensure(t.Context(), nil, repository+"2", v, nil); err == nil || !strings.Contains(err.Error(), "401 Unauthorized") || strings.Contains(err.Error(), "pl4nted") {
 		t.Errorf("with the wrong token: %v", err)
 	}
-	if _, err := stranger.Ensure(t.Context(), nil, repository+"2", v, secretOf("hf://org/iris@", Secret{"token": "hf_secret"})); err != nil {
+	if _, err := stranger.Ensure(t.Context(), nil, repository+"2", v, secretOf("hf://org/iris@", Secret{"token": "hf_pl4nted"})); err != nil {
 		t.Errorf("with the granted token: %v", err)
 	}
 	// The builder's own token goes nowhere that a Secret names.
@@ -163,11 +163,11 @@ func TestHuggingFace(t *testing.T) {
 		"hf://org/iris@" + hubCommit:                    "does not name a commit and a file",
 		"hf://org/iris@" + hubCommit + "/none.json":     "404 Not Found; correct the address",
 		"hf://org/../iris@" + hubCommit + "/x":          "is not of the form hf://",
-		"hf://org/iris@" + hubCommit + "/x?token=s3cre": "is not of the form hf://",
+		"hf://org/iris@" + hubCommit + "/x?token=pl4nted": "is not of the form hf://",
 	} {
 		bad := *v
 		bad.Spec.Files = []registry.File{file("a", source, "a")}
-		if _, err := b.Ensure(t.Context(), nil, repository, &bad, nil); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cre") {
+		if _, err := b.Ensure(t.Context(), nil, repository, &bad, nil); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "pl4nted") {
 			t.Errorf("%s: %v, want %q", source, err, want)
 		}
 	}

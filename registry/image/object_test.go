@@ -172,11 +172,11 @@ func TestObjectStorage(t *testing.T) {
 		put(t, dir, "models/odd/"+key, "content of "+key)
 	}
 	t.Setenv("AWS_ACCESS_KEY_ID", "davit")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "davits3cret")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "pl4nted-s3")
 	t.Setenv("AWS_REGION", "us-east-1")
 	t.Setenv("AWS_CONFIG_FILE", filepath.Join(dir, "none"))
 	s3 := serve(t, func(port string) []string {
-		return []string{"versitygw", "--access", "davit", "--secret", "davits3cret", "--port", "127.0.0.1:" + port, "posix", dir}
+		return []string{"versitygw", "--access", "davit", "--secret", "pl4nted-s3", "--port", "127.0.0.1:" + port, "posix", dir}
 	})
 	gcs := serve(t, func(port string) []string {
 		return []string{"fake-gcs-server", "-scheme", "http", "-host", "127.0.0.1", "-port", port, "-backend", "memory", "-data", dir, "-public-host", "127.0.0.1:" + port}
@@ -245,7 +245,7 @@ func TestObjectStorage(t *testing.T) {
 	})
 	t.Run("what S3 knows", func(t *testing.T) {
 		at, sent := metered(t, s3)
-		granted := Secret{"AWS_ACCESS_KEY_ID": "davit", "AWS_SECRET_ACCESS_KEY": "davits3cret", "AWS_ENDPOINT_URL": "http://" + s3}
+		granted := Secret{"AWS_ACCESS_KEY_ID": "davit", "AWS_SECRET_ACCESS_KEY": "pl4nted-s3", "AWS_ENDPOINT_URL": "http://" + s3}
 		bucket, err := granted.s3Bucket(t.Context(), "models")
 		if err != nil {
 			t.Fatal(err)
@@ -277,7 +277,7 @@ func TestObjectStorage(t *testing.T) {
 		tokens := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			asked.Add(1)
 			w.Header().Set("Content-Type", "application/json")
-			fmt.Fprint(w, `{"access_token":"granted","token_type":"Bearer","expires_in":3600}`)
+			fmt.Fprint(w, `{"access_token":"pl4nted-gs","token_type":"Bearer","expires_in":3600}`)
 		}))
 		t.Cleanup(tokens.Close)
 		var bearer atomic.Value
@@ -308,7 +308,7 @@ func TestObjectStorage(t *testing.T) {
 		if _, err := b.Ensure(t.Context(), nil, memoryRegistry(t)+"/iris", v, secretOf("gs://models/", Secret{"credentials.json": string(account)})); err != nil {
 			t.Error(err)
 		}
-		if asked.Load() != 1 || bearer.Load() != "Bearer granted" {
+		if asked.Load() != 1 || bearer.Load() != "Bearer pl4nted-gs" {
 			t.Errorf("%d tokens asked for, %q sent", asked.Load(), bearer.Load())
 		}
 		_, err = b.Ensure(t.Context(), nil, memoryRegistry(t)+"/iris", v, secretOf("gs://models/", Secret{"credentials.json": "{}"}))
@@ -317,10 +317,10 @@ func TestObjectStorage(t *testing.T) {
 		}
 	})
 	t.Run("granted credentials", func(t *testing.T) {
-		t.Setenv("AWS_SECRET_ACCESS_KEY", "wrongs3cret")
+		t.Setenv("AWS_SECRET_ACCESS_KEY", "pl4nted-s3-wrong")
 		v, _ := version("v1")
 		v.Spec.Files = []registry.File{file("model.safetensors", "s3://models/iris/model.safetensors", content)}
-		granted := Secret{"AWS_ACCESS_KEY_ID": "davit", "AWS_SECRET_ACCESS_KEY": "davits3cret", "AWS_ENDPOINT_URL": "http://" + s3}
+		granted := Secret{"AWS_ACCESS_KEY_ID": "davit", "AWS_SECRET_ACCESS_KEY": "pl4nted-s3", "AWS_ENDPOINT_URL": "http://" + s3}
 		res, err := newBuilder(t, Config{}).Ensure(t.Context(), nil, memoryRegistry(t)+"/iris", v, secretOf("s3://models/", granted))
 		if err != nil || !res.Built {
 			t.Errorf("%+v, %v", res, err)
@@ -332,11 +332,11 @@ func TestObjectStorage(t *testing.T) {
 	})
 	t.Run("wrong credentials", func(t *testing.T) {
 		t.Setenv("AWS_ENDPOINT_URL_S3", "http://"+s3)
-		t.Setenv("AWS_SECRET_ACCESS_KEY", "wrongs3cret")
+		t.Setenv("AWS_SECRET_ACCESS_KEY", "pl4nted-s3-wrong")
 		v, _ := version("v1")
 		v.Spec.Files = []registry.File{file("model.safetensors", "s3://models/iris/model.safetensors", content)}
 		_, err := newBuilder(t, Config{S3PathStyle: true}).Ensure(t.Context(), nil, memoryRegistry(t)+"/iris", v, nil)
-		if _, ok := errors.AsType[*ContentError](err); err == nil || ok || strings.Contains(err.Error(), "s3cret") {
+		if _, ok := errors.AsType[*ContentError](err); err == nil || ok || strings.Contains(err.Error(), "pl4nted") {
 			t.Errorf("error %v", err)
 		}
 	})

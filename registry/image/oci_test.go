@@ -210,7 +210,7 @@ func TestOverlay(t *testing.T) {
 func TestOCICredentials(t *testing.T) {
 	inner := ociregistry.New(ociregistry.Logger(log.New(io.Discard, "", 0)))
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if user, password, _ := r.BasicAuth(); user != "ada" || password != "s3cret" {
+		if user, password, _ := r.BasicAuth(); user != "ada" || password != "pl4nted-source" {
 			w.Header().Set("WWW-Authenticate", `Basic realm="models"`)
 			w.WriteHeader(http.StatusUnauthorized)
 			return
@@ -229,7 +229,7 @@ func TestOCICredentials(t *testing.T) {
 	if _, err := newBuilder(t, Config{}).Ensure(t.Context(), nil, repository, &v, nil); err == nil || !strings.Contains(err.Error(), "401") && !strings.Contains(err.Error(), "UNAUTHORIZED") {
 		t.Errorf("without credentials: %v", err)
 	}
-	res, err := newBuilder(t, Config{}).Ensure(t.Context(), nil, repository, &v, secretOf("oci://"+host+"/iris", Secret{"username": "ada", "password": "s3cret"}))
+	res, err := newBuilder(t, Config{}).Ensure(t.Context(), nil, repository, &v, secretOf("oci://"+host+"/iris", Secret{"username": "ada", "password": "pl4nted-source"}))
 	if err != nil || res.Digest != built.Digest {
 		t.Errorf("%+v, %v", res, err)
 	}
@@ -238,7 +238,7 @@ func TestOCICredentials(t *testing.T) {
 // helper is a credential helper with one password.
 type helper struct{}
 
-func (helper) Get(string) (user, password string, err error) { return "ada", "s3cret", nil }
+func (helper) Get(string) (user, password string, err error) { return "ada", "pl4nted-source", nil }
 
 // TestMount: what lies beside in davit's own images is neither read nor uploaded again.
 func TestMount(t *testing.T) {

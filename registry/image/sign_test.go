@@ -82,7 +82,7 @@ func cosign(t *testing.T, dir string, args ...string) (out []byte, err error) {
 		t.Fatalf("building cosign: %v", err)
 	}
 	cmd := exec.Command(strings.TrimSpace(string(path)), args...)
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), "COSIGN_PASSWORD=s3cret", "HOME="+dir)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "COSIGN_PASSWORD=pl4nted-cosign", "HOME="+dir)
 	return cmd.CombinedOutput()
 }
 
@@ -99,7 +99,7 @@ func TestCosign(t *testing.T) {
 	if _, err := ParseKey(data, []byte("wrong")); err == nil || !strings.Contains(err.Error(), "COSIGN_PASSWORD") {
 		t.Errorf("the wrong password: %v", err)
 	}
-	key, err := ParseKey(data, []byte("s3cret"))
+	key, err := ParseKey(data, []byte("pl4nted-cosign"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func TestContentErrors(t *testing.T) {
 		w.WriteHeader(http.StatusNotFound)
 	}))
 	defer web.Close()
-	withUser := strings.Replace(web.URL, "://", "://me:hunter2@", 1)
+	withUser := strings.Replace(web.URL, "://", "://me:pl4nted-user@", 1)
 	lfs := "version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 5\n"
 	zeros := strings.Repeat("0", 64)
 	sumOfOne := file("", "", "1").SHA256
@@ -49,7 +49,7 @@ func TestContentErrors(t *testing.T) {
 		"lfs size":   {func(f *registry.File) { f.Source = "data/lfs"; f.Size = 5 }, errLFS.Error()},
 		"scheme":     {func(f *registry.File) { f.Source = "ftp://k:secret@host/x?sig=1" }, `source ftp://host/x?…: scheme "ftp" is not supported; use a path in the repository, or an https://, s3://, gs://, azblob://, hf:// or oci:// address`},
 		"bucket":     {func(f *registry.File) { f.Source = "s3://k:secret@bucket/x?sig=1" }, `source s3://bucket/x?… is not of the form scheme://bucket/key`},
-		"404":        {func(f *registry.File) { f.Source = withUser + "/x?token=s3cret" }, `source ` + web.URL + `/x?…: 404 Not Found; correct the address or put the file there`},
+		"404":        {func(f *registry.File) { f.Source = withUser + "/x?token=pl4nted-query" }, `source ` + web.URL + `/x?…: 404 Not Found; correct the address or put the file there`},
 		"length":     {func(f *registry.File) { f.Source = web.URL + "/long" }, `size is 5000, the file says 1; run davit add to write it anew`},
 		"path":       {func(f *registry.File) { f.Path = "../a" }, `the path must be relative, with slashes and without ".."`},
 		"whiteout":   {func(f *registry.File) { f.Path = "x/.wh.b" }, `names that begin with .wh. delete files in an OCI image; rename it`},
@@ -93,7 +93,7 @@ func TestContentErrors(t *testing.T) {
 func TestHTTPCredentials(t *testing.T) {
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, _ := r.BasicAuth()
-		if user+":"+password != "ada:s3cret" && r.Header.Get("Authorization") != "Bearer t0ken" {
+		if user+":"+password != "ada:pl4nted-source" && r.Header.Get("Authorization") != "Bearer pl4nted-bearer" {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
@@ -105,9 +105,9 @@ func TestHTTPCredentials(t *testing.T) {
 		want   string
 	}{
 		"nobody":      {nil, "401 Unauthorized"},
-		"a password":  {secretOf(web.URL+"/", Secret{"username": "ada", "password": "s3cret"}), ""},
-		"a token":     {secretOf(web.URL+"/", Secret{"token": "t0ken"}), ""},
-		"another":     {secretOf(web.URL+"/", Secret{"token": "0ther"}), "401 Unauthorized"},
+		"a password":  {secretOf(web.URL+"/", Secret{"username": "ada", "password": "pl4nted-source"}), ""},
+		"a token":     {secretOf(web.URL+"/", Secret{"token": "pl4nted-bearer"}), ""},
+		"another":     {secretOf(web.URL+"/", Secret{"token": "pl4nted-other"}), "401 Unauthorized"},
 		"not granted": {secretOf("https://example.com/", nil), "is not below https://example.com/"},
 	} {
 		v, _ := version("v1")
@@ -221,12 +221,12 @@ func TestBrokenConnections(t *testing.T) {
 				web.Config.ErrorLog = log.New(io.Discard, "", 0)
 				defer web.Close()
 				v, _ := version("v1")
-				v.Spec.Files = []registry.File{file("m.bin", web.URL+"/m?sig=s3cret", content)}
+				v.Spec.Files = []registry.File{file("m.bin", web.URL+"/m?sig=pl4nted-query", content)}
 				sent := &requests{}
 				b := newBuilder(t, Config{Transport: sent})
 				res, err := b.Ensure(t.Context(), nil, memoryRegistry(t)+"/iris", v, nil)
 				if broken > retries {
-					if _, ok := errors.AsType[*ContentError](err); err == nil || ok || strings.Contains(err.Error(), "s3cret") ||
+					if _, ok := errors.AsType[*ContentError](err); err == nil || ok || strings.Contains(err.Error(), "pl4nted") ||
 						!strings.HasPrefix(err.Error(), `models/iris/versions/v1.yaml: file "m.bin": reading `+web.URL+`/m?…, after 2 retries: `) {
 						t.Errorf("error %v", err)
 					}

@@ -12,8 +12,15 @@ import (
 // Word is in each credential that a test plants.
 const Word = "pl4nted"
 
-// words are looked for. What the real SOPS encrypted for tests was written before there was one word for all.
-var words = []string{Word, "planted-47", "AGE-SECRET-KEY-1"}
+// words are looked for: Word, what the real SOPS encrypted for tests before there was one word for all, and how credentials begin that
+// others make.
+var words = []string{
+	Word, "planted-47",
+	"AGE-SECRET-KEY-1",
+	"b3BlbnNzaC1rZXktdjEA",         // OpenSSH's private keys: openssh-key-v1
+	"eyJrZGYiOnsibmFtZSI6",         // cosign's, in PEM: {"kdf":{"name":
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6", // tokens of service accounts: {"alg":"RS256","kid":
+}
 
 // forms are the words as they are, and as they are in a text that is base64, where three bytes begin at three places.
 var forms = func() (all [][]byte) {
