@@ -27,8 +27,8 @@ image: ## build davit's OCI image, SBOMs attached, and push it: make image TO=RE
 release: ## davit for Linux and macOS, with checksums and SBOMs, in DIR (default bin/release)
 	@$(IMAGE) --binaries $(or $(DIR),bin/release)
 
-test: deps devcluster ## all tests, against real git, a real OCI registry and a real API server; as root on Linux on a real node too
-	go test -race -timeout 45m -parallel $(PARALLEL) ./reconciler ./cmd/davit ./... # those that take longest begin first
+test: deps devcluster ## all tests, against real git, a real OCI registry and a real API server, and no planted credential told; as root on Linux on a real node too
+	go test -json -race -timeout 45m -parallel $(PARALLEL) ./reconciler ./cmd/davit ./... | go run ./deploy/devcluster/cmd/told # those that take longest begin first
 	@if [ "$$(uname)" = Linux ] && [ "$$(id -u)" = 0 ]; then $(MAKE) e2e; \
 	else echo "left out: the tests of a real node, which need root on Linux (make e2e)"; fi
 

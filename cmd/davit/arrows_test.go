@@ -36,6 +36,7 @@ var arrows = map[string][]string{
 	"render/catalog":                   {"registry"},
 	"deploy/devcluster":                {"deploy/devcluster/planted"},
 	"deploy/devcluster/cmd/devcluster": {"deploy/devcluster"},
+	"deploy/devcluster/cmd/told":       {"deploy/devcluster/planted"},
 	"examples/finetune/demo":           {"deploy/devcluster", "examples/stage"},
 	"examples/finetune/trainer":        {"examples/iris/safetensors"},
 	"examples/images":                  {"deploy/devcluster"},
