@@ -23,6 +23,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/davit-dev/davit/deploy/devcluster"
+	"github.com/davit-dev/davit/deploy/devcluster/planted"
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler"
 	"github.com/davit-dev/davit/reconciler/cluster"
@@ -147,6 +148,11 @@ func newWorld(t *testing.T) *world {
 	}
 	w.edit("releases/iris/serving.yaml", "  smokeTest: {path: /v2/health/ready}\n", "") // simulated pods answer nothing
 	w.git("init", "-q", "-b", "main")
+	t.Cleanup(func() {
+		if err := planted.Git(w.dir); err != nil {
+			t.Error(err)
+		}
+	})
 	w.commit("iris at v1")
 	config, err := clientcmd.BuildConfigFromFlags("", dev.Kubeconfig)
 	if err != nil {

@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/util/jsonpath"
 
 	"github.com/davit-dev/davit/deploy/devcluster"
+	"github.com/davit-dev/davit/deploy/devcluster/planted"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
@@ -151,6 +152,9 @@ func (l *life) control(environment string) {
 	l.t.Cleanup(func() {
 		_ = cmd.Wait()
 		text, _ := os.ReadFile(log.Name())
+		if word := planted.Find(text); word != "" {
+			l.t.Errorf("the controller of %s logged %s", environment, word)
+		}
 		if l.t.Failed() || bytes.Contains(text, []byte("DATA RACE")) {
 			l.t.Errorf("the controller of %s:\n%s", environment, text)
 		}
@@ -186,6 +190,9 @@ func (l *life) run(command string) string {
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		l.t.Fatalf("%s: %v\n%s", command, err, out)
+	}
+	if word := planted.Find(out); word != "" {
+		l.t.Errorf("%s prints %s", command, word)
 	}
 	return string(out)
 }

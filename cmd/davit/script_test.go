@@ -16,6 +16,8 @@ import (
 	ociregistry "github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/davit-dev/davit/deploy/devcluster/planted"
 )
 
 func TestMain(m *testing.M) {
@@ -92,6 +94,11 @@ func setup(env *testscript.Env) error {
 		env.Setenv("GIT_"+who+"_EMAIL", "ada@example.com")
 		env.Setenv("GIT_"+who+"_DATE", "2026-01-02T03:04:05Z")
 	}
+	env.Defer(func() {
+		if err := planted.Git(env.WorkDir + "/models"); err != nil {
+			env.T().Fatal(err)
+		}
+	})
 	return os.CopyFS(env.WorkDir+"/models", os.DirFS("../../examples/iris/registry"))
 }
 

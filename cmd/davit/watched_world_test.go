@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/davit-dev/davit/deploy/devcluster"
+	"github.com/davit-dev/davit/deploy/devcluster/planted"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
@@ -158,8 +159,11 @@ func (w *watched) control(flags ...string) *process {
 	w.t.Cleanup(func() {
 		p.end(syscall.SIGTERM)
 		log.Close()
+		text, _ := os.ReadFile(p.log)
+		if word := planted.Find(text); word != "" {
+			w.t.Errorf("the controller %s logged %s", p.address, word)
+		}
 		if w.t.Failed() {
-			text, _ := os.ReadFile(p.log)
 			w.t.Logf("controller %s:\n%s", p.address, text)
 		}
 	})

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/davit-dev/davit/deploy/devcluster"
+	"github.com/davit-dev/davit/deploy/devcluster/planted"
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler"
 	"github.com/davit-dev/davit/reconciler/cluster"
@@ -124,6 +125,9 @@ func (w *world) follow() {
 		end()
 		cancel()
 		if err := <-done; err != nil && ctx.Err() == nil {
+			w.t.Error(err)
+		}
+		if err := planted.Git(w.dir); err != nil {
 			w.t.Error(err)
 		}
 	})

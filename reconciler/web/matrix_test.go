@@ -285,7 +285,7 @@ func (w *world) behindProxy(t *testing.T, done web.Actions) (*web.Page, string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(page)
+	server := httptest.NewServer(heard(page))
 	t.Cleanup(func() {
 		server.CloseClientConnections()
 		server.Close()

@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/davit-dev/davit/deploy/devcluster"
+	"github.com/davit-dev/davit/deploy/devcluster/planted"
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler"
 	"github.com/davit-dev/davit/reconciler/cluster"
@@ -89,11 +90,25 @@ func run(m *testing.M) (code int) {
 			return
 		}
 		if err := dev.Stop(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
+			tell(err.Error())
 		}
+		told.Range(func(what, _ any) bool {
+			fmt.Fprintln(os.Stderr, what)
+			code = 1
+			return true
+		})
 	}()
 	return m.Run()
+}
+
+// told is what went wrong when no test was there any more to fail.
+var told sync.Map
+
+func tell(what string) { told.Store(what, true) }
+
+// heard is a page whose every answer is searched for what tests planted.
+func heard(page http.Handler) http.Handler {
+	return planted.Answers(page, func(r *http.Request, word string) { tell(r.Method + " " + r.URL.Path + " answers " + word) })
 }
 
 // hostile is a commit's subject that would do harm where it is taken for HTML.
@@ -194,7 +209,7 @@ func (w *world) begin(files func(), owner string, config web.Config) {
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
 	end := w.data.Follow(ctx, name, r)
-	server := httptest.NewServer(w.page)
+	server := httptest.NewServer(heard(w.page))
 	w.url = server.URL
 	cleanups = append(cleanups, func() {
 		server.CloseClientConnections()
@@ -202,6 +217,9 @@ func (w *world) begin(files func(), owner string, config web.Config) {
 		end()
 		cancel()
 		<-done
+		if err := planted.Git(dir); err != nil {
+			tell(err.Error())
+		}
 		_ = os.RemoveAll(dir)
 	})
 }

@@ -2,6 +2,9 @@ package planted
 
 import (
 	"encoding/base64"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -92,5 +95,28 @@ func TestSearch(t *testing.T) {
 	}
 	if err := Files(filepath.Join(dir, "c")); err != nil {
 		t.Errorf("no file: %v", err)
+	}
+}
+
+// TestAnswers: what is answered is read, in pieces and in headers, and goes out as it is.
+func TestAnswers(t *testing.T) {
+	for path, want := range map[string]string{"/piece": "pl4nted", "/header": "pl4nted-oidc", "/none": ""} {
+		var got string
+		rec := httptest.NewRecorder()
+		Answers(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/header" {
+				w.Header().Set("Location", "/?secret=pl4nted-oidc")
+			}
+			io.WriteString(w, "it is pl4n")
+			if err := http.NewResponseController(w).Flush(); err != nil {
+				t.Error(err)
+			}
+			if r.URL.Path == "/piece" {
+				io.WriteString(w, "ted")
+			}
+		}), func(_ *http.Request, word string) { got = word }).ServeHTTP(rec, httptest.NewRequest("GET", path, nil))
+		if got != want || !strings.HasPrefix(rec.Body.String(), "it is pl4n") {
+			t.Errorf("%s: %q, %q", path, got, rec.Body)
+		}
 	}
 }
