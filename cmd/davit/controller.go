@@ -140,12 +140,12 @@ func (h *hooks) begin(ctx context.Context, address, cert, key string, log *slog.
 		return nil, err
 	}
 	h.tls = config
-	stop, err = h.serve(ctx, address, log)
+	unserve, err := h.serve(ctx, address, log)
 	if err != nil {
 		over()
 		return nil, fmt.Errorf("receiving webhooks: %w", err)
 	}
-	return func() { stop(); over() }, nil
+	return func() { unserve(); over() }, nil
 }
 
 // lease is the name of the Lease that chooses among controllers of the same environments.

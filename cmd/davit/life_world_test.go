@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -150,7 +151,9 @@ func (l *life) control(environment string) {
 		l.t.Fatal(err)
 	}
 	l.t.Cleanup(func() {
-		_ = cmd.Wait()
+		if _, crashed := errors.AsType[*exec.ExitError](cmd.Wait()); crashed {
+			l.t.Errorf("the controller of %s ended with %v", environment, cmd.ProcessState)
+		}
 		text, _ := os.ReadFile(log.Name())
 		if word := planted.Find(text); word != "" {
 			l.t.Errorf("the controller of %s logged %s", environment, word)

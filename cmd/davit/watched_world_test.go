@@ -175,7 +175,9 @@ func (w *watched) control(flags ...string) *process {
 func (p *process) end(by os.Signal) {
 	p.ended.Do(func() {
 		_ = p.Process.Signal(by)
-		_ = p.Wait()
+		if err := p.Wait(); err != nil && by == syscall.SIGTERM {
+			p.w.t.Errorf("the controller %s ended with %v", p.address, err)
+		}
 	})
 }
 
