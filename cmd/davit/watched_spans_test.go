@@ -58,6 +58,13 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(answer)
 }
 
+// text is all that came.
+func (c *collector) text() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return fmt.Sprint(c.received)
+}
+
 func decode(r *http.Request) (*collectortrace.ExportTraceServiceRequest, error) {
 	if r.URL.Path != "/v1/traces" || r.Header.Get("Content-Type") != "application/x-protobuf" {
 		return nil, fmt.Errorf("%s %s", r.URL.Path, r.Header.Get("Content-Type"))

@@ -37,6 +37,7 @@ type watched struct {
 	client  *kubernetes.Clientset
 	dynamic dynamic.Interface
 	spans   *collector
+	env     []string // more, of a controller
 }
 
 const watchedRegistry = `apiVersion: davit.dev/v1alpha1
@@ -51,6 +52,12 @@ spec:
 `
 
 func newWatched(t *testing.T) *watched {
+	t.Helper()
+	return newWatchedOf(t, func(w *watched) string { return strings.ReplaceAll(watchedRegistry, "DIR", w.dir) })
+}
+
+// newWatchedOf has a ModelRegistry that is yet to be said.
+func newWatchedOf(t *testing.T, registry func(*watched) string) *watched {
 	t.Helper()
 	dev, err := devcluster.Start(t.Context(), devcluster.Config{
 		Nodes: 1, GPUs: 8, Registry: true, Stages: []string{"../../reconciler/testdata/crash-v3.yaml"}, Log: os.Stderr,
@@ -77,7 +84,7 @@ func newWatched(t *testing.T) *watched {
 		}
 	}
 	o := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal([]byte(strings.ReplaceAll(watchedRegistry, "DIR", w.dir)), &o.Object); err != nil {
+	if err := yaml.Unmarshal([]byte(registry(w)), &o.Object); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.dynamic.Resource(v1alpha1.GroupVersion.WithResource(v1alpha1.RegistryResource)).Namespace("davit").Create(t.Context(), o, metav1.CreateOptions{}); err != nil {
@@ -152,6 +159,7 @@ func (w *watched) control(flags ...string) *process {
 		"--listen", p.address, "--log-format", "json", "--release-metrics")
 	p.Args = append(p.Args, flags...)
 	p.Env = append(os.Environ(), "OTEL_EXPORTER_OTLP_ENDPOINT="+w.spans.url, "OTEL_BSP_SCHEDULE_DELAY=200", "HOME="+w.t.TempDir())
+	p.Env = append(p.Env, w.env...)
 	p.Stdout, p.Stderr = log, log
 	if err := p.Start(); err != nil {
 		w.t.Fatal(err)
