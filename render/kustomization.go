@@ -3,6 +3,7 @@ package render
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -210,7 +211,7 @@ func (k *kustomizationFile) referenceAt(text, ref string) (string, error) {
 	line := lineOf(k.root, text)
 	switch {
 	case strings.ContainsAny(ref, ":?@") || strings.Contains(ref, "//") || strings.Contains(ref, "_git"), !(known && mode.IsRegular()) && hasHost(ref):
-		return "", fmt.Errorf("%s:%d: remote resource %q; copy it into the repository", k.name, line, ref)
+		return "", fmt.Errorf("%s:%d: remote resource %q; copy it into the repository", k.name, line, userinfo.ReplaceAllString(ref, "$1$2…@"))
 	case path.IsAbs(ref), strings.ContainsAny(ref, "\n\\"), !known, !below(name, k.layer.dir):
 		return "", fmt.Errorf("%s:%d: %q is not a file or folder below %s; copy it into the repository there", k.name, line, ref, k.layer.dir)
 	case !mode.IsDir() && !mode.IsRegular():
@@ -218,6 +219,10 @@ func (k *kustomizationFile) referenceAt(text, ref string) (string, error) {
 	}
 	return name, nil
 }
+
+// userinfo is what a reference may hold of credentials: a token or a password before the host. Whoever reads the error need not be who
+// reads the repository.
+var userinfo = regexp.MustCompile(`(?i)(https?://)[^/?#]*@|(//[^/:@?#]*:)[^/?#]*@`)
 
 // hasHost says whether a path's first folder could be a host: it has a dot that is not one of "." or "..".
 func hasHost(ref string) bool {
