@@ -71,13 +71,12 @@ func TestPushed(t *testing.T) {
 	checkSBOM(t, tag.Context().Digest(digest.String()))
 }
 
-// TestSameDigest builds twice, the second time from a copy of the source in another folder and with a developer's settings.
-func TestSameDigest(t *testing.T) {
-	first := filepath.Join(t.TempDir(), "first")
-	a := build(t, "--layout", first, "--version", "v1", "--platforms", own)
-	elsewhere := t.TempDir()
-	for _, dir := range []string{"cmd", "reconciler", "registry", "render", "gitops", "deploy"} {
-		if err := os.CopyFS(filepath.Join(elsewhere, dir), os.DirFS(filepath.Join(root, dir))); err != nil {
+// elsewhere is a copy of the source in another folder, with a developer's settings from then on.
+func elsewhere(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, part := range []string{"cmd", "reconciler", "registry", "render", "gitops", "deploy"} {
+		if err := os.CopyFS(filepath.Join(dir, part), os.DirFS(filepath.Join(root, part))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -86,14 +85,21 @@ func TestSameDigest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(elsewhere, file), data, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, file), data, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	t.Setenv("GOFLAGS", "-tags=developer")
 	t.Setenv("GOAMD64", "v3")
 	t.Setenv("TZ", "Asia/Tokyo")
-	b := build(t, "--source", elsewhere, "--layout", filepath.Join(t.TempDir(), "second"), "--version", "v1", "--platforms", own)
+	return dir
+}
+
+// TestSameDigest builds twice, the second time from a copy of the source in another folder and with a developer's settings.
+func TestSameDigest(t *testing.T) {
+	first := filepath.Join(t.TempDir(), "first")
+	a := build(t, "--layout", first, "--version", "v1", "--platforms", own)
+	b := build(t, "--source", elsewhere(t), "--layout", filepath.Join(t.TempDir(), "second"), "--version", "v1", "--platforms", own)
 	if a != b {
 		t.Errorf("built elsewhere it is %s, not %s", b, a)
 	}
@@ -110,7 +116,8 @@ func TestSameDigest(t *testing.T) {
 	}
 }
 
-// TestBinaries writes a release of one platform, and holds its checksums against its files.
+// TestBinaries writes a release of one platform, and holds its checksums against its files, and against those of the same release made
+// elsewhere.
 func TestBinaries(t *testing.T) {
 	dir := t.TempDir()
 	build(t, "--binaries", dir, "--version", "v1", "--platforms", own)
@@ -131,6 +138,11 @@ func TestBinaries(t *testing.T) {
 	}
 	if n := strings.Count(string(sums), "\n"); n != 2 {
 		t.Errorf("checksums.txt has %d lines", n)
+	}
+	again := t.TempDir()
+	build(t, "--source", elsewhere(t), "--binaries", again, "--version", "v1", "--platforms", own)
+	if others, err := os.ReadFile(filepath.Join(again, "checksums.txt")); err != nil || string(others) != string(sums) {
+		t.Errorf("made elsewhere it is\n%s, not\n%s%v", others, sums, err)
 	}
 }
 
