@@ -18,6 +18,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/davit-dev/davit/deploy/devcluster/planted"
 	"github.com/davit-dev/davit/reconciler/fleet"
 )
 
@@ -112,7 +113,7 @@ func TestLogin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server.Config.Handler = page
+	server.Config.Handler = planted.Answers(page, func(r *http.Request, word string) { t.Errorf("%s answers %s", r.URL, word) })
 	server.Start()
 	defer server.Close()
 	get := func(c *http.Client, path string) (*http.Response, string) {
