@@ -82,6 +82,9 @@ func (c *Cluster) OpenTry(ctx context.Context, t Try) error {
 		return err
 	}
 	live, err := namespaces.Get(ctx, t.Namespace, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) { // since then
+		return fmt.Errorf("namespace %s %w", t.Namespace, ErrTryEnding)
+	}
 	if err != nil {
 		return err
 	}
