@@ -22,7 +22,8 @@ const (
 	minGap         = 3 * time.Second
 	maxGap         = 30 * time.Second
 	bytesPerSecond = 50_000
-	// A repository that can't be written for now is tried again soon, one that refuses to be later.
+	// A repository that can't be written is tried again soon, and later each time: up to maxBackoff, or to afterNo where it
+	// refuses to be. A refusal may pass too: servers refuse while they are moved or have a credential's cache to fill.
 	minRetry   = 2 * time.Second
 	afterNo    = time.Hour
 	lastChance = 15 * time.Second
@@ -120,15 +121,16 @@ func (n *Notes) Run(ctx context.Context) {
 	var due time.Time
 	for n.wait(ctx, due) {
 		size, err := n.flush(ctx)
-		switch {
-		case err == nil:
+		if err == nil {
 			due, retry = time.Now().Add(gap(size)), minRetry
-		case errors.Is(err, ErrReadOnly):
-			due = time.Now().Add(jitter(afterNo))
-		default:
-			due = time.Now().Add(jitter(retry))
-			retry = min(2*retry, maxBackoff)
+			continue
 		}
+		due = time.Now().Add(jitter(retry))
+		limit := maxBackoff
+		if errors.Is(err, ErrReadOnly) {
+			limit = afterNo
+		}
+		retry = min(2*retry, limit)
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastChance)
 	defer cancel()

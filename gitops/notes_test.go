@@ -373,6 +373,15 @@ func TestNotesRefused(t *testing.T) {
 	n.Add(ParseHash(first), healthy("staging/iris", 9))
 	flush(t, n)
 	r.same()
+
+	// Both refs are refused, then one of them alone, and then none.
+	r.write(".git/hooks/update", "#!/bin/sh\necho >>tries; [ $(wc -l <tries) -gt 2 ]\n")
+	if err := os.Chmod(filepath.Join(r.dir, ".git/hooks/update"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	n.Add(ParseHash(first), healthy("staging/iris", 10))
+	flush(t, n)
+	r.same()
 }
 
 // TestNotesBesideBranch: somebody's branch called davit leaves no room for davit/outcome; the notes are written.

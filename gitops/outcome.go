@@ -93,13 +93,7 @@ func (n *Notes) publish(ctx context.Context, b *batch, updates []refUpdate, last
 	}
 	var refusals []string
 	if err != nil {
-		for _, u := range updates {
-			if one := n.source.publish(ctx, b, u); one != nil {
-				n.refused[u.name] = time.Now()
-				refusals = append(refusals, fmt.Sprintf("outcomes are not on %s: %v", u.name, one))
-			}
-		}
-		if len(refusals) == len(updates) {
+		if refusals = n.apart(ctx, b, updates); len(refusals) == len(updates) {
 			clear(n.refused)
 			return err
 		}
@@ -111,6 +105,29 @@ func (n *Notes) publish(ctx context.Context, b *batch, updates []refUpdate, last
 		n.log.Warn("one of the two refs for outcomes is refused, the other is written", "err", n.partial)
 	}
 	return nil
+}
+
+// apart moves each ref by itself, and says which are refused. Those are tried once more where another is taken: a server that
+// refused everything for a while may have come back in between, and what is refused alone is left alone for long.
+func (n *Notes) apart(ctx context.Context, b *batch, updates []refUpdate) (refusals []string) {
+	left := updates
+	for range 2 {
+		var refused []refUpdate
+		refusals = nil
+		for _, u := range left {
+			if err := n.source.publish(ctx, b, u); err != nil {
+				refused = append(refused, u)
+				refusals = append(refusals, fmt.Sprintf("outcomes are not on %s: %v", u.name, err))
+			}
+		}
+		if left = refused; len(left) == len(updates) {
+			return refusals
+		}
+	}
+	for _, u := range left {
+		n.refused[u.name] = time.Now()
+	}
+	return refusals
 }
 
 // newestOf drops commits that are in the history of another.
