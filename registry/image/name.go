@@ -31,10 +31,18 @@ func (b *Builder) call(ctx context.Context, repository string, v *registry.Model
 		return err
 	case has == nil:
 		return b.tag(ctx, tag, repo.Digest(digest))
-	case has.Digest.String() != digest:
+	case has.Digest.String() == digest:
+		return nil
+	}
+	// The answer to HEAD is a header's word. What holds a release is read, and hashed here.
+	read, err := b.puller.Load().Get(ctx, tag)
+	switch {
+	case err != nil:
+		return fmt.Errorf("reading %s: %w", tag, err)
+	case read.Digest.String() != digest:
 		return &ContentError{Path: v.Path, Err: fmt.Errorf(
 			"%s is %s in the OCI registry, and this version's content is %s; a version never changes: give the content a new version, or delete the tag there if it is not davit's",
-			tag, has.Digest, digest)}
+			tag, read.Digest, digest)}
 	}
 	return nil
 }
