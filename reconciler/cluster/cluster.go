@@ -65,6 +65,8 @@ type Config struct {
 	Decryption func(context.Context) (sops.Keys, error)
 	// Adopt takes over objects that exist already and are somebody else's; without it they are a *ConflictError.
 	Adopt bool
+
+	fence *fence // made by New, and With's is c's
 }
 
 // Cluster is one API server. It may be used concurrently.
@@ -105,6 +107,9 @@ func New(ctx context.Context, cfg Config) (*Cluster, error) {
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
+	if c.cfg.fence == nil {
+		c.cfg.fence = &fence{}
+	}
 	c.adopt, c.kinds = cfg.Adopt, slices.Clone(cfg.Kinds)
 	c.writers, c.watcher = newGate(cmp.Or(max(cfg.Workers, 0), 16)), &atomic.Pointer[Watcher]{}
 	if len(c.namespaces) == 0 {
@@ -116,6 +121,7 @@ func New(ctx context.Context, cfg Config) (*Cluster, error) {
 	own.QPS, own.RateLimiter, own.WarningHandler = -1, nil, rest.NoWarnings{}
 	own.DisableCompression = own.DisableCompression || near(own)
 	own.Wrap(c.writers.watch)
+	own.Wrap(c.cfg.fence.guard)
 	if err := c.connect(own, cfg.Impersonate); err != nil {
 		return nil, fmt.Errorf("setting up clients for %s: %w", cfg.REST.Host, err)
 	}

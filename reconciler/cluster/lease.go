@@ -23,13 +23,14 @@ const (
 
 // Lead runs lead whenever this process, the Config's Holder, has the Lease, until ctx ends. The context lead gets
 // ends when the Lease is lost, and lead has to return then; it is run again when the Lease is had again. An error of
-// lead ends Lead.
+// lead ends Lead. From then on c, and what With makes of it, writes nothing without the Lease: that is ErrNotLeading.
 func (c *Cluster) Lead(ctx context.Context, namespace, name string, lead func(context.Context) error) error {
-	lock := &resourcelock.LeaseLock{
+	c.cfg.fence.leads.Store(true)
+	lock := &timedLock{&resourcelock.LeaseLock{
 		LeaseMeta:  metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Client:     c.typed.CoordinationV1(),
 		LockConfig: resourcelock.ResourceLockConfig{Identity: c.holder},
-	}
+	}, c.cfg.fence}
 	for ctx.Err() == nil {
 		if err := c.term(ctx, lock, lead); err != nil {
 			return err
