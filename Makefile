@@ -13,7 +13,7 @@ GOVULNCHECK := v1.9.0
 IMAGE := go run ./deploy/image --version "$(VERSION)" --commit "$(COMMIT)"
 DEVCLUSTER := go run ./deploy/devcluster/cmd/devcluster
 
-.PHONY: help build image release test fuzz lint vulns generate demo e2e bench soak devcluster deps
+.PHONY: help build image release test fuzz chaos lint vulns generate demo e2e bench soak devcluster deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test: deps devcluster ## all tests, against real git, a real OCI registry and a 
 
 fuzz: ## each fuzz target for TIME (default 10m), of all packages or those in IN; ends at the first crasher, and says where its input is kept
 	@.ci/fuzz $(or $(TIME),10m) $(IN)
+
+chaos: deps devcluster ## kill the controller at ROUNDS moments (default 300), and have every fault of its servers come for each hundred: make chaos ROUNDS=1000
+	DAVIT_CHAOS=$(or $(ROUNDS),300) go test -count=1 -v -timeout 6h -parallel 8 -run 'Chaos' ./reconciler/chaos/...
 
 lint: ## gofmt, go vet, staticcheck, tidy modules
 	@files=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$files" ] || { echo "gofmt -w: $$files" >&2; exit 1; }

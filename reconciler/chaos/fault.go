@@ -43,16 +43,6 @@ func (f Fault) Times(n int64) Fault {
 	}
 }
 
-// Or is the other fault for requests that this one leaves alone.
-func (f Fault) Or(other Fault) Fault {
-	return func(r *http.Request, server http.Handler) http.Handler {
-		if instead := f(r, server); instead != nil {
-			return instead
-		}
-		return other(r, server)
-	}
-}
-
 // Answer has requests answered without the server. The header's values are name, value, name, value.
 func Answer(status int, body string, header ...string) Fault {
 	return always(func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
@@ -153,5 +143,19 @@ func Change(body func([]byte) []byte) Fault {
 		}
 		w.WriteHeader(answer.Code)
 		_, _ = w.Write(changed)
+	})
+}
+
+// Before has something happen when the server has answered, and before the client hears it.
+func Before(f func()) Fault {
+	return always(func(w http.ResponseWriter, r *http.Request, server http.Handler) {
+		answer := httptest.NewRecorder()
+		server.ServeHTTP(answer, r)
+		f()
+		for name, values := range answer.Header() {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(answer.Body.Bytes())
 	})
 }
