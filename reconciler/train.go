@@ -263,8 +263,11 @@ func (r *Reconciler) runElsewhere(ctx context.Context, x *running) (time.Duratio
 // seenRun goes on from what the cluster has of a run; st is nil when it has nothing.
 func (r *Reconciler) seenRun(ctx context.Context, x *running, st *cluster.RunStatus) (time.Duration, error) {
 	switch {
-	case x.State == gitops.RunClaimed && st != nil:
-		return r.startedRun(ctx, x)
+	case x.State == gitops.RunClaimed && st != nil: // made by a process that was killed then: nobody tells of an end that was before
+		if again, err := r.startedRun(ctx, x); err != nil {
+			return again, err
+		}
+		return r.seenRun(ctx, x, st)
 	case x.State == gitops.RunClaimed && x.snapshot == nil:
 		return r.lostRun(ctx, x, "it was claimed for a commit that is gone, and its objects are not there")
 	// Its objects can't have come and gone already, or their end would have outlived them for this long.
