@@ -37,12 +37,13 @@ type Notes struct {
 	author  Author
 	log     *slog.Logger
 	wake    chan struct{}
-	writing sync.Mutex // one write at a time; it guards refused
-	refused map[plumbing.ReferenceName]time.Time
+	writing sync.Mutex // one write at a time; it guards barred
+	barred  map[plumbing.ReferenceName]time.Time
 
 	mu      sync.Mutex
 	queue   []note
-	flying  int // taken from the queue and not written yet
+	flying  int  // taken from the queue and not written yet
+	refused bool // the last try was: the next one may be an hour away
 	dropped int
 	trouble string
 	partial string
@@ -52,6 +53,17 @@ type Notes struct {
 type note struct {
 	commit Hash
 	line   string
+	then   func()
+}
+
+// over tells who waits for notes that nothing more becomes of them.
+func over(notes []note) {
+	for i := range notes {
+		if then := notes[i].then; then != nil {
+			notes[i].then = nil
+			then()
+		}
+	}
 }
 
 // NewNotes gives a writer of outcomes. Nothing is written before Run or Flush. A nil log is the source's.
@@ -59,21 +71,31 @@ func (s *Source) NewNotes(author Author, log *slog.Logger) *Notes {
 	if log == nil {
 		log = s.log
 	}
-	return &Notes{source: s, author: author, log: log, wake: make(chan struct{}, 1), refused: map[plumbing.ReferenceName]time.Time{}}
+	return &Notes{source: s, author: author, log: log, wake: make(chan struct{}, 1), barred: map[plumbing.ReferenceName]time.Time{}}
 }
 
 // Add queues an outcome of a commit. It never blocks on the repository. One that is there already is not written twice,
 // so who is not sure adds again.
-func (n *Notes) Add(commit Hash, e Event) {
+func (n *Notes) Add(commit Hash, e Event) { n.AddThen(commit, e, nil) }
+
+// AddThen is Add, and calls then once, when the outcome is in the repository or no try brings it there: the repository refuses to be
+// written, or too many wait.
+func (n *Notes) AddThen(commit Hash, e Event, then func()) {
 	line, err := e.line()
 	if err != nil || commit.IsZero() {
 		n.log.Error("an outcome can't be written", "commit", commit.String(), "release", e.Release, "err", err)
+		over([]note{{then: then}})
 		return
 	}
 	n.mu.Lock()
-	n.queue = append(n.queue, note{commit, line})
-	n.bound()
+	n.queue = append(n.queue, note{commit, line, then})
+	dropped := n.bound()
+	if n.refused && then != nil {
+		n.queue[len(n.queue)-1].then = nil
+		dropped = append(dropped, note{then: then})
+	}
 	n.mu.Unlock()
+	over(dropped)
 	select {
 	case n.wake <- struct{}{}:
 	default:
@@ -81,16 +103,18 @@ func (n *Notes) Add(commit Hash, e Event) {
 }
 
 // bound drops the oldest of a queue that is too long.
-func (n *Notes) bound() {
+func (n *Notes) bound() (dropped []note) {
 	over := len(n.queue) - maxQueue
 	if over <= 0 {
-		return
+		return nil
 	}
 	if n.dropped == 0 {
 		n.log.Warn("too many outcomes wait to be written to Git, the oldest are dropped", "kept", maxQueue)
 	}
 	n.dropped += over
+	dropped = n.queue[:over]
 	n.queue = append([]note(nil), n.queue[over:]...)
+	return dropped
 }
 
 // Pending counts the outcomes that are not in the repository yet.
@@ -177,12 +201,19 @@ func (n *Notes) flush(ctx context.Context) (size int, err error) {
 		return 0, nil
 	}
 	size, err = n.write(ctx, batch)
+	refused := errors.Is(err, ErrReadOnly)
+	if err == nil || refused {
+		over(batch)
+	}
+	var dropped []note
+	defer func() { over(dropped) }() // once it is unlocked
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.refused = refused
 	n.flying = 0
 	if err != nil {
 		n.queue = append(batch, n.queue...)
-		n.bound()
+		dropped = n.bound()
 		if n.trouble != err.Error() && ctx.Err() == nil {
 			n.trouble = err.Error()
 			n.log.Warn("outcomes not written to Git, they wait", "waiting", len(n.queue), "err", err)

@@ -289,6 +289,42 @@ func TestNotesRun(t *testing.T) {
 	}
 }
 
+// TestNotesThen: who waits for an outcome is told once, when it is written, and not while the server is away; at once where nothing
+// can be written.
+func TestNotesThen(t *testing.T) {
+	r, srv, mirror := shared(t)
+	first := ParseHash(r.git("rev-parse", "HEAD"))
+	n := mirror().NewNotes(davit, nil)
+	told := 0
+	add := func(minute, want int, down bool) {
+		t.Helper()
+		srv.setDown(down)
+		n.AddThen(first, healthy("production/iris", minute), func() { told++; n.Pending() }) // it may ask
+		_ = n.Flush(t.Context())
+		if told != want {
+			t.Fatalf("told %d times, not %d: %s", told, want, n.Trouble())
+		}
+	}
+	add(1, 1, false)
+	add(2, 1, true)
+	add(3, 3, false)
+	r.git("config", "http.receivepack", "false")
+	add(4, 4, false)
+	n.AddThen(first, healthy("production/iris", 5), func() { told++ })
+	if told != 5 || n.Pending() != 2 {
+		t.Errorf("told %d times, %d wait", told, n.Pending())
+	}
+	n.AddThen(Hash{}, healthy("production/iris", 6), func() { told++ })
+	if told != 6 {
+		t.Error("who waits for what can't be written waits for ever")
+	}
+	r.git("config", "http.receivepack", "true")
+	flush(t, n)
+	if told != 6 || n.Pending() != 0 {
+		t.Errorf("told %d times, %d wait", told, n.Pending())
+	}
+}
+
 // TestNotesGap: 10,000 outcomes of one commit in a quarter of an hour are some dozens of writes, and one alone is quick.
 func TestNotesGap(t *testing.T) {
 	writes, events := 0, 0
@@ -339,7 +375,7 @@ func TestNotesRefused(t *testing.T) {
 			r.git("config", "receive.hideRefs", refs)
 		case 2: // the branch is protected instead, by a hook
 			r.git("config", "--unset", "receive.hideRefs")
-			clear(n.refused) // an hour later
+			clear(n.barred) // an hour later
 			if err := os.WriteFile(filepath.Join(r.dir, ".git/hooks/update"), []byte("#!/bin/sh\ncase $1 in *outcome) echo protected >&2; exit 1;; esac\n"), 0o755); err != nil {
 				t.Fatal(err)
 			}
@@ -369,7 +405,7 @@ func TestNotesRefused(t *testing.T) {
 	if err := os.Remove(filepath.Join(r.dir, ".git/hooks/update")); err != nil {
 		t.Fatal(err)
 	}
-	clear(n.refused)
+	clear(n.barred)
 	n.Add(ParseHash(first), healthy("staging/iris", 9))
 	flush(t, n)
 	r.same()
@@ -407,7 +443,7 @@ func TestNotesBesideBranch(t *testing.T) {
 				t.Errorf("%q after %d requests", got, srv.requests())
 			}
 			r.git("branch", "-D", "davit")
-			clear(n.refused) // an hour later
+			clear(n.barred) // an hour later
 			n.Add(ParseHash(first), healthy("production/iris", 2))
 			flush(t, n)
 			r.same()

@@ -73,7 +73,7 @@ func (n *Notes) once(ctx context.Context, b *batch, notes []note, last bool) err
 	}
 	var updates []refUpdate
 	for _, name := range targets {
-		if old := refs[name.String()]; old != commit && time.Since(n.refused[name]) > afterNo {
+		if old := refs[name.String()]; old != commit && time.Since(n.barred[name]) > afterNo {
 			updates = append(updates, refUpdate{name, old, commit})
 		}
 	}
@@ -94,7 +94,7 @@ func (n *Notes) publish(ctx context.Context, b *batch, updates []refUpdate, last
 	var refusals []string
 	if err != nil {
 		if refusals = n.apart(ctx, b, updates); len(refusals) == len(updates) {
-			clear(n.refused)
+			clear(n.barred)
 			return err
 		}
 	}
@@ -125,7 +125,7 @@ func (n *Notes) apart(ctx context.Context, b *batch, updates []refUpdate) (refus
 		}
 	}
 	for _, u := range left {
-		n.refused[u.name] = time.Now()
+		n.barred[u.name] = time.Now()
 	}
 	return refusals
 }
@@ -202,7 +202,7 @@ func (s *Source) union(ctx context.Context, b *batch, tips []Hash, notes []note)
 			return Hash{}, nil, err
 		}
 		for _, line := range text.add(lines[n.commit]) {
-			added = append(added, note{n.commit, line})
+			added = append(added, note{commit: n.commit, line: line})
 		}
 		delete(lines, n.commit)
 	}
