@@ -90,13 +90,18 @@ func (r *Reconciler) leaveFormer(ctx context.Context, s *state) error {
 	return nil
 }
 
-// delete deletes a release from its cluster, also when somebody labelled its ModelRelease meanwhile.
+// delete deletes a release from its cluster.
 func (r *Reconciler) delete(ctx context.Context, mr elsewhere) error {
+	return r.there(ctx, mr, (*cluster.Cluster).Delete)
+}
+
+// there does something to a release in its cluster, also when somebody labelled its ModelRelease meanwhile.
+func (r *Reconciler) there(ctx context.Context, mr elsewhere, do func(*cluster.Cluster, context.Context, *v1alpha1.ModelRelease) error) error {
 	in := r.site(mr.Spec.Environment).cluster
 	if mr.former != nil {
 		in = mr.former.Cluster
 	}
-	err := in.Delete(ctx, mr.ModelRelease)
+	err := do(in, ctx, mr.ModelRelease)
 	if !errors.Is(err, cluster.ErrConflict) {
 		return err
 	}
@@ -104,5 +109,6 @@ func (r *Reconciler) delete(ctx context.Context, mr elsewhere) error {
 	if readErr != nil || fresh == nil || fresh.Spec.Claim != mr.Spec.Claim {
 		return errors.Join(err, readErr)
 	}
-	return in.Delete(ctx, fresh)
+	*mr.ModelRelease = *fresh
+	return do(in, ctx, mr.ModelRelease)
 }

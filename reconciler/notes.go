@@ -2,11 +2,7 @@ package reconciler
 
 import (
 	"context"
-	"errors"
-	"strings"
 	"sync"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
@@ -129,27 +125,6 @@ func (r *Reconciler) outcomes(site *site) (map[left]*v1alpha1.Outcome, map[strin
 		}
 	}
 	return all, keys
-}
-
-// removed notes that a release was deleted, on the commit that took its files away.
-func (r *Reconciler) removed(ctx context.Context, want *desired, key registry.Key, was v1alpha1.Revision) {
-	if r.cfg.Notes == nil {
-		return
-	}
-	commit, folder := want.snapshot.Hash(), "releases/"+key.Name+"/"
-	err := r.cfg.Source.FirstParents(ctx, commit, func(c gitops.Commit, paths []string) (bool, error) {
-		for _, p := range paths {
-			if strings.HasPrefix(p, folder) || strings.Contains(p, "/"+folder) {
-				commit = c.Hash
-				return false, nil
-			}
-		}
-		return c.Hash.String() != was.Commit, nil
-	})
-	if err != nil && !errors.Is(err, context.Canceled) {
-		r.cfg.Log.Warn("commit that removed a release not found", "release", key.String(), "error", err)
-	}
-	r.cfg.Notes.Add(commit, r.event(key, v1alpha1.Outcome{Outcome: Removed, Version: was.Version, Image: was.Image, At: metav1.Now()}))
 }
 
 // runNotes writes the notes until the returned function is called, which is after the last outcome.

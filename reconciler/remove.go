@@ -30,16 +30,22 @@ func (r *Reconciler) removeIfGone(ctx context.Context, want *desired, s *state) 
 		r.leave(s.key, next)
 		return &parkedError{fmt.Sprintf("goes when %s is healthy, which serves the same model", next)}
 	}
-	if s.release != nil {
-		s.moved = append(s.moved, elsewhere{ModelRelease: s.release})
+	last := elsewhere{ModelRelease: s.release}
+	if s.release == nil {
+		last = s.moved[len(s.moved)-1]
 	}
-	was := s.moved[len(s.moved)-1].Status.Applied
+	was := last.Status.Applied
+	if err := r.part(ctx, want, s, last); err != nil {
+		return err
+	}
+	if s.release != nil {
+		s.moved = append(s.moved, last)
+	}
 	s.release = nil
 	if err := r.leaveFormer(ctx, s); err != nil {
 		return fmt.Errorf("deleting %s: %w", s.key, err)
 	}
 	r.freed(want, s)
-	r.removed(ctx, want, s.key, was)
 	r.cfg.Report(Report{Key: s.key, Version: was.Version, Phase: Removed, Took: time.Since(want.seen)})
 	s.inCluster.Store(false)
 	r.forget(s)

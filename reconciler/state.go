@@ -65,6 +65,7 @@ type state struct {
 	place     atomicString // the namespace
 	inCluster atomic.Bool
 	claimed   atomicString // the commit
+	parting   atomic.Int32 // a parting: how far it has come where the registry has it no more
 	stray     atomic.Bool  // claimed for a commit of a history that was given up
 }
 
@@ -184,6 +185,7 @@ func (s *state) adopt(claimed *v1alpha1.ModelRelease) {
 	// A move that was taken back: the release is at home again, and not to be deleted there.
 	s.moved = slices.DeleteFunc(s.moved, func(old elsewhere) bool { return old.former == nil && old.Namespace == claimed.Namespace })
 	s.release = claimed
+	s.parting.Store(int32(notParted))
 	s.claimed.Store(claimed.Spec.Claim.Commit)
 	s.stray.Store(false)
 	s.place.Store(claimed.Namespace)

@@ -103,9 +103,28 @@ func deleteOurs(ctx context.Context, client metadata.ResourceInterface, mr *v1al
 	return Deleted, nil
 }
 
-// Delete deletes what mr's inventory lists, and then mr, unless somebody wrote it meanwhile: ErrConflict. It claims mr
-// first, so that nothing is deleted of a release that another controller has claimed since; mr takes the claim over.
+// Delete deletes what mr's inventory lists, and then mr, unless somebody wrote it meanwhile: ErrConflict.
 func (c *Cluster) Delete(ctx context.Context, mr *v1alpha1.ModelRelease) error {
+	if err := c.Empty(ctx, mr); err != nil {
+		return err
+	}
+	err := c.write(ctx, func() error {
+		return c.releases.Delete().Namespace(mr.Namespace).Resource(v1alpha1.Resource).Name(mr.Name).
+			Body(&metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &mr.UID, ResourceVersion: &mr.ResourceVersion}}).
+			Do(ctx).Error()
+	})
+	switch {
+	case err == nil || apierrors.IsNotFound(err):
+		return nil
+	case apierrors.IsConflict(err):
+		return fmt.Errorf("deleting ModelRelease %s: %w: %w", mr.Name, ErrConflict, err)
+	}
+	return fmt.Errorf("deleting ModelRelease %s: %w", mr.Name, err)
+}
+
+// Empty deletes what mr's inventory lists and leaves mr, as one that was claimed for nothing yet. It claims mr first, so that
+// nothing is deleted of a release that another controller has claimed since; mr takes the claim over.
+func (c *Cluster) Empty(ctx context.Context, mr *v1alpha1.ModelRelease) error {
 	if c.owner == "" {
 		return errNoOwner
 	}
@@ -128,19 +147,6 @@ func (c *Cluster) Delete(ctx context.Context, mr *v1alpha1.ModelRelease) error {
 	if err := c.recover(ctx, mr, groupKinds(mr)); err != nil { // and less than was applied
 		return fmt.Errorf("deleting ModelRelease %s: %w", mr.Name, err)
 	}
-	if _, err := c.Prune(ctx, mr, nil); err != nil {
-		return err
-	}
-	err = c.write(ctx, func() error {
-		return c.releases.Delete().Namespace(mr.Namespace).Resource(v1alpha1.Resource).Name(mr.Name).
-			Body(&metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &mr.UID, ResourceVersion: &mr.ResourceVersion}}).
-			Do(ctx).Error()
-	})
-	switch {
-	case err == nil || apierrors.IsNotFound(err):
-		return nil
-	case apierrors.IsConflict(err):
-		return fmt.Errorf("deleting ModelRelease %s: %w: %w", mr.Name, ErrConflict, err)
-	}
-	return fmt.Errorf("deleting ModelRelease %s: %w", mr.Name, err)
+	_, err = c.Prune(ctx, mr, nil)
+	return err
 }
