@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -11,6 +12,7 @@ import (
 	"net/url"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -103,7 +105,13 @@ func (f *front) before(name func(*http.Request) request, to http.Handler) http.H
 			to.ServeHTTP(rw, req)
 			return
 		case *at == after:
-			to.ServeHTTP(httptest.NewRecorder(), req)
+			answer := httptest.NewRecorder()
+			if to.ServeHTTP(answer, req); answer.Code >= 400 { // the server did not do it
+				maps.Copy(rw.Header(), answer.Header())
+				rw.WriteHeader(answer.Code)
+				_, _ = answer.Body.WriteTo(rw)
+				return
+			}
 		}
 		kill()
 		panic(http.ErrAbortHandler)
@@ -177,9 +185,6 @@ func ociRequest(req *http.Request) request {
 	return request{words: req.Method + " blob"}
 }
 
-// ref is one that a push is about to change.
-var ref = regexp.MustCompile(`[0-9a-f]{40} [0-9a-f]{40} (refs/[^\x00\n]+)`)
-
 func gitRequest(req *http.Request) request {
 	switch {
 	case strings.HasSuffix(req.URL.Path, "/git-upload-pack"):
@@ -187,8 +192,15 @@ func gitRequest(req *http.Request) request {
 	case !strings.HasSuffix(req.URL.Path, "/git-receive-pack"):
 		return request{words: "refs"}
 	}
-	for _, m := range ref.FindAllSubmatch(read(req), -1) {
-		return request{words: "push " + string(m[1])}
+	words := "push"
+	for body := string(read(req)); len(body) > 4; { // a pkt-line for each ref, until an empty one
+		n, err := strconv.ParseUint(body[:4], 16, 16)
+		if err != nil || n < 4 || int(n) > len(body) {
+			break
+		}
+		line, _, _ := strings.Cut(body[4:n], "\x00")
+		words += " " + line[strings.LastIndexByte(line, ' ')+1:]
+		body = body[n:]
 	}
-	return request{words: "push"}
+	return request{words: words}
 }

@@ -29,6 +29,7 @@ type crashModel struct {
 
 type crashRelease struct {
 	asked, serves string // versions; others than each other where asked is held
+	extra         bool   // it has a ConfigMap beside what its runtime has
 }
 
 func (r *crashRelease) held() bool { return r.asked != r.serves }
@@ -36,7 +37,7 @@ func (r *crashRelease) held() bool { return r.asked != r.serves }
 // begin says what the repository's first commit is.
 func (w *crashWorld) begin() {
 	w.model = &crashModel{
-		releases: map[string]*crashRelease{"staging/iris": {"v1", "v1"}, "production/iris": {"v1", "v1"}},
+		releases: map[string]*crashRelease{"staging/iris": {asked: "v1", serves: "v1"}, "production/iris": {asked: "v1", serves: "v1"}},
 		notes:    map[string][]string{}, versions: map[string]string{}, broken: map[string]int{}, pending: map[string]string{},
 	}
 	for _, v := range []string{"v1", "v2", "v3"} {
@@ -72,7 +73,7 @@ func (w *crashWorld) add(version string) (key string) {
 	w.write("releases/"+name+"/serving.yaml", w.text("releases/iris/serving.yaml"))
 	w.write("releases/"+name+"/production.yaml", "apiVersion: davit.dev/v1alpha1\nkind: Release\nspec:\n  version: "+version+"\n")
 	key = "production/" + name
-	w.model.releases[key] = &crashRelease{version, version}
+	w.model.releases[key] = &crashRelease{asked: version, serves: version}
 	w.model.pending[key] = version + " Healthy"
 	return key
 }

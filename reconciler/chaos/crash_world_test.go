@@ -47,7 +47,6 @@ type crashWorld struct {
 
 	mu      sync.Mutex
 	process *exec.Cmd
-	killed  chan struct{}
 }
 
 const crashRegistry = `apiVersion: davit.dev/v1alpha1
@@ -118,6 +117,10 @@ func newCrashWorld(t *testing.T) *crashWorld {
 		w.front.at(nil)
 		w.kill()
 		w.log.Close()
+		if t.Failed() {
+			data, _ := os.ReadFile(w.log.Name())
+			t.Logf("the end of the controllers' log:\n%s", data[max(0, len(data)-12000):])
+		}
 	})
 	return w
 }
@@ -180,7 +183,7 @@ func (w *crashWorld) start() {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.process, w.killed = cmd, make(chan struct{})
+	w.process = cmd
 }
 
 // kill ends the controller as the kernel would, if one runs.
@@ -205,7 +208,6 @@ func (w *crashWorld) end(process *exec.Cmd) {
 		w.t.Errorf("the controller ended by itself: %v", err)
 	}
 	w.process = nil
-	close(w.killed)
 }
 
 func (w *crashWorld) text(name string) string {
