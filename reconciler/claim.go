@@ -9,6 +9,7 @@ import (
 
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler/cluster"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
 
 // claim makes sure of the namespace and takes the release for the target, by compare-and-swap on what was
@@ -30,6 +31,9 @@ func (r *Reconciler) claim(ctx context.Context, s *state, t *target, kinds []sch
 		order.Version = "" // it is not under way
 	}
 	if s.release != nil && s.release.Namespace == namespace {
+		if err := r.overtake(ctx, s, t); err != nil {
+			return err
+		}
 		order.Observed = s.release
 	}
 	claimed, err := site.cluster.Claim(ctx, order)
@@ -52,6 +56,16 @@ func (r *Reconciler) claim(ctx context.Context, s *state, t *target, kinds []sch
 		st.Model = t.release.Model.Name
 	}
 	return r.inherit(ctx, s)
+}
+
+// overtake writes what came of the revision before, if it never settled: after the claim on the next one nothing tells of it.
+func (r *Reconciler) overtake(ctx context.Context, s *state, t *target) error {
+	of := s.overtaken(t)
+	if of.Commit == "" {
+		return nil
+	}
+	s.outcome(s.came(v1alpha1.Superseded, of))
+	return r.write(ctx, s)
 }
 
 // notOlder refuses to apply anything of a history that does not have the recorded commit: the branch may be rewritten,

@@ -173,12 +173,8 @@ func (s *state) settledAt(input string) (commit gitops.Hash, ok bool) {
 	return gitops.ParseHash(s.release.Status.Applied.Commit), true
 }
 
-// adopt takes the ModelRelease a claim returned. An earlier claim that never got an outcome has it now.
+// adopt takes the ModelRelease a claim returned.
 func (s *state) adopt(claimed *v1alpha1.ModelRelease) {
-	var cut v1alpha1.Claim
-	if s.release != nil && s.release.Namespace == claimed.Namespace && s.release.Pending() {
-		cut = s.release.Spec.Claim
-	}
 	if s.release != nil && s.release.Namespace != claimed.Namespace {
 		s.moved = append(s.moved, elsewhere{ModelRelease: s.release})
 	}
@@ -191,9 +187,22 @@ func (s *state) adopt(claimed *v1alpha1.ModelRelease) {
 	s.place.Store(claimed.Namespace)
 	s.inCluster.Store(true)
 	s.recorded.Store(nil)
-	if st := claimed.Status; cut.Commit != claimed.Spec.Claim.Commit && cut.Commit != st.Applied.Commit && cut.Commit != st.Healthy.Commit {
-		s.outcome(s.came(v1alpha1.Superseded, v1alpha1.Revision{Commit: cut.Commit, Version: cut.Version, Time: cut.Time}))
+}
+
+// overtaken is the revision that was claimed last, where nothing came of it yet and t is another one; none otherwise.
+func (s *state) overtaken(t *target) (of v1alpha1.Revision) {
+	st, claim := &s.release.Status, s.release.Spec.Claim
+	switch under := st.Phase == v1alpha1.Progressing || st.Phase == v1alpha1.Waiting; {
+	case s.release.Pending() && claim.Commit != st.Applied.Commit && claim.Commit != st.Healthy.Commit:
+		of = v1alpha1.Revision{Commit: claim.Commit, Version: claim.Version, Time: claim.Time}
+	case under && st.Applied.Commit != st.Healthy.Commit:
+		of = st.Applied
 	}
+	told := slices.ContainsFunc(st.Outcomes, func(o v1alpha1.Outcome) bool { return o.Outcome == v1alpha1.Superseded && o.Commit == of.Commit })
+	if told || of.Commit == t.commit.String() {
+		return v1alpha1.Revision{}
+	}
+	return of
 }
 
 // inSync says that the target's very inputs are applied where they belong.
@@ -227,10 +236,6 @@ func (s *state) progress(t *target, changes cluster.ChangeSet, err error) {
 		return // what is applied did not become stale by it
 	}
 	st.Inventory = changes.Inventory
-	under := st.Phase == v1alpha1.Progressing || st.Phase == v1alpha1.Waiting
-	if under && st.Applied.Commit != st.Healthy.Commit && st.Applied.Commit != t.commit.String() {
-		s.outcome(s.came(v1alpha1.Superseded, st.Applied))
-	}
 	if !t.rollback {
 		st.Held = nil
 	}
