@@ -68,8 +68,9 @@ func (m *crashModel) next(prefix string) string {
 }
 
 // add adds a release in production.
-func (w *crashWorld) add(version string) (key string) {
-	name := w.model.next("r")
+func (w *crashWorld) add(version string) (key string) { return w.addAs(w.model.next("r"), version) }
+
+func (w *crashWorld) addAs(name, version string) (key string) {
 	w.write("releases/"+name+"/serving.yaml", w.text("releases/iris/serving.yaml"))
 	w.write("releases/"+name+"/production.yaml", "apiVersion: davit.dev/v1alpha1\nkind: Release\nspec:\n  version: "+version+"\n")
 	key = "production/" + name
@@ -99,6 +100,15 @@ func (w *crashWorld) remove(key string) {
 	}
 	w.model.pending[key] = w.model.releases[key].serves + " Removed"
 	delete(w.model.releases, key)
+}
+
+// readd takes the removal of a release back, before anybody heard of it: so nothing was removed.
+func (w *crashWorld) readd(key string) {
+	_, name, _ := strings.Cut(key, "/")
+	for commit, lines := range w.model.notes {
+		w.model.notes[commit] = slices.DeleteFunc(lines, func(l string) bool { return l == key+" v1 Removed" })
+	}
+	w.addAs(name, "v1")
 }
 
 // version makes a model version that has to be built, with so many bytes of weights.

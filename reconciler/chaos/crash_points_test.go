@@ -28,6 +28,8 @@ type crashWay struct {
 	name   string
 	change func(w *crashWorld, key string)
 	points []crashPoint
+	// meanwhile is what is changed while no controller runs, after the first point. The points of such a way are not for themselves.
+	meanwhile func(w *crashWorld, key string)
 }
 
 var crashWays = []crashWay{
@@ -52,13 +54,13 @@ var crashWays = []crashWay{
 		{after, "PUT modelreleases/status", `"phase":"Healthy"`, 0, "between status and note"},
 		{before, "push refs/notes/davit", "", 0, "no note yet"},
 		{after, "push refs/notes/davit", "", 0, "a note, and nobody knows"},
-	}},
+	}, nil},
 	{"a new release", func(w *crashWorld, _ string) { w.add("v1") }, []crashPoint{
 		{before, "POST modelreleases", "", 0, "not claimed"},
 		{after, "POST modelreleases", "", 0, "mid-claim"},
 		{before, "PATCH services", "", 0, "mid-apply"},
 		{after, "PATCH services", "", 0, "mid-apply"},
-	}},
+	}, nil},
 	{"a release whose pods crash", func(w *crashWorld, key string) { w.promote(key, "v3") }, []crashPoint{
 		{after, "PATCH deployments", `"v3"`, 0, "it is about to fail"},
 		{before, "PUT modelreleases/status", `"phase":"Failed"`, 0, "failed, and not said"},
@@ -69,11 +71,11 @@ var crashWays = []crashWay{
 		{after, "PUT modelreleases/status", `"phase":"RolledBack"`, 0, "between status and note"},
 		{before, "push refs/notes/davit", "", 0, "no note yet"},
 		{after, "push refs/notes/davit", "", 0, "a note, and nobody knows"},
-	}},
+	}, nil},
 	{"a revert that is proposed", func(w *crashWorld, key string) { w.promote(key, "v3") }, []crashPoint{
 		{before, "push refs/heads/davit/revert/", "", 0, "the revert is not proposed"},
 		{after, "push refs/heads/davit/revert/", "", 0, "the revert is proposed, and nobody knows"},
-	}},
+	}, nil},
 	{"a release that is removed", (*crashWorld).remove, []crashPoint{
 		{before, "DELETE deployments", "", 0, "before pruning"},
 		{after, "DELETE deployments", "", 0, "mid-prune"},
@@ -81,7 +83,18 @@ var crashWays = []crashWay{
 		{after, "push refs/notes/davit", "", 0, "a note, and nobody knows"},
 		{before, "DELETE modelreleases", "", 0, "a note, and the ModelRelease is there"},
 		{after, "DELETE modelreleases", "", 0, "nothing left, and nobody knows"},
-	}},
+	}, nil},
+	{"a newer revision before the older one settled", func(w *crashWorld, key string) {
+		w.promote(key, "v2")
+		w.model.pending[key] = "v2 Superseded"
+	}, []crashPoint{
+		{after, "PATCH deployments", "", 0, "applied, and nobody knows"},
+		{after, "PUT modelreleases", `"spec"`, 0, "mid-claim of the newer one"},
+		{after, "PATCH deployments", "", 0, "applied, and nobody knows"},
+	}, func(w *crashWorld, key string) { w.promote(key, w.version(1<<10)) }},
+	{"a release that comes back while it is removed", (*crashWorld).remove, []crashPoint{
+		{after, "DELETE deployments", "", 0, "mid-prune"},
+	}, (*crashWorld).readd},
 	{"a training", func(w *crashWorld, _ string) { w.train() }, []crashPoint{
 		{before, "push refs/davit/runs", "", 0, "not claimed"},
 		{after, "push refs/davit/runs", "", 0, "claimed, and nobody knows"},
@@ -94,7 +107,7 @@ var crashWays = []crashWay{
 		{before, "push refs/heads/davit/train/", "", 0, "its version is not proposed"},
 		{after, "push refs/heads/davit/train/", "", 0, "its version is proposed, and nobody knows"},
 		{before, "push refs/davit/runs", "", 4, "that it is proposed is not recorded"},
-	}},
+	}, nil},
 }
 
 // with gives a release an object of its own beside those of its runtime, and without takes it away.
@@ -118,7 +131,7 @@ func (w *crashWorld) without(key string) {
 // atPoints kills at each point of a way. Chained, one change suffers them all, each process living until the next one; otherwise each
 // point has a change of its own, which is killed once.
 func (w *crashWorld) atPoints(report *crashReport, way crashWay, chained bool) {
-	if chained {
+	if chained || way.meanwhile != nil {
 		w.chain(report, way, way.points)
 		return
 	}
@@ -150,6 +163,10 @@ func (w *crashWorld) chain(report *crashReport, way crashWay, points []crashPoin
 		report.kills++
 		report.points[way.name+", "+p.String()]++
 		w.front.at(nil)
+		if i == 0 && way.meanwhile != nil {
+			way.meanwhile(w, key)
+			w.model.commits(w.commit(way.name + ", meanwhile"))
+		}
 	}
 	w.start()
 	w.rests(report, way.name+", "+points[len(points)-1].String())
