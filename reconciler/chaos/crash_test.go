@@ -32,6 +32,9 @@ func (r *crashReport) check(invariant, after, why string) {
 func (r *crashReport) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d kills in %d rounds, %d named points, %d violations\n", r.kills, r.rounds, len(r.points), len(r.violations))
+	if rested := slices.Sorted(slices.Values(r.rested)); len(rested) > 0 {
+		fmt.Fprintf(&b, "  at rest after the last start: median %s, longest %s\n", rested[len(rested)/2].Round(time.Millisecond), rested[len(rested)-1].Round(time.Millisecond))
+	}
 	for _, point := range slices.Sorted(maps.Keys(r.points)) {
 		fmt.Fprintf(&b, "  %-110s killed %d times\n", point, r.points[point])
 	}
@@ -137,7 +140,7 @@ func (w *crashWorld) changes(random *rand.Rand) string {
 		}
 		say(key, "to", r.asked)
 	}
-	if len(keys) < 8 && random.IntN(2) == 0 {
+	if random.IntN(3) == 0 {
 		say("add", w.add([]string{"v1", "v2"}[random.IntN(2)]))
 	}
 	if random.IntN(3) == 0 {
