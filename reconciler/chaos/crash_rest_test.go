@@ -27,7 +27,7 @@ var invariants = []struct {
 	{"no double run", (*crashWorld).ranOnce},
 	{"no lost or duplicated note", (*crashWorld).noted},
 	{"no unsigned or unverified image applied", (*crashWorld).signed},
-	{"repository and mirror are whole", (*crashWorld).whole},
+	{"repository and mirror are whole", (*crashWorld).sane},
 }
 
 // restsWithin is how long a controller may take after it was started anew.
@@ -237,8 +237,8 @@ func (w *crashWorld) signed() string {
 	return ""
 }
 
-// whole has git look at all objects of the repository and of the mirror.
-func (w *crashWorld) whole() string {
+// sane has git look at all objects of the repository and of the mirror.
+func (w *crashWorld) sane() string {
 	for _, dir := range append(w.mirrors(), w.dir) {
 		if out, err := w.try("git", "-C", dir, "-c", "safe.directory=*", "fsck", "--no-dangling", "--no-progress"); err != nil {
 			return fmt.Sprintf("%s: %v %s", dir, err, out)

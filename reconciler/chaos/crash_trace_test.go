@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/davit-dev/davit/registry"
 	"github.com/davit-dev/davit/registry/image"
 )
 
@@ -95,7 +97,10 @@ func (w *crashWorld) audit(r request) {
 
 // sound reads an image as a stranger would. It holds the one file that its version names.
 func (w *crashWorld) sound(version, ref string) error {
-	models := w.registry()
+	models, err := registry.Load(os.DirFS(w.dir))
+	if err != nil {
+		return err
+	}
 	v := models.Models["iris"].Versions[version]
 	if v == nil {
 		return fmt.Errorf("no version %q", version)
@@ -103,7 +108,7 @@ func (w *crashWorld) sound(version, ref string) error {
 	ref = strings.Replace(ref, strings.TrimPrefix(w.front.oci.URL, "http://"), w.dev.Registry, 1)
 	images, err := image.New(image.Config{})
 	if err == nil {
-		err = images.Verify(w.t.Context(), ref, v, image.Policy{Keys: w.keys, Provenance: true})
+		err = images.Verify(w.whole.Context(), ref, v, image.Policy{Keys: w.keys, Provenance: true})
 	}
 	if err != nil {
 		return err

@@ -32,10 +32,11 @@ import (
 // crashWorld is a registry in a real git repository, a real API server with simulated nodes, a real OCI registry, and a davit
 // controller in a process of its own, which can be killed.
 type crashWorld struct {
-	t       *testing.T
-	dir     string // the registry's repository
-	home    string // of the controller: what is left of its mirror is there when it starts anew
-	davit   string // the program
+	t       *testing.T // of the part that runs
+	whole   *testing.T // for what runs beside the parts
+	dir     string     // the registry's repository
+	home    string     // of the controller: what is left of its mirror is there when it starts anew
+	davit   string     // the program
 	dev     *devcluster.Cluster
 	front   *front
 	keys    []image.PublicKey
@@ -62,7 +63,7 @@ spec:
 
 func newCrashWorld(t *testing.T) *crashWorld {
 	t.Helper()
-	w := &crashWorld{t: t, dir: filepath.Join(t.TempDir(), "models"), home: t.TempDir()}
+	w := &crashWorld{t: t, whole: t, dir: filepath.Join(t.TempDir(), "models"), home: t.TempDir()}
 	w.davit = filepath.Join(w.home, "davit")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", w.davit, "../../cmd/davit")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -205,7 +206,7 @@ func (w *crashWorld) end(process *exec.Cmd) {
 	}
 	_ = w.process.Process.Kill()
 	if err := w.process.Wait(); !errors.As(err, new(*exec.ExitError)) || w.process.ProcessState.Exited() {
-		w.t.Errorf("the controller ended by itself: %v", err)
+		w.whole.Errorf("the controller ended by itself: %v", err)
 	}
 	w.process = nil
 }
