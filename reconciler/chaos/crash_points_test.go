@@ -129,23 +129,38 @@ func (w *crashWorld) without(key string) {
 }
 
 // atPoints kills at each point of a way. Chained, one change suffers them all, each process living until the next one; otherwise each
-// point has a change of its own, which is killed once.
-func (w *crashWorld) atPoints(report *crashReport, way crashWay, chained bool) {
-	if chained || way.meanwhile != nil {
-		w.chain(report, way, way.points)
+// point has a change of its own, which is killed once. There is a release for each change, added before.
+func (w *crashWorld) atPoints(report *crashReport, way crashWay, keys []string) {
+	if len(keys) == 1 {
+		w.chain(report, way, keys[0], way.points)
 		return
 	}
-	for _, p := range way.points {
-		w.chain(report, way, []crashPoint{p})
+	for i, p := range way.points {
+		w.chain(report, way, keys[i], []crashPoint{p})
 	}
 }
 
+// added adds the releases that the ways change, in one commit.
+func (w *crashWorld) added(report *crashReport, chained bool) (keys [][]string) {
+	for _, way := range crashWays {
+		n := len(way.points)
+		if chained || way.meanwhile != nil {
+			n = 1
+		}
+		var of []string
+		for range n {
+			of = append(of, w.add("v1"))
+			w.with(of[len(of)-1])
+		}
+		keys = append(keys, of)
+	}
+	w.model.commits(w.commit("releases to be changed"))
+	w.rests(report, "releases were added")
+	return keys
+}
+
 // chain makes the change, kills the controller at each of these points, and wants it to come to rest after that.
-func (w *crashWorld) chain(report *crashReport, way crashWay, points []crashPoint) {
-	key := w.add("v1")
-	w.with(key)
-	w.model.commits(w.commit("a release to be changed"))
-	w.rests(report, "a release was added")
+func (w *crashWorld) chain(report *crashReport, way crashWay, key string, points []crashPoint) {
 	way.change(w, key)
 	for i, p := range points {
 		if i > 0 {

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -67,9 +68,14 @@ func newCrashWorld(t *testing.T) *crashWorld {
 	w.davit = filepath.Join(w.home, "davit")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", w.davit, "../../cmd/davit")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building davit: %v\n%s", err, out)
-	}
+	built := make(chan error, 1)
+	go func() {
+		out, err := build.CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("building davit: %w\n%s", err, out)
+		}
+		built <- err
+	}()
 	var err error
 	w.dev, err = devcluster.Start(t.Context(), devcluster.Config{Nodes: 1, Registry: true, Stages: []string{"../testdata/crash-v3.yaml"}, Log: os.Stderr})
 	if err != nil {
@@ -80,6 +86,9 @@ func newCrashWorld(t *testing.T) *crashWorld {
 			t.Error(err)
 		}
 	})
+	if err := <-built; err != nil {
+		t.Fatal(err)
+	}
 	config, err := clientcmd.BuildConfigFromFlags("", w.dev.Kubeconfig)
 	if err != nil {
 		t.Fatal(err)
