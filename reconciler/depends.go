@@ -24,7 +24,7 @@ func dependents(models *registry.Registry) map[registry.Key][]registry.Key {
 // lack is why a release that another depends on is not healthy at what the tip asks of it.
 type lack struct {
 	why      string
-	hopeless bool // it is held or broken: only another commit helps
+	hopeless bool // it is held, suspended or broken: only another commit or a person helps
 	waits    bool // policy keeps it back, for days maybe
 }
 
@@ -42,8 +42,9 @@ func (r *Reconciler) lacks(want *desired, t *target) *lack {
 		case !s.at(input):
 			b := s.back.Load()
 			return &lack{
-				why:   fmt.Sprintf("depends on %s, which is not healthy at %.12s yet", on, want.since[on].String()),
-				waits: b != nil && b.key == input,
+				why:      fmt.Sprintf("depends on %s, which is not healthy at %.12s yet", on, want.since[on].String()),
+				waits:    b != nil && b.key == input,
+				hopeless: s.still.Load(),
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -28,7 +29,11 @@ func (r *Reconciler) removeIfGone(ctx context.Context, want *desired, s *state) 
 	}
 	if next, ok := r.successor(want, s); ok && !r.makesRoom(want, next) {
 		r.leave(s.key, next)
-		return &parkedError{fmt.Sprintf("goes when %s is healthy, which serves the same model", next)}
+		why := fmt.Sprintf("goes when %s is healthy, which serves the same model", next)
+		if r.state(next).still.Load() { // by nothing but another commit or a person, and nobody is to wait for that
+			return &stuckError{errors.New(why)}
+		}
+		return &parkedError{why}
 	}
 	last := elsewhere{ModelRelease: s.release}
 	if s.release == nil {

@@ -1,6 +1,7 @@
 package reconciler_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -187,4 +188,44 @@ func TestRenameInAFullQuota(t *testing.T) {
 	w.git("mv", "releases/iris", "releases/flower")
 	w.commit("by another name")
 	w.until("production/flower", "v1", v1alpha1.Healthy)
+}
+
+// TestWhatWaitsForAFailure: nobody waits for what waits for a release that failed: one that depends on it, or one that it
+// was to take the place of. Another commit helps both.
+func TestWhatWaitsForAFailure(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.add("ranker")
+	w.edit("releases/ranker/serving.yaml", "  replicas: 1\n", "  replicas: 1\n  dependsOn: [iris]\n")
+	w.commit("a ranker that needs iris")
+	once := func() {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+		defer cancel()
+		if err := w.reconciler().Once(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	once()
+	w.edit("releases/ranker/production.yaml", "version: v1", "version: v2")
+	w.promote("v1", "v3") // its simulated pods crash
+	once()
+	if s := w.of("ranker"); s.Reason != "DependsOn" || s.Applied.Version != "v1" {
+		t.Errorf("ranker: %+v", s)
+	}
+	w.git("mv", "releases/ranker", "releases/renamed")
+	w.edit("releases/renamed/serving.yaml", "  dependsOn: [iris]\n", "")
+	w.edit("releases/renamed/production.yaml", "version: v2", "version: v3")
+	w.commit("renamed, and damaged")
+	once()
+	if s := w.of("renamed"); s.Phase != v1alpha1.Failed || w.of("ranker").Applied.Version != "v1" {
+		t.Errorf("renamed: %+v", s)
+	}
+	w.edit("releases/renamed/production.yaml", "version: v3", "version: v2")
+	w.commit("mended")
+	once()
+	w.eventually("gone", func() bool {
+		mr, err := w.cluster.Release(t.Context(), w.namespace("production"), "production", "ranker")
+		return err == nil && mr == nil
+	})
 }

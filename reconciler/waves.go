@@ -185,12 +185,9 @@ func (w *rollout) settle(key registry.Key, healthy bool) (next []registry.Key, s
 	return next, soak, false
 }
 
-// outcome tells a release's rollout, and who depends on it, what came of it.
+// outcome tells a release's rollout, and who waits for it, what came of it.
 func (r *Reconciler) outcome(want *desired, key registry.Key, healthy bool) {
 	r.advance(want.waves[key], key, healthy)
-	if !healthy {
-		return
-	}
 	for _, old := range r.left(key) {
 		r.enqueue(old)
 	}
