@@ -1,0 +1,4 @@
+package reconciler
+
+// Settled is closed when no release is queued or under way.
+func (r *Reconciler) Settled() <-chan struct{} { return r.settled() }
