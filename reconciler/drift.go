@@ -71,6 +71,13 @@ func (r *Reconciler) drift(ctx context.Context, s *state, t *target) (time.Durat
 	return 0, r.correct(ctx, s, t, objects)
 }
 
+// lookForDrift queues a release of which something was edited while it was on its way: that raises no event any more.
+func (r *Reconciler) lookForDrift(s *state) {
+	if len(r.site(s.key.Environment).watcher.Load().Drifted(s.release)) > 0 {
+		r.enqueue(s.key)
+	}
+}
+
 // correct applies the release's objects again. One that a dry run finds as wanted is only recorded anew.
 func (r *Reconciler) correct(ctx context.Context, s *state, t *target, objects *render.Output) error {
 	changes, err := r.dispatch(ctx, s, t, objects.Objects)

@@ -53,7 +53,11 @@ func (r *Reconciler) fail(ctx context.Context, s *state, t *target, why cause) e
 	r.outcome(r.wanted(s.key.Environment), s.key, false)
 	if !applied && st.Healthy.Commit != "" && st.Applied.ObjectsHash == st.Healthy.ObjectsHash {
 		s.phase(v1alpha1.Held, why.reason, fmt.Sprintf("%s is held: %s; %s goes on serving", st.Held.Version, why.sentence(), st.Healthy.Version))
-		return r.writeAndReport(ctx, s, t)
+		if err := r.writeAndReport(ctx, s, t); err != nil {
+			return err
+		}
+		r.lookForDrift(s)
+		return nil
 	}
 	s.phase(v1alpha1.Failed, why.reason, why.sentence())
 	if err := r.writeAndReport(ctx, s, t); err != nil {

@@ -213,10 +213,10 @@ func (r *Reconciler) healthy(ctx context.Context, s *state, t *target) error {
 	r.report(ctx, s, t)
 	r.point(ctx, s, t)
 	r.remind(s)
-	newer := t.rollback && s.back.Load() != nil // which waits
-	if newer || len(r.site(s.key.Environment).watcher.Load().Drifted(s.release)) > 0 {
-		r.enqueue(s.key) // what was edited while it rolled out raises no event any more
+	if t.rollback && s.back.Load() != nil { // what is newer waits
+		r.enqueue(s.key)
 	}
+	r.lookForDrift(s)
 	r.opens(s.key)
 	return nil
 }
