@@ -74,10 +74,10 @@ func (s *state) well() (reason, message string) {
 	return pinReason, fmt.Sprintf("pinned to %s; it ends with the next change of the release's own files, or by davit resume %s", s.pin.text, s.key)
 }
 
-// unpinned says that a pin has ended, and that nothing has told so yet of what it left healthy.
+// unpinned says that a pin has ended, and that nothing has told so yet of what it left.
 func (s *state) unpinned(t *target) bool {
 	st := s.release.Status
-	return st.Pinned != "" && s.release.Spec.Pin == nil && st.Phase == v1alpha1.Healthy && st.Applied.Commit != t.commit.String() && !t.rollback && !t.kept
+	return st.Pinned != "" && s.release.Spec.Pin == nil && st.Applied.Commit != t.commit.String() && !t.rollback && !t.kept
 }
 
 // showPin has the status of a settled release tell of a pin that is new, refused or ended where nothing else is to be done.

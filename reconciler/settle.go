@@ -27,9 +27,11 @@ const long = 30 * time.Second
 // settle takes applied objects to an outcome: healthy after the smoke test and the bake time, failed for a
 // cause inside the revision, or waiting for one outside. It returns when to look again.
 func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Duration, error) {
-	if s.unpinned(t) { // by a commit that asks for the very objects that the pin did
+	if s.unpinned(t) { // by a commit that asks for the very objects that the pin did: what comes of them is its outcome
 		s.release.Status.Applied = t.renew(s.release.Status.Applied)
-		return 0, r.healthy(ctx, s, t)
+		if s.release.Status.Phase == v1alpha1.Healthy {
+			return 0, r.healthy(ctx, s, t)
+		}
 	}
 	if err := errors.Join(r.renewClaim(ctx, s, t), r.showPin(ctx, s, t)); err != nil {
 		return 0, err
