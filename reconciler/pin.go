@@ -35,8 +35,13 @@ func (r *Reconciler) pinned(ctx context.Context, want *desired, s *state) (*targ
 	}
 	r.takePin(want, s, t, refused)
 	release := want.models.Release(s.key)
-	if release == nil && t != nil {
-		release = t.release
+	if last := t; release == nil { // a commit that takes it away changes its files, too
+		if last == nil {
+			last, _ = r.at(ctx, s, s.release.Status.Applied, want.seen)
+		}
+		if last != nil {
+			release = last.release
+		}
 	}
 	by, err := r.pinEnded(ctx, want, s, release)
 	switch {
