@@ -58,6 +58,22 @@ func (r *Reconciler) refresh(ctx context.Context, s *state) error {
 	return nil
 }
 
+// stays answers a spec that a person changed of a release for which nothing is to be done.
+func (r *Reconciler) stays(ctx context.Context, s *state) error {
+	if s.release == nil || s.release.Status.Phase == "" {
+		return nil
+	}
+	switch st := &s.release.Status; {
+	case s.release.Spec.Pin != nil && s.pin.refused != "" && st.Message != s.pin.refused:
+		s.phase(st.Phase, pinRefused, s.pin.refused)
+	case s.release.Spec.Pin == nil && st.Reason == pinRefused && st.Held != nil:
+		s.phase(st.Phase, string(st.Phase), st.Held.Reason)
+	default:
+		return r.observe(ctx, s)
+	}
+	return r.write(ctx, s)
+}
+
 // observe answers a spec that a person changed when nothing else writes the status: otherwise kstatus would wait for
 // an answer, and the next controller take the request up again.
 func (r *Reconciler) observe(ctx context.Context, s *state) error {

@@ -3,6 +3,7 @@ package reconciler
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -82,7 +83,7 @@ func (r *Reconciler) reconcile(ctx context.Context, site *site, s *state) (time.
 	case target == nil:
 		return 0, r.removeIfGone(ctx, want, s)
 	case target.stay:
-		return 0, r.withdraw(ctx, s, target)
+		return 0, errors.Join(r.withdraw(ctx, s, target), r.stays(ctx, s))
 	}
 	ctx = r.underWay(ctx, want, s, target)
 	if s.inSync(target) {
