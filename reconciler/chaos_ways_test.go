@@ -72,7 +72,11 @@ func (m *model) try(s stands, asked *asks, commit string) stands {
 		s.serves, s.healthy, s.phase = &asked.serves, asked, v1alpha1.Healthy
 		return s
 	}
-	m.after(&s, v1alpha1.Failed, asked.version, "")
+	sure := ""
+	if s.heldAt == commit && commit != "" {
+		sure = "?" // it failed before, and what comes twice within a second is one outcome
+	}
+	m.after(&s, v1alpha1.Failed, asked.version, sure)
 	s.held, s.heldAt, s.inGit, s.phase = asked, commit, false, v1alpha1.Failed
 	switch {
 	case what == crashes:
