@@ -73,7 +73,7 @@ var (
 	own   = strings.NewReplacer("<details>", "", "</details>", "", "<summary>", "", "</summary>", "", "**", "")
 	heads = regexp.MustCompile(`(?m)^#{3,4} `)
 	rule  = regexp.MustCompile(`(?m)^(\|( before \|| after \||---\|| )*)$`)
-	alive = regexp.MustCompile("[<>@#!*_~`\\\\\\[\\]&$^]|://|www|(?i)gh-[0-9]|\\b[0-9a-f]{7,}\\b|(?m)^ *[/=]")
+	alive = regexp.MustCompile("[<>@#!*_~`\\\\\\[\\]&$^]|://|www\\.[^ \n]|(?i)gh-[0-9]|\\b[0-9a-f]{7,}\\b|(?m)^ *[/=]")
 )
 
 // inert fails where something outside of code may come alive.
