@@ -135,6 +135,10 @@ func (w *world) wholeWay(tw *trainingWorld) {
 		_, err := w.kubectl().AppsV1().Deployments(w.namespace("production")).Get(ctx, "extra", get)
 		return apierrors.IsNotFound(err)
 	})
+	w.eventually("told of in Git, and forgotten", func() bool {
+		mr, err := w.cluster.Release(ctx, w.namespace("production"), "production", "extra")
+		return err == nil && mr == nil
+	})
 	tw.spec("1")
 	w.commit("a training")
 	w.eventually("training", func() bool {
