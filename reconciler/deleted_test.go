@@ -137,9 +137,8 @@ func TestDeletedNamespace(t *testing.T) {
 }
 
 // TestKindMadeAnew: kubectl replace --force deletes the CRD, and every ModelRelease with it. Nobody asked for what serves to
-// go, whatever their policy is: it is taken up as it is.
+// go, whatever their policy is: it is taken up as it is. It runs alone: the other tests' ModelReleases would go too.
 func TestKindMadeAnew(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t)
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
