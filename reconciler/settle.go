@@ -69,7 +69,11 @@ func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Dura
 		}
 		s.phase(v1alpha1.Progressing, "Retried", "")
 	}
+	return r.progressing(ctx, s, t)
+}
 
+// progressing judges a revision that has no outcome yet by its health.
+func (r *Reconciler) progressing(ctx context.Context, s *state, t *target) (time.Duration, error) {
 	if _, err := r.drift(ctx, s, t); err != nil { // or what others made of the revision would be judged as its own
 		return 0, err
 	}

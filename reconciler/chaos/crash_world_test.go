@@ -33,9 +33,8 @@ import (
 // crashWorld is a registry in a real git repository, a real API server with simulated nodes, a real OCI registry, and a davit
 // controller in a process of its own, which can be killed.
 type crashWorld struct {
-	t       *testing.T // of the part that runs
+	clone              // of the registry; its t is of the part that runs
 	whole   *testing.T // for what runs beside the parts
-	dir     string     // the registry's repository
 	home    string     // of the controller: what is left of its mirror is there when it starts anew
 	davit   string     // the program
 	dev     *devcluster.Cluster
@@ -64,7 +63,7 @@ spec:
 
 func newCrashWorld(t *testing.T) *crashWorld {
 	t.Helper()
-	w := &crashWorld{t: t, whole: t, dir: filepath.Join(t.TempDir(), "models"), home: t.TempDir()}
+	w := &crashWorld{clone: clone{t, filepath.Join(t.TempDir(), "models")}, whole: t, home: t.TempDir()}
 	w.davit = filepath.Join(w.home, "davit")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", w.davit, "../../cmd/davit")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -218,60 +217,6 @@ func (w *crashWorld) end(process *exec.Cmd) {
 		w.whole.Errorf("the controller ended by itself: %v", err)
 	}
 	w.process = nil
-}
-
-func (w *crashWorld) text(name string) string {
-	w.t.Helper()
-	data, err := os.ReadFile(filepath.Join(w.dir, name))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return string(data)
-}
-
-func (w *crashWorld) write(name, text string) {
-	w.t.Helper()
-	file := filepath.Join(w.dir, name)
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		w.t.Fatal(err)
-	}
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-func (w *crashWorld) edit(name, from, to string) {
-	w.t.Helper()
-	text := w.text(name)
-	if !strings.Contains(text, from) {
-		w.t.Fatalf("%s has no %q", name, from)
-	}
-	w.write(name, strings.ReplaceAll(text, from, to))
-}
-
-// commit is what a person does; it gives the commit's hash.
-func (w *crashWorld) commit(message string) string {
-	w.t.Helper()
-	w.run("git", "add", "-A")
-	w.run("git", "commit", "-q", "-m", message)
-	return w.run("git", "rev-parse", "HEAD")
-}
-
-func (w *crashWorld) run(name string, args ...string) string {
-	w.t.Helper()
-	out, err := w.try(name, args...)
-	if err != nil {
-		w.t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-	}
-	return out
-}
-
-func (w *crashWorld) try(name string, args ...string) (string, error) {
-	cmd := exec.CommandContext(w.t.Context(), name, args...)
-	cmd.Dir = w.dir
-	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.com")
-	out, err := cmd.CombinedOutput()
-	return strings.TrimSpace(string(out)), err
 }
 
 // mirrors are the controller's own copies of the repository.

@@ -30,7 +30,7 @@ import (
 // faultyWorld is a registry in a real git repository, served by the real git http-backend, a namespace for each environment
 // in a real API server, and a real OCI registry, each behind a Proxy; and a davit that knows the proxies alone.
 type faultyWorld struct {
-	t             *testing.T
+	clone
 	dev           *devcluster.Cluster
 	registry      string // the OCI registry, past the proxy
 	registryPID   int    // where it is the world's own
@@ -38,7 +38,6 @@ type faultyWorld struct {
 	ahead         atomic.Int64 // of the clock that davit goes by, a time.Duration
 	behind        atomic.Value // why the newest commit is not followed, as text
 	id            string
-	dir           string // the repository
 	api, git, oci *chaos.Proxy
 	private       string // of the key, in PEM
 	keys          string // whose signatures images need, in PEM
@@ -57,7 +56,7 @@ var faultyWorlds atomic.Int32
 // newFaultyWorld makes what davit finds when it comes: iris at v1 in two environments, and production/held beside it.
 func newFaultyWorld(t *testing.T, dev *devcluster.Cluster, names *faultyNames, edits ...func(*faultyWorld)) *faultyWorld {
 	t.Helper()
-	w := &faultyWorld{t: t, dev: dev, registry: dev.Registry, names: names, id: fmt.Sprint("faults-", faultyWorlds.Add(1)), dir: filepath.Join(t.TempDir(), "models"), known: map[string]*registry.ModelVersion{}}
+	w := &faultyWorld{clone: clone{t, filepath.Join(t.TempDir(), "models")}, dev: dev, registry: dev.Registry, names: names, id: fmt.Sprint("faults-", faultyWorlds.Add(1)), known: map[string]*registry.ModelVersion{}}
 	w.key, w.private, w.keys = faultyKey(t)
 	for _, edit := range edits {
 		edit(w)
@@ -217,56 +216,6 @@ func (w *faultyWorld) rest() *rest.Config {
 }
 
 func (w *faultyWorld) namespace(env string) string { return w.id + "-" + env }
-
-func (w *faultyWorld) text(name string) string {
-	w.t.Helper()
-	data, err := os.ReadFile(filepath.Join(w.dir, name))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return string(data)
-}
-
-func (w *faultyWorld) write(name, text string) {
-	w.t.Helper()
-	file := filepath.Join(w.dir, name)
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		w.t.Fatal(err)
-	}
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-func (w *faultyWorld) edit(name, from, to string) {
-	w.t.Helper()
-	text := w.text(name)
-	if !strings.Contains(text, from) {
-		w.t.Fatalf("%s has no %q", name, from)
-	}
-	w.write(name, strings.ReplaceAll(text, from, to))
-}
-
-// commit is what a person does at the server; it gives the commit's hash.
-func (w *faultyWorld) commit(message string) string {
-	w.t.Helper()
-	w.run("git", "add", "-A")
-	w.run("git", "commit", "-q", "--allow-empty", "-m", message)
-	return w.run("git", "rev-parse", "HEAD")
-}
-
-func (w *faultyWorld) run(name string, args ...string) string {
-	w.t.Helper()
-	cmd := exec.CommandContext(w.t.Context(), name, args...)
-	cmd.Dir = w.dir
-	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
-		"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.com")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		w.t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-	}
-	return strings.TrimSpace(string(out))
-}
 
 // until polls until nothing is missing; it gives how long that took.
 func (w *faultyWorld) until(missing func() string) time.Duration {
