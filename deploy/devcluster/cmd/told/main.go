@@ -85,6 +85,9 @@ func (l *listener) hear(e event) {
 		}
 	case "fail":
 		l.failed++
+		if e.Test == "" {
+			l.unended(e.Package)
+		}
 		fmt.Fprint(l.out, strings.Join(l.wrote[at], ""))
 		delete(l.wrote, at)
 	case "pass", "skip":
@@ -92,6 +95,16 @@ func (l *listener) hear(e event) {
 			fmt.Fprint(l.out, l.wrote[at][len(l.wrote[at])-1])
 		}
 		delete(l.wrote, at)
+	}
+}
+
+// unended prints what the tests wrote that had no end of their own, as when a package takes too long.
+func (l *listener) unended(pkg string) {
+	for at, wrote := range l.wrote {
+		if at.Package == pkg && at.Test != "" {
+			fmt.Fprint(l.out, strings.Join(wrote, ""))
+			delete(l.wrote, at)
+		}
 	}
 }
 

@@ -14,9 +14,10 @@ import (
 func TestTold(t *testing.T) {
 	for name, c := range map[string]struct{ test, out, fault string }{
 		"passes":   {`t.Log("\n> exec davit --token pl4nted"); t.Log("quiet")`, "ok  \texample.com/x\t", ""},
-		"fails":    {`t.Log("before"); t.Error("it is wrong")`, "    x_test.go:4: before\n    x_test.go:4: it is wrong\n--- FAIL: TestIt (0.00s)\nFAIL\nFAIL\texample.com/x\t", "2 tests or packages failed"},
+		"fails":    {`t.Log("before"); t.Error("it is wrong")`, "    x_test.go:5: before\n    x_test.go:5: it is wrong\n--- FAIL: TestIt (0.00s)\nFAIL\nFAIL\texample.com/x\t", "2 tests or packages failed"},
 		"tells":    {`t.Log("passed on pl4nted-git")`, "ok  \texample.com/x\t", "a credential that a test planted was told: example.com/x TestIt: pl4nted-git"},
 		"standard": {`println("Basic YWRhOnBsNG50ZWQ=")`, "ok  \texample.com/x\t", "a credential that a test planted was told: example.com/x TestIt: pl4nted in base64"},
+		"exits":    {`println("until here"); os.Exit(3)`, "until here", "1 tests or packages failed"},
 		"broken":   {`t.Nothing()`, "t.Nothing undefined", "1 tests or packages failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -24,7 +25,7 @@ func TestTold(t *testing.T) {
 			dir := t.TempDir()
 			for file, text := range map[string]string{
 				"go.mod":    "module example.com/x\n\ngo 1.26\n",
-				"x_test.go": "package x\n\nimport \"testing\"\nfunc TestIt(t *testing.T) { " + c.test + " }\n",
+				"x_test.go": "package x\n\nimport (\"os\"; \"testing\")\nvar _ = os.Exit\nfunc TestIt(t *testing.T) { " + c.test + " }\n",
 			} {
 				if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
 					t.Fatal(err)
