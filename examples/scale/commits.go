@@ -13,7 +13,7 @@ import (
 
 // hundred promotes a hundred releases in one commit.
 func (m *measure) hundred(ctx context.Context) error {
-	before, err := m.davit.usage()
+	before, err := m.davit.usage("")
 	if err != nil {
 		return err
 	}
@@ -25,7 +25,7 @@ func (m *measure) hundred(ctx context.Context) error {
 	if err := m.healthy(ctx, c, releases...); err != nil {
 		return err
 	}
-	after, err := m.davit.usage()
+	after, err := m.davit.usage("")
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ const window = 3 * time.Second
 
 // nothing commits a file that no release is made of.
 func (m *measure) nothing(ctx context.Context) error {
-	before, err := m.davit.usage()
+	before, err := m.davit.usage("")
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (m *measure) later(ctx context.Context) (*controller.Usage, error) {
 		return nil, ctx.Err()
 	case <-time.After(window):
 	}
-	return m.davit.usage()
+	return m.davit.usage("")
 }
 
 // failing compares a commit of twenty promotions with the same commit beside a release the API server refuses.

@@ -45,7 +45,7 @@ func (m *measure) synced(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: phases of those reported: %v", err, m.davit.phases())
 	}
-	u, err := m.davit.usage()
+	u, err := m.davit.usage("")
 	if err != nil {
 		return err
 	}

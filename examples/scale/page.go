@@ -53,7 +53,7 @@ func (m *measure) page(ctx context.Context) error {
 	if _, err := m.view(ctx, "the fleet's bytes from memory, for comparison", static.URL, ""); err != nil {
 		return err
 	}
-	u, err := m.davit.usage()
+	u, err := m.davit.usage("")
 	if err != nil {
 		return err
 	}

@@ -81,6 +81,9 @@ func (p *process) read(out io.Reader) {
 		}
 		switch l.Kind {
 		case controller.Stats:
+			if l.Message != "" {
+				fmt.Fprintln(os.Stderr, "the controller:", l.Message)
+			}
 			p.usages <- l.Usage
 		case controller.Settled:
 			p.settled <- l
@@ -163,9 +166,9 @@ func (p *process) await(ctx context.Context, what string, limit time.Duration, d
 	return nil
 }
 
-// usage asks the controller what it has used.
-func (p *process) usage() (*controller.Usage, error) {
-	if _, err := io.WriteString(p.stdin, "\n"); err != nil {
+// usage asks the controller what it has used, and has it write a profile of its heap to a file; none when empty.
+func (p *process) usage(heap string) (*controller.Usage, error) {
+	if _, err := io.WriteString(p.stdin, heap+"\n"); err != nil {
 		return nil, fmt.Errorf("asking the controller: %w", err)
 	}
 	select {

@@ -22,7 +22,7 @@ func (m *measure) promotions(ctx context.Context) error {
 	if err := m.buildImages(ctx); err != nil {
 		return err
 	}
-	before, err := m.davit.usage()
+	before, err := m.davit.usage("")
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (m *measure) promotions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	after, err := m.davit.usage()
+	after, err := m.davit.usage("")
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 // restart ends the controller and starts it again where everything is in sync: once to see when it has nothing
 // left to do, once to see that it stays so.
 func (m *measure) restart(ctx context.Context) error {
-	u, err := m.davit.usage()
+	u, err := m.davit.usage("")
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (m *measure) stays(ctx context.Context) error {
 		return ctx.Err()
 	case <-time.After(10*time.Second + time.Duration(m.n)*time.Millisecond):
 	}
-	u, err := m.davit.usage()
+	u, err := m.davit.usage("")
 	if err != nil {
 		return err
 	}

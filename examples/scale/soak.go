@@ -26,7 +26,7 @@ func soakCommand(ctx context.Context, args []string) (err error) {
 	every := flags.Duration("every", time.Second, "time between two commits")
 	rate := flags.Int("webhooks", 10, "webhook deliveries a second that are of no commit to the followed branch")
 	podsUpTo := flags.Int("pods-up-to", 1000, "with more releases than this the Deployments have no replicas")
-	profiles := flags.String("profiles", "", "folder for a profile of the controller's CPU, and of its heap at the end")
+	profiles := flags.String("profiles", "", "folder for profiles of the controller: of its CPU, and every five minutes of its heap")
 	layoutFlag(flags, &o.Layout)
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -66,7 +66,8 @@ type soak struct {
 	bad             *generate.Release // whose Deployment the API server refuses
 	badUntil        int               // the commit that mends it
 
-	seen []look
+	seen     []look
+	nextHeap time.Duration // into the run
 
 	mu     sync.Mutex
 	drifts []time.Duration // of the look that is coming
@@ -88,6 +89,7 @@ type look struct {
 // The rates, and how soon things have to be done.
 const (
 	lookEvery  = 10 * time.Second
+	heapEvery  = 5 * time.Minute
 	driftEvery = 3 * time.Second
 	badEvery   = 20 // commits
 	badFor     = 8  // commits
@@ -225,8 +227,17 @@ func (s *soak) applied() (all []time.Duration, err error) {
 	return all, err
 }
 
+// heap is the file for a profile of the controller's heap, where it is time for one.
+func (s *soak) heap(after time.Duration) string {
+	if s.profiles == "" || after < s.nextHeap {
+		return ""
+	}
+	s.nextHeap = after + heapEvery
+	return filepath.Join(s.profiles, fmt.Sprintf("heap-%05.0f.pprof", after.Seconds()))
+}
+
 func (s *soak) look(after time.Duration) error {
-	u, err := s.davit.usage()
+	u, err := s.davit.usage(s.heap(after))
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 // Package controller runs davit's reconciler in a process of its own, wired as davit sync wires it, and tells on
 // standard output what a benchmark wants to know of it, one line of JSON each: every change of a release, with
-// the time its last object was applied, and on request the API requests, the CPU time and the heap so far.
+// the time its last object was applied, and for each line of input the API requests, the CPU time and the heap so far.
+// A line of input that isn't empty is the name of a file for a profile of the heap.
 //
 // The process ends when its standard input does, so that it never outlives the one that started it.
 package controller
@@ -84,7 +85,13 @@ func Main(ctx context.Context, cfg Config, in io.Reader, out io.Writer) error {
 	go func() {
 		defer cancel()
 		for lines := bufio.NewScanner(in); lines.Scan(); {
-			w.write(Line{Kind: Stats, Usage: usage(requests)})
+			l := Line{Kind: Stats, Usage: usage(requests)}
+			if file := lines.Text(); file != "" {
+				if err := heap(file); err != nil {
+					l.Message = err.Error()
+				}
+			}
+			w.write(l)
 		}
 	}()
 	loop, source, err := wire(ctx, cfg, requests, w)

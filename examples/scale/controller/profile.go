@@ -3,11 +3,11 @@ package controller
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/pprof"
 )
 
-// profile writes a CPU profile to file until the returned function is called, and then one of the heap beside it;
-// nothing when file is empty.
+// profile writes a CPU profile to file until the returned function is called; nothing when file is empty.
 func profile(file string) (stop func(), err error) {
 	if file == "" {
 		return func() {}, nil
@@ -23,9 +23,16 @@ func profile(file string) (stop func(), err error) {
 	return func() {
 		pprof.StopCPUProfile()
 		out.Close()
-		if heap, err := os.Create(file + ".heap"); err == nil {
-			_ = pprof.Lookup("heap").WriteTo(heap, 0)
-			heap.Close()
-		}
 	}, nil
+}
+
+// heap writes a profile of what is alive now, and by whom it was allocated.
+func heap(file string) error {
+	out, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	runtime.GC()
+	return pprof.Lookup("heap").WriteTo(out, 0)
 }
