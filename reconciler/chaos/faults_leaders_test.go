@@ -28,6 +28,8 @@ type leaders struct {
 	*faultyWorld
 	goal goal
 	all  [2]*controller
+	// pause is how long the one that leads is stopped at least.
+	pause time.Duration
 
 	mu     sync.Mutex
 	served []string // versions of production/iris, as its Deployment had them one after the other
@@ -177,10 +179,14 @@ func (l *leaders) once(want ...string) {
 	l.served = l.served[len(l.served)-1:]
 }
 
-// cases count recovery from when another one leads. They stop the one that leads for longer than its Lease lasts, in the midst of its work, and have it go on; cut it off from the
-// API server; and let it not learn that another has the Lease.
-func (l *leaders) cases(rounds int, table *faultTable) {
+// cases count recovery from when another one leads. They stop the one that leads for longer than its Lease lasts, or for a minute
+// in the long form, in the midst of its work, and have it go on; cut it off from the API server; and let it not learn that another
+// has the Lease.
+func (l *leaders) cases(rounds int, long bool, table *faultTable) {
 	t := l.t
+	if long {
+		l.pause = time.Minute
+	}
 	for range rounds {
 		for _, c := range []struct {
 			name string
@@ -215,6 +221,7 @@ func (l *leaders) stopped() (hits int, lasted, recovered time.Duration) {
 	recovered = l.until(func() string { return l.missing(l.goal) })
 	l.goal = l.promoted(l.goal)
 	l.until(func() string { return l.missing(l.goal) })
+	time.Sleep(l.pause - time.Since(began)) // how long it is stopped is what this is about
 	lasted = time.Since(began)
 	old.api.Begin(nil)
 	old.signal(syscall.SIGCONT)

@@ -66,7 +66,7 @@ func TestChaosFaults(t *testing.T) {
 	t.Run("of", func(t *testing.T) {
 		t.Run("leaders", func(t *testing.T) {
 			t.Parallel()
-			newLeaders(newFaultyWorld(t, dev, names)).cases(rounds, table)
+			newLeaders(newFaultyWorld(t, dev, names)).cases(rounds, long, table)
 		})
 		for name, cases := range faultCases {
 			t.Run(name, func(t *testing.T) {
