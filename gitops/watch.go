@@ -171,6 +171,14 @@ func (s *Source) Notify() {
 	}
 }
 
+// Pushed is Notify once somebody pushed a full ref, where that can move what is followed or what proposals are made on: the
+// branch, and any tag where tags are followed. "" may be any ref.
+func (s *Source) Pushed(ref string) {
+	if ref == "" || ref == "refs/heads/"+s.branch || s.Tagged() && strings.HasPrefix(ref, tagRefs) {
+		s.Notify()
+	}
+}
+
 // pause waits for d or for Notify, and then until notifyGap has passed since the last fetch.
 func (m *mirror) pause(ctx context.Context, d time.Duration) error {
 	gap := time.After(notifyGap)

@@ -125,3 +125,37 @@ func TestNotify(t *testing.T) {
 	}
 	r.open("").Notify() // of no effect, and no harm
 }
+
+// TestPushed: a push of a ref that is not followed is no look at the repository, so the next one of the branch waits for none.
+func TestPushed(t *testing.T) {
+	for name, c := range map[string]struct {
+		cfg         Config
+		other, news []string
+	}{
+		"branch": {Config{}, []string{"refs/heads/feature", "refs/heads/main2", "refs/tags/v1.0.0", "refs/notes/davit", "refs/davit/runs", "main"}, []string{"refs/heads/main", ""}},
+		"tag":    {Config{Tag: "v1.0.0"}, []string{"refs/heads/feature", "refs/notes/davit"}, []string{"refs/tags/v1.0.0", "refs/heads/main", ""}},
+		"range":  {Config{Semver: ">=1.0.0"}, []string{"refs/heads/feature"}, []string{"refs/tags/v1.0.1", ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRepo(t)
+			r.commit("one", "a", "1")
+			r.git("tag", "v1.0.0")
+			srv := serve(t, r, "pl4nted-git")
+			c.cfg.URL, c.cfg.Mirror, c.cfg.Interval = srv.url("bot:pl4nted-git"), t.TempDir(), time.Hour
+			s := open(t, c.cfg)
+			for _, ref := range c.other {
+				if s.Pushed(ref); len(s.mirror.wake) > 0 {
+					t.Errorf("a push of %s is news", ref)
+				}
+			}
+			for _, ref := range c.news {
+				if s.Pushed(ref); len(s.mirror.wake) == 0 {
+					t.Errorf("a push of %q is no news", ref)
+				} else {
+					<-s.mirror.wake
+				}
+			}
+		})
+	}
+}

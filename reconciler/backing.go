@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -113,12 +112,8 @@ func (cfg ControllerConfig) hook(mr *v1alpha1.ModelRegistry, source *gitops.Sour
 		return cfg.Cluster.Secret(ctx, mr.Namespace, mr.Spec.Forge.Secret, "webhook")
 	}}
 	stop := cfg.secrets.on([]string{mr.Spec.Forge.Secret}, key.forget)
-	own := gitops.OwnRefs()
-	if strings.HasPrefix(source.Branch(), gitops.OwnBranches) {
-		own = nil // the followed branch is among them
-	}
 	unhook := cfg.Hook(mr.Name, cfg.recorder.Deliveries(forge.Webhook(forge.WebhookConfig{
-		Secret: key.all, Own: own, Log: log, Pushed: func(string) { source.Notify() },
+		Secret: key.all, Log: log, Pushed: source.Pushed,
 	})))
 	return func() {
 		stop()

@@ -17,11 +17,8 @@ type WebhookConfig struct {
 	// Secret gives what deliveries may be signed with, asked for at each; several while one is replaced. Nothing is
 	// accepted without one, and an empty one is none.
 	Secret func() [][]byte
-	// Own are the beginnings of full refs that davit itself pushes, such as refs/notes/ and refs/heads/davit/; they are
-	// ignored, or its own outcome would wake it.
-	Own []string
 	// Pushed is told a full ref that was pushed or merged to; "" when the sender does not say which. It is called once
-	// for each delivery, concurrently, and must not wait: gitops.Source.Notify takes bursts together.
+	// for each delivery, concurrently, and must not wait: gitops.Source.Pushed takes bursts together.
 	Pushed func(ref string)
 	// Log gets refusals, at most one a minute; slog's default if nil.
 	Log *slog.Logger
@@ -87,7 +84,7 @@ func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	if moved && h.Pushed != nil && !h.own(ref) {
+	if moved && h.Pushed != nil {
 		h.Pushed(ref)
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -103,15 +100,6 @@ func (h *webhook) refuse(w http.ResponseWriter, r *http.Request, why string) {
 	}
 	h.warned = time.Now()
 	h.Log.Warn("refusing webhook deliveries", "from", r.RemoteAddr, "why", why)
-}
-
-func (h *webhook) own(ref string) bool {
-	for _, prefix := range h.Own {
-		if strings.HasPrefix(ref, prefix) {
-			return true
-		}
-	}
-	return false
 }
 
 // delivery is of a push, or of a pull request as GitHub and Gitea, then GitLab send it.

@@ -11,7 +11,6 @@ import (
 func receive(ctx context.Context, secret string, source *gitops.Source) (url string, stop func(), err error) {
 	return listen(ctx, forge.Webhook(forge.WebhookConfig{
 		Secret: func() [][]byte { return [][]byte{[]byte(secret)} },
-		Own:    gitops.OwnRefs(),
-		Pushed: func(string) { source.Notify() },
+		Pushed: source.Pushed,
 	}))
 }
