@@ -15,12 +15,14 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	ociregistry "github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/davit-dev/davit/registry"
@@ -55,14 +57,49 @@ func TestAgain(t *testing.T) {
 		if again := ensure(t, fresh, nil, prefix+"/iris", a); again != want {
 			t.Errorf("after a restart: %+v, want %+v", again, want)
 		}
-		if l := sent.take(); len(l) > 3 || !strings.HasPrefix(l[len(l)-1], "HEAD ") || !strings.HasPrefix(l[len(l)-2], "HEAD ") {
-			t.Errorf("requests %q, want at most a ping and two HEADs", l)
+		l := sent.take()
+		if l = slices.DeleteFunc(l, func(r string) bool { return r == "GET /v2/" }); len(l) != 3 || !strings.HasPrefix(l[0], "HEAD ") ||
+			!strings.HasSuffix(l[1], "/manifests/"+want.Digest) || !strings.HasPrefix(l[2], "HEAD ") {
+			t.Errorf("requests %q, want a HEAD for each tag and the manifest", l)
 		}
 		// Shared or not, a layer is the same: v2 elsewhere has the same digest.
 		_, fsysC = version("v2", "model=B", "vocab=shared")
 		found, _, err := b.Find(t.Context(), prefix+"/iris", c)
 		if elsewhere := ensure(t, b, fsysC, prefix+"/other", c); err != nil || elsewhere.Digest != found.Digest {
 			t.Errorf("v2 elsewhere %s, here %s, %v", elsewhere.Digest, found.Digest, err)
+		}
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestWrongDigest: an image is what its OCI registry has, and not what a header says.
+func TestWrongDigest(t *testing.T) {
+	eachRegistry(t, func(t *testing.T, prefix string) {
+		v, fsys := version("v1", "a=1")
+		other, fsysOther := version("v2", "a=2")
+		b := newBuilder(t, Config{})
+		want := ensure(t, b, fsys, prefix+"/iris", v)
+		foreign := ensure(t, b, fsysOther, prefix+"/iris", other)
+		for name, digest := range map[string]string{"of nothing": "sha256:" + strings.Repeat("ab", 32), "of another image": foreign.Digest} {
+			lying := true
+			fresh := newBuilder(t, Config{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				answer, err := remote.DefaultTransport.RoundTrip(r)
+				if err == nil && lying && r.Method == http.MethodHead && strings.HasSuffix(r.URL.Path, "/"+Tag(v)) {
+					answer.Header.Set("Docker-Content-Digest", digest)
+				}
+				return answer, err
+			})})
+			got, err := fresh.Ensure(t.Context(), fsys, prefix+"/iris", v, nil)
+			if _, content := errors.AsType[*ContentError](err); content || err == nil && got.Digest != want.Digest {
+				t.Errorf("the digest %s: %s, %v", name, got.Ref, err)
+			}
+			lying = false
+			if got := ensure(t, fresh, fsys, prefix+"/iris", v); got.Digest != want.Digest {
+				t.Errorf("after the digest %s: %s, not %s", name, got.Digest, want.Digest)
+			}
 		}
 	})
 }
