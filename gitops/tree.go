@@ -128,8 +128,9 @@ func (f *folder) find(name string) (entry, bool, error) {
 	return entry{}, false, nil
 }
 
-// treeBudget bounds one generation of cached folders; a folder of 10,000 entries is about 0.5 MB.
-const treeBudget = 16 << 20
+// treeBudget bounds one generation of cached folders. A folder of 10,000 entries is about 0.5 MB, all folders of 10,000 releases in
+// teams about 1 MB, and what a commit changes of them 8 KB.
+const treeBudget = 8 << 20
 
 // trees caches folders by hash in two generations: what was not used during one generation goes with
 // the next. Snapshots and history share it, since neighbouring commits share nearly all folders.
