@@ -129,7 +129,7 @@ func (f *folder) find(name string) (entry, bool, error) {
 }
 
 // treeBudget bounds one generation of cached folders. A folder of 10,000 entries is about 0.5 MB, all folders of 10,000 releases in
-// teams about 1 MB, and what a commit changes of them 8 KB.
+// teams about 1 MB, and what a commit changes of them 7 KB.
 const treeBudget = 8 << 20
 
 // trees caches folders by hash in two generations: what was not used during one generation goes with

@@ -186,6 +186,10 @@ func smokePath(p string) bool {
 	return err == nil && u.Host == "" && !slices.Contains(strings.Split(u.Path, "/"), "..")
 }
 
+func namesServer(path string) bool {
+	return strings.HasPrefix(path, "//") || !strings.HasPrefix(path, "/") && (strings.Contains(path, "://") || strings.Contains(path, "@"))
+}
+
 // serve checks the values that need no other file.
 func (c *check) serve(s *ServingSpec) {
 	if s.GPUs < 0 {
@@ -194,10 +198,15 @@ func (c *check) serve(s *ServingSpec) {
 	if s.Replicas != nil && *s.Replicas < 0 {
 		c.fault([]string{"replicas"}, "replicas: %d is less than 0", *s.Replicas)
 	}
-	if s.SmokeTest != nil && !strings.HasPrefix(s.SmokeTest.Path, "/") {
-		c.fault([]string{"smokeTest", "path"}, "smokeTest.path %q does not start with /", s.SmokeTest.Path)
-	} else if s.SmokeTest != nil && !smokePath(s.SmokeTest.Path) {
-		c.fault([]string{"smokeTest", "path"}, "smokeTest.path %q leaves the server; write a path without \"..\" that begins with one /", s.SmokeTest.Path)
+	if s.SmokeTest != nil {
+		switch at, path := []string{"smokeTest", "path"}, s.SmokeTest.Path; {
+		case namesServer(path): // perhaps with a password, which is not said again
+			c.fault(at, "smokeTest.path names a server; write the path alone, the release's own is asked")
+		case !strings.HasPrefix(path, "/"):
+			c.fault(at, "smokeTest.path %q does not start with /", path)
+		case !smokePath(path):
+			c.fault(at, "smokeTest.path %q leaves the server; write a path without \"..\" that begins with one /", path)
+		}
 	}
 	for _, name := range sortedKeys(s.Resources) {
 		if name != "cpu" && name != "memory" && name != "ephemeral-storage" {
