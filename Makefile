@@ -36,7 +36,10 @@ fuzz: ## each fuzz target for TIME (default 10m), of all packages or those in IN
 	@.ci/fuzz $(or $(TIME),10m) $(IN)
 
 chaos: deps devcluster ## kill the controller at every named point and at ROUNDS random moments (default 300), have every fault of its servers come for each hundred, and play random scripts against a model: make chaos ROUNDS=1000
-	DAVIT_CHAOS=$(or $(ROUNDS),300) go test -count=1 -v -timeout 6h -parallel 8 -run 'Chaos' ./reconciler/chaos/... ./reconciler
+	@# one package after the other: of several go test shows nothing before they end
+	@for package in ./reconciler/chaos ./reconciler; do \
+		DAVIT_CHAOS=$(or $(ROUNDS),300) go test -count=1 -v -timeout 6h -parallel 8 -run 'Chaos' $$package || failed=1; \
+	done; [ -z "$$failed" ]
 
 lint: ## gofmt, go vet, staticcheck, tidy modules
 	@files=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$files" ] || { echo "gofmt -w: $$files" >&2; exit 1; }
