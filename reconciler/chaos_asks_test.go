@@ -90,6 +90,15 @@ func wants(files map[string]string) map[string]*asks {
 	return all
 }
 
+// unreadable are the environments whose file has a slip: what is to be deleted there nobody can say.
+func unreadable(files map[string]string) map[string]bool {
+	all := map[string]bool{}
+	for _, env := range environments {
+		all[env] = strings.Contains(files["environments/"+env+"/environment.yaml"], slip)
+	}
+	return all
+}
+
 func join(files map[string]string, names []string) string {
 	var all strings.Builder
 	for _, name := range names {

@@ -123,9 +123,9 @@ func (p *play) missed(all map[string]live) string {
 		switch text := p.untrue(key, got); {
 		case len(ways) == 0:
 			slices.Sort(want)
-			wrong = append(wrong, fmt.Sprintf("%s is\n    %s %q\n  and must be\n    %s", key, got.line(), got.objects, strings.Join(slices.Compact(want), "\n  or\n    ")))
+			wrong = append(wrong, fmt.Sprintf("%s is\n    %s %q%s\n  and must be\n    %s", key, got.line(), got.objects, got.told(), strings.Join(slices.Compact(want), "\n  or\n    ")))
 		case got.pending():
-			wrong = append(wrong, key+" is pending")
+			wrong = append(wrong, fmt.Sprintf("%s, which is %s, is pending: %+v%s", key, got.line(), got.Spec.Claim, got.told()))
 		case text != "":
 			wrong = append(wrong, key+": "+text)
 		default:

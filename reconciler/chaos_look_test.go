@@ -42,6 +42,14 @@ func (l live) line() string {
 	return text
 }
 
+// told is what davit tells people of it.
+func (l live) told() string {
+	if l.ModelRelease == nil || l.Status.Message == "" {
+		return ""
+	}
+	return fmt.Sprintf("\n    (%s: %s)", l.Status.Reason, l.Status.Message)
+}
+
 // pending says that davit has not come to rest with a release.
 func (l live) pending() bool {
 	return l.ModelRelease != nil && (l.Pending() || l.Status.ObservedGeneration != l.Generation)

@@ -24,6 +24,7 @@ type model struct {
 type revision struct {
 	hash, parent string // the first parent
 	asks         map[string]*asks
+	broken       map[string]bool // environments whose file can't be read
 	unsigned     bool
 }
 
@@ -117,7 +118,11 @@ func (m *model) since(from, to string) (all []*revision, ok bool) {
 func (m *model) changed(key, from, to string) (changed, known bool) {
 	all, known := m.since(from, to)
 	return slices.ContainsFunc(all, func(r *revision) bool {
-		return own(r.asks[key]) != own(m.commits[r.parent].asks[key])
+		before := map[string]*asks{}
+		if parent := m.commits[r.parent]; parent != nil {
+			before = parent.asks
+		}
+		return own(r.asks[key]) != own(before[key])
 	}), known
 }
 

@@ -193,7 +193,8 @@ func (p *play) took() {
 	}
 	p.clean = false
 	if p.m.commits[hash] == nil {
-		r := &revision{hash: hash, unsigned: p.git("config", "--default", "", "--get", "commit.gpgsign") != "true", asks: wants(p.files())}
+		files := p.files()
+		r := &revision{hash: hash, unsigned: p.git("config", "--default", "", "--get", "commit.gpgsign") != "true", asks: wants(files), broken: unreadable(files)}
 		r.parent, _, _ = strings.Cut(p.git("rev-list", "--parents", "-n", "1", hash), "\n")
 		if all := strings.Fields(r.parent); len(all) > 1 {
 			r.parent = all[1]

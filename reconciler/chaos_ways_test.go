@@ -30,7 +30,7 @@ func (m *model) settle(s stands, key string) stands {
 	}
 	switch {
 	case asked == nil:
-		if !s.there || m.guarded(tip) || m.succeeded(key, tip) {
+		if !s.there || m.guarded(tip) || tip.broken[environment(key)] || m.succeeded(key, tip) {
 			s.live = was // nobody asks for it any more
 			return s
 		}

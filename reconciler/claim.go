@@ -74,7 +74,7 @@ func (r *Reconciler) notOlder(ctx context.Context, s *state, t *target) error {
 	if s.release == nil || t.rollback || t.pin != nil || s.stray.Load() || s.release.Spec.Claim.Commit == "" {
 		return nil
 	}
-	tip, recorded := r.wanted(s.key.Environment).snapshot.Hash(), gitops.ParseHash(s.release.Spec.Claim.Commit)
+	tip, recorded := r.wanted(s.key.Environment).snapshot.Hash(), gitops.ParseHash(claimedFor(s.release))
 	within, err := r.inHistory(ctx, claimed{s.key.Environment, recorded}, tip)
 	if err != nil {
 		return fmt.Errorf("comparing with the recorded commit of %s: %w", s.key, err)

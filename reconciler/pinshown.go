@@ -109,7 +109,7 @@ func (r *Reconciler) failPinned(ctx context.Context, s *state, t *target, why ca
 	s.stopped = r.wanted(s.key.Environment).snapshot.Hash()
 	text := fmt.Sprintf("%s%s, and failed: %s; nothing is rolled back: davit rollback %s pins another revision, davit resume %s goes back to the branch", pinnedTo, s.pin.text, why.sentence(), s.key, s.key)
 	if st.Phase == v1alpha1.Failed && st.Message == text {
-		return nil // said before
+		return r.observe(ctx, s) // said before, and perhaps claimed and refused once more
 	}
 	bad := t.revision()
 	if t.hash != "" && st.Applied.ObjectsHash == t.hash {

@@ -31,8 +31,8 @@ func (r *Reconciler) regain(ctx context.Context, want *desired, s *state, tip *t
 	served := v1alpha1.Revision{Commit: last.healthy.commit.String(), Version: last.healthy.version}
 	if last.bad.what == v1alpha1.Pinned {
 		served = v1alpha1.Revision{Commit: last.bad.serves.String(), Version: last.bad.servedVersion}
-	} else if last.healthy.commit.IsZero() || tip.release.Environment.Spec.Rollback.OnFailure == "hold" {
-		return false, nil
+	} else if last.healthy.commit.IsZero() || tip.release.Environment.Spec.Rollback.OnFailure == "hold" || last.bad.version != tip.release.ModelVersion.Name {
+		return false, nil // of another version is what a pin chose, and no commit asks for it
 	}
 	// Notes are written by more people than commits are followed of.
 	err = r.followable(ctx, want, s.key.Environment, gitops.ParseHash(served.Commit))

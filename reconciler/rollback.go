@@ -33,7 +33,7 @@ func (r *Reconciler) fail(ctx context.Context, s *state, t *target, why cause) e
 	if t.rollback {
 		s.stopped = r.wanted(s.key.Environment).snapshot.Hash()
 		if st.Phase == v1alpha1.Failed && st.Message == text {
-			return nil // said before
+			return r.observe(ctx, s) // said before
 		}
 		s.outcome(s.came(v1alpha1.Failed, st.Healthy).because(why, r.logs(t)))
 		s.phase(v1alpha1.Failed, "RollbackFailed", text)

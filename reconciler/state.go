@@ -64,7 +64,7 @@ type state struct {
 	seen      atomic.Pointer[seenAt]
 	place     atomicString // the namespace
 	inCluster atomic.Bool
-	claimed   atomicString // the commit
+	claimed   atomicString // claimedFor
 	parting   atomic.Int32 // a parting: how far it has come where the registry has it no more
 	stray     atomic.Bool  // claimed for a commit of a history that was given up
 }
@@ -139,7 +139,7 @@ func (s *state) recall(mr *v1alpha1.ModelRelease) {
 	s.noted, s.told = newest(mr.Status.Outcomes), mr.Status.Phase == v1alpha1.Waiting
 	s.show()
 	s.place.Store(mr.Namespace)
-	s.claimed.Store(mr.Spec.Claim.Commit)
+	s.claimed.Store(claimedFor(mr))
 	s.mark()
 	s.gpus.Store(mr.Status.Applied.GPUs)
 	s.served.Store(mr.Status.Healthy.Commit != "")
@@ -182,7 +182,7 @@ func (s *state) adopt(claimed *v1alpha1.ModelRelease) {
 	s.moved = slices.DeleteFunc(s.moved, func(old elsewhere) bool { return old.former == nil && old.Namespace == claimed.Namespace })
 	s.release = claimed
 	s.parting.Store(int32(notParted))
-	s.claimed.Store(claimed.Spec.Claim.Commit)
+	s.claimed.Store(claimedFor(claimed))
 	s.stray.Store(false)
 	s.place.Store(claimed.Namespace)
 	s.inCluster.Store(true)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/davit-dev/davit/gitops"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry"
 )
 
@@ -13,6 +14,18 @@ import (
 type claimed struct {
 	environment string
 	commit      gitops.Hash
+}
+
+// claimedFor is the commit that tells of which history a release is: its claim's, or the one that it went back from to its last
+// healthy revision, which may be of a history that was given up.
+func claimedFor(mr *v1alpha1.ModelRelease) string {
+	claim, outcomes := mr.Spec.Claim.Commit, mr.Status.Outcomes
+	if claim == mr.Status.Healthy.Commit && len(outcomes) > 0 {
+		if last := outcomes[0]; last.Outcome == v1alpha1.Failed || last.Outcome == v1alpha1.RolledBack {
+			return last.Commit
+		}
+	}
+	return claim
 }
 
 // claimed lists them, as far as their clusters have told.
