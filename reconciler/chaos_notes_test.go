@@ -58,15 +58,18 @@ func (p *play) end() error {
 // tellsOf says whether the lines are the events, but for those that need not be.
 func tellsOf(events string, lines []string) bool {
 	left := slices.Clone(lines)
-	for event := range strings.Lines(events) {
-		event = strings.TrimSuffix(event, "\n")
-		event, maybe := strings.CutSuffix(event, "?")
-		i := slices.Index(left, event)
-		switch {
-		case i >= 0:
-			left = slices.Delete(left, i, i+1)
-		case !maybe:
-			return false
+	all := strings.FieldsFunc(events, func(r rune) bool { return r == '\n' })
+	for _, sure := range []bool{true, false} { // or one that need not be would take the place of one that must
+		for _, event := range all {
+			event, maybe := strings.CutSuffix(event, "?")
+			if maybe == sure {
+				continue
+			}
+			if i := slices.Index(left, event); i >= 0 {
+				left = slices.Delete(left, i, i+1)
+			} else if sure {
+				return false
+			}
 		}
 	}
 	return len(left) == 0

@@ -80,13 +80,22 @@ func (r *Reconciler) readLast(ctx context.Context, tip gitops.Hash, s *state) (s
 			if st.healthy = o; st.bad.what != v1alpha1.Pinned || o.commit != st.bad.serves || o.version != st.bad.servedVersion { // a pin stays when what it chose is healthy
 				st.bad = notedOutcome{}
 			}
-		case v1alpha1.Failed, v1alpha1.RolledBack, v1alpha1.Pinned:
+		case v1alpha1.Pinned:
+			if !st.bad.failedPin(o) {
+				st.bad = o
+			}
+		case v1alpha1.Failed, v1alpha1.RolledBack:
 			st.bad = o
 		case Removed:
 			st = lastInGit{}
 		}
 	}
 	return st, nil
+}
+
+// failedPin says that an outcome is of what a pin chose: within the second of the pin, and so in front of it.
+func (o notedOutcome) failedPin(pin notedOutcome) bool {
+	return o.what == v1alpha1.Failed && o.at == pin.at && o.commit == pin.serves && o.version == pin.servedVersion
 }
 
 // howFarBack counts the commits from the tip to each that has an outcome, where two are of the same second; elsewhere nobody
