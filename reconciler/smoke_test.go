@@ -78,9 +78,9 @@ func TestSmokeTestOfAHealthyRelease(t *testing.T) {
 	w.edit("releases/iris/production.yaml", "version: v1", "version: v2")
 	w.commit("promote v2")
 	w.until(production, "v2", v1alpha1.Healthy)
+	broken.Store(true) // before it may be ready again
 	w.ail(w.deployment("iris").Spec.Template.Spec.Containers[0].Image, 2, corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"})
 	w.any(v1alpha1.Waiting)
-	broken.Store(true)
 	pods := w.kubectl().CoreV1().Pods(w.namespace("production"))
 	if err := pods.DeleteCollection(t.Context(), deleteNow, metav1.ListOptions{LabelSelector: cluster.LabelRelease + "=iris"}); err != nil {
 		t.Fatal(err)
