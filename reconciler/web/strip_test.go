@@ -136,6 +136,7 @@ func TestStrip(t *testing.T) {
 		b.picture("strip-keys")
 		b.press(kb.Tab) // one place in the order, however many commits there are
 		b.comes(focused, "commits")
+		b.do(chromedp.Evaluate(`refresh()`, nil, awaited)) // which leaves the stop where it is
 		b.do(chromedp.KeyEvent(kb.Tab, chromedp.KeyModifiers(input.ModifierShift)))
 		b.press(kb.Enter)
 		b.comes(`document.querySelector("#one")?.textContent`, "commit 1")

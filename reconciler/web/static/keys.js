@@ -28,10 +28,24 @@ function oneStop(strip, at = strip.querySelector("a[aria-current]")) {
   for (const a of all) a.setAttribute("tabindex", a === at ? 0 : -1);
 }
 for (const strip of document.querySelectorAll("svg.strip")) oneStop(strip);
+const moved = new WeakSet(); // strips whose stop a person chose
 addEventListener("focusin", (e) => {
   const link = e.target.closest("svg.strip a");
-  if (link) oneStop(link.closest("svg"), link);
+  if (!link) return;
+  oneStop(link.closest("svg"), link);
+  moved.add(link.closest("svg"));
 });
+
+// sameStop gives the strips of a block those stops that a person chose in the one that it takes the place of.
+function sameStop(now, next) {
+  const before = now?.querySelectorAll("svg.strip") ?? [];
+  next.querySelectorAll("svg.strip").forEach((strip, i) => {
+    const chosen = moved.has(before[i]) && before[i].querySelector("a[tabindex='0']")?.getAttribute("href");
+    const at = chosen ? [...strip.querySelectorAll("a")].find((a) => a.getAttribute("href") === chosen) : undefined;
+    oneStop(strip, at);
+    if (at) moved.add(strip);
+  });
+}
 
 // Arrows go from commit to commit of a strip, Home and End to its ends.
 function inStrip(link, key) {

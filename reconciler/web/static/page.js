@@ -35,9 +35,9 @@ for (const end of ["focusout", "selectionchange"]) document.addEventListener(end
 
 function replace(page) {
   const news = [];
-  for (const strip of page.querySelectorAll("svg.strip")) oneStop(strip);
   for (const next of page.querySelectorAll("[data-live][id]")) {
     const now = document.getElementById(next.id);
+    sameStop(now, next);
     if (!now || now.isEqualNode(next)) continue;
     if (inUse(now)) { late = true; continue; }
     const open = [...now.querySelectorAll("details[id][open]")].map((d) => d.id);
