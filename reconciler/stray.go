@@ -17,13 +17,14 @@ type claimed struct {
 }
 
 // claimedFor is the commit that tells of which history a release is: its claim's, or the one that it went back from to its last
-// healthy revision, which may be of a history that was given up.
+// healthy revision, which may be of a history that was given up. What a pin chose and failed may be older than the claim.
 func claimedFor(mr *v1alpha1.ModelRelease) string {
 	claim, outcomes := mr.Spec.Claim.Commit, mr.Status.Outcomes
-	if claim == mr.Status.Healthy.Commit && len(outcomes) > 0 {
-		if last := outcomes[0]; last.Outcome == v1alpha1.Failed || last.Outcome == v1alpha1.RolledBack {
-			return last.Commit
-		}
+	if claim != mr.Status.Healthy.Commit || len(outcomes) == 0 || len(outcomes) > 1 && outcomes[1].Outcome == v1alpha1.Pinned {
+		return claim
+	}
+	if last := outcomes[0]; last.Outcome == v1alpha1.Failed || last.Outcome == v1alpha1.RolledBack {
+		return last.Commit
 	}
 	return claim
 }

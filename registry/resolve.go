@@ -183,9 +183,10 @@ func (c *check) dependsOn(s *ServingSpec) {
 // smokePath says whether a path stays with the server: it goes behind the Service's own at the API server.
 func smokePath(p string) bool {
 	u, err := url.Parse(p)
-	return err == nil && u.Host == "" && !slices.Contains(strings.Split(u.Path, "/"), "..")
+	return err == nil && !slices.Contains(strings.Split(u.Path, "/"), "..")
 }
 
+// namesServer says that an address was written where a path is wanted.
 func namesServer(path string) bool {
 	return strings.HasPrefix(path, "//") || !strings.HasPrefix(path, "/") && (strings.Contains(path, "://") || strings.Contains(path, "@"))
 }
