@@ -24,11 +24,12 @@ func TestDriftUndone(t *testing.T) {
 		return err == nil
 	})
 
-	for range 2 { // with the two above, the fight has begun
-		w.eventually("scaled back", func() bool { return *w.deployment("iris").Spec.Replicas == 1 })
-		w.scale("iris", 2)
-	}
-	w.eventually("named as a fight", func() bool { return w.event("DriftFight", "somebody") })
+	w.eventually("named as a fight", func() bool {
+		if *w.deployment("iris").Spec.Replicas == 1 { // one correction may undo two edits: they are not counted here
+			w.scale("iris", 2)
+		}
+		return w.event("DriftFight", "somebody")
+	})
 	if got := *w.deployment("iris").Spec.Replicas; got != 2 {
 		t.Errorf("corrected at once though it is a fight: %d replicas", got)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/davit-dev/davit/gitops"
 	forges "github.com/davit-dev/davit/gitops/forge"
 	"github.com/davit-dev/davit/reconciler"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry"
 	"github.com/davit-dev/davit/registry/image"
 )
@@ -258,7 +259,10 @@ func TestSweepStoppedAnywhere(t *testing.T) {
 		}
 	}
 	stop := w.train()
-	w.until(staging, "v1", "Healthy")
+	w.eventually("healthy", func() bool { // one stopped while it wrote so has not reported it
+		st := w.status("staging")
+		return st.Phase == v1alpha1.Healthy && st.Healthy.Version == "v1"
+	})
 	stop()
 	w.noVersion(all[0], all[2], all[3], all[4])
 	if n := w.atOnce(); n != 2 {
