@@ -84,7 +84,7 @@ func TestChaosModelFinds(t *testing.T) {
 	if !fails(script) {
 		t.Fatal("a suspension that holds nothing back is not found")
 	}
-	if got := shrink(script, 90*time.Second, fails); !slices.Equal(got, []string{"suspend production/iris", "promote production/iris v2"}) {
+	if got := shrink(script, 10*time.Minute, fails); !slices.Equal(got, []string{"suspend production/iris", "promote production/iris v2"}) {
 		t.Errorf("shrunk to %q", got)
 	}
 }
