@@ -144,7 +144,7 @@ func (r *Reconciler) degraded(ctx context.Context, s *state, t *target) (time.Du
 	if left := dip - time.Since(s.unready); left > 0 {
 		return left, nil
 	}
-	s.unready = time.Time{}
+	s.unready, s.ready, s.tested = time.Time{}, time.Time{}, false // by the next look it may be ready again
 	return look, r.wait(ctx, s, t, health.Reason, s.hear(health))
 }
 

@@ -5,12 +5,15 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/davit-dev/davit/reconciler"
 	"github.com/davit-dev/davit/reconciler/cluster"
 	"github.com/davit-dev/davit/reconciler/v1alpha1"
 )
@@ -62,7 +65,7 @@ func TestSmokeTestFails(t *testing.T) {
 }
 
 // TestSmokeTestOfAHealthyRelease: a release that was healthy, was not ready for a while and now answers wrongly is not its
-// revision's fault.
+// revision's fault. It is tested even if it is ready again before anybody looks.
 func TestSmokeTestOfAHealthyRelease(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -73,22 +76,41 @@ func TestSmokeTestOfAHealthyRelease(t *testing.T) {
 		}
 		return http.StatusOK
 	})
-	w.follow()
+	w.follow(func(c *reconciler.Config) {
+		report, again := c.Report, sync.OnceFunc(w.newPods)
+		c.Report = func(p reconciler.Report) {
+			if broken.Load() && p.Phase == v1alpha1.Waiting {
+				again()
+			}
+			report(p)
+		}
+	})
 	w.until(production, "v1", v1alpha1.Healthy)
 	w.edit("releases/iris/production.yaml", "version: v1", "version: v2")
 	w.commit("promote v2")
 	w.until(production, "v2", v1alpha1.Healthy)
 	broken.Store(true) // before it may be ready again
 	w.ail(w.deployment("iris").Spec.Template.Spec.Containers[0].Image, 2, corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"})
-	w.any(v1alpha1.Waiting)
-	pods := w.kubectl().CoreV1().Pods(w.namespace("production"))
-	if err := pods.DeleteCollection(t.Context(), deleteNow, metav1.ListOptions{LabelSelector: cluster.LabelRelease + "=iris"}); err != nil {
-		t.Fatal(err)
-	}
 	got := w.drain("production", "tested again", func(s v1alpha1.ModelReleaseStatus) bool { return strings.HasPrefix(s.Reason, "SmokeTest") })
 	if got.Phase != v1alpha1.Waiting || got.Held != nil || got.Applied.Version != "v2" {
 		t.Errorf("a healthy release that answers wrongly: %+v", got)
 	}
 	broken.Store(false)
 	w.until(production, "v2", v1alpha1.Healthy)
+}
+
+// newPods deletes the release's pods in production, and waits until it is ready by new ones. Davit waits meanwhile.
+func (w *world) newPods() {
+	pods := w.kubectl().CoreV1().Pods(w.namespace("production"))
+	if err := pods.DeleteCollection(w.t.Context(), deleteNow, metav1.ListOptions{LabelSelector: cluster.LabelRelease + "=iris"}); err != nil {
+		w.t.Error(err)
+	}
+	for range 600 {
+		d, err := w.kubectl().AppsV1().Deployments(w.namespace("production")).Get(w.t.Context(), "iris", get)
+		if err == nil && d.Status.AvailableReplicas == 1 {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	w.t.Error("not ready again")
 }

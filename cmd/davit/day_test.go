@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -15,13 +16,21 @@ type told struct{ strings.Builder }
 
 var (
 	// onTheWay are the steps that a try is seen at on its way, or not.
-	onTheWay  = regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d  Progressing .*\n`)
+	onTheWay = regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d  Progressing .*\n`)
+	// reported are lines of one sync: releases that do not wait for one another come in any order.
+	reported  = regexp.MustCompile(`(?m)(^\d\d:\d\d:\d\d  [^ /]+/[^ /]+ .*\n)+`)
 	apiServer = regexp.MustCompile(`https://127\.0\.0\.1:\d+`)
 	lived     = regexp.MustCompile(`(\d{4}-\d\d-\d\d )?\b\d\d:\d\d:\d\d\b|\b\d+ bytes uploaded`)
 )
 
 // dayMask leaves what is the same on each first day.
 func dayMask(text string) string {
+	text = reported.ReplaceAllStringFunc(text, func(lines string) string {
+		each := strings.SplitAfter(lines, "\n")
+		each = each[:len(each)-1]
+		slices.SortStableFunc(each, func(a, b string) int { return strings.Compare(strings.Fields(a)[1], strings.Fields(b)[1]) })
+		return strings.Join(each, "")
+	})
 	return lifeMask(lived.ReplaceAllString(onTheWay.ReplaceAllString(text, ""), "<clock>"))
 }
 
