@@ -19,7 +19,6 @@ import (
 	"github.com/davit-dev/davit/gitops"
 	forges "github.com/davit-dev/davit/gitops/forge"
 	"github.com/davit-dev/davit/reconciler"
-	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry"
 	"github.com/davit-dev/davit/registry/image"
 )
@@ -259,10 +258,7 @@ func TestSweepStoppedAnywhere(t *testing.T) {
 		}
 	}
 	stop := w.train()
-	w.eventually("healthy", func() bool { // one stopped while it wrote so has not reported it
-		st := w.status("staging")
-		return st.Phase == v1alpha1.Healthy && st.Healthy.Version == "v1"
-	})
+	w.serves("v1")
 	stop()
 	w.noVersion(all[0], all[2], all[3], all[4])
 	if n := w.atOnce(); n != 2 {
@@ -421,7 +417,7 @@ func TestSweepOfRewrittenHistory(t *testing.T) {
 	})
 	w.comes(all[0], gitops.RunSucceeded)
 	w.comes(all[1], gitops.RunSucceeded)
-	w.until(staging, "v1", "Healthy")
+	w.serves("v1")
 	w.spec("13", text)
 	w.commit("the sweep again")
 	if run := w.ended(all[1], gitops.RunSucceeded); run.Version != run.Name { // the pattern is gone with the commit

@@ -125,7 +125,7 @@ func TestTrainingQueued(t *testing.T) {
 			stop()
 			w.applyAgain()
 			stop = w.train()
-			w.until(staging, "v1", "Healthy")
+			w.serves("v1")
 			if again := w.live(name, cluster.RunQueued, says); again.UID != held.UID || w.run(hash).State != gitops.RunStarted {
 				t.Errorf("after a restart the run is %+v, before it was %+v; the ledger says %+v", again, held, w.run(hash))
 			}

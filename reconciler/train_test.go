@@ -16,6 +16,7 @@ import (
 
 	"github.com/davit-dev/davit/gitops"
 	"github.com/davit-dev/davit/reconciler"
+	"github.com/davit-dev/davit/reconciler/v1alpha1"
 	"github.com/davit-dev/davit/registry"
 	"github.com/davit-dev/davit/registry/image"
 )
@@ -111,6 +112,28 @@ func (w *trainingWorld) run(hash string) gitops.Run {
 		w.t.Fatal(err)
 	}
 	return runs[hash]
+}
+
+// serves waits until the release is healthy in staging. A davit that is stopped while it writes so does not report it, and
+// the next one finds nothing new to report.
+func (w *trainingWorld) serves(version string) {
+	w.t.Helper()
+	var last v1alpha1.ModelReleaseStatus
+	defer func() {
+		if w.t.Failed() {
+			w.t.Logf("the release last was %+v", last)
+		}
+	}()
+	w.eventually("healthy at "+version, func() bool {
+		mr, err := w.cluster.Release(w.t.Context(), w.namespace("staging"), "staging", "iris")
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if mr != nil {
+			last = mr.Status
+		}
+		return last.Phase == v1alpha1.Healthy && last.Healthy.Version == version
+	})
 }
 
 // ended waits until a run is in a state that it stays in, and for its version where it has one.
