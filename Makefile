@@ -8,7 +8,7 @@ STATIC := CGO_ENABLED=0 go
 VERSION ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo devel)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
 # Tests that run beside one another in a package: they wait for a cluster more than they compute, so more than there are cores.
-PARALLEL ?= 4
+PARALLEL ?= 3
 GOVULNCHECK := v1.9.0
 IMAGE := go run ./deploy/image --version "$(VERSION)" --commit "$(COMMIT)"
 DEVCLUSTER := go run ./deploy/devcluster/cmd/devcluster

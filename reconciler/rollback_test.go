@@ -165,6 +165,26 @@ func TestBrokenTipDuringRollout(t *testing.T) {
 	w.until(production, "v1", v1alpha1.RolledBack)
 }
 
+// TestRevertOnTheWayBack: a revert that is merged before the way back has ended has an outcome of its own.
+func TestRevertOnTheWayBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 5s")
+	w.commit("a longer bake")
+	w.follow()
+	w.until(production, "v1", v1alpha1.Healthy)
+	w.edit("releases/iris/production.yaml", "version: v1", "version: v3")
+	w.commit("promote the damaged v3")
+	w.until(production, "v3", v1alpha1.Failed)
+	w.until(production, "v1", v1alpha1.Progressing)
+	w.git("revert", "--no-edit", "HEAD")
+	w.until(production, "v1", v1alpha1.Healthy)
+	got := w.status("production")
+	if o := got.Outcomes; len(o) < 2 || o[0].Outcome != v1alpha1.Healthy || o[0].Commit != w.git("rev-parse", "HEAD") || o[1].Outcome != v1alpha1.Failed || got.Held != nil {
+		t.Errorf("of the revert %.12s came %+v", w.git("rev-parse", "HEAD"), got)
+	}
+}
+
 // TestHoldPolicy: where the environment says so, a revision that failed stays for people to look at.
 func TestHoldPolicy(t *testing.T) {
 	t.Parallel()

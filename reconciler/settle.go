@@ -33,6 +33,9 @@ func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Dura
 			return 0, r.healthy(ctx, s, t)
 		}
 	}
+	if s.backAsAsked(t) { // a commit asks for what it was on the way back to: what comes of it is that commit's outcome
+		s.release.Status.Applied = t.renew(s.release.Status.Applied)
+	}
 	if err := errors.Join(r.renewClaim(ctx, s, t), r.showPin(ctx, s, t)); err != nil {
 		return 0, err
 	}
@@ -70,6 +73,13 @@ func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Dura
 		s.phase(v1alpha1.Progressing, "Retried", "")
 	}
 	return r.progressing(ctx, s, t)
+}
+
+// backAsAsked says that a hold ended, before its way back did, with a commit that asks for the very objects it goes back to.
+func (s *state) backAsAsked(t *target) bool {
+	st := s.release.Status
+	return t.unheld != nil && st.Applied.Commit == st.Healthy.Commit && st.Applied.ObjectsHash == st.Healthy.ObjectsHash &&
+		(st.Phase == v1alpha1.Progressing || st.Phase == v1alpha1.Waiting && !byPolicy(st.Reason))
 }
 
 // progressing judges a revision that has no outcome yet by its health.

@@ -139,6 +139,9 @@ func TestStory(t *testing.T) {
 	b.sees("#head .tag", "stopped")
 	b.sees("#revisions", "davit/revert/production/iris")
 	b.picture("story-4-rolled-back")
+	at("/timeline", "svg.strip")
+	b.sees("table.timeline li.stopped .word", "RolledBack") // as noted in Git: a revert that is merged before ends the way back
+	at("/releases/production/iris", "h1 .tag.stopped")
 
 	w.git("merge", "-q", "--no-ff", "-m", "Merge the revert of iris", "davit/revert/production/iris")
 	b.sees("#head .tag", "healthy")
@@ -176,7 +179,7 @@ func TestStory(t *testing.T) {
 	at("/timeline", "svg.strip")
 	w.git("merge", "-q", "--no-ff", "-m", "Merge the way back to v1", "davit/rollback/production/iris")
 	b.sees("table.timeline", "Merge the way back to v1")
-	b.sees("table.timeline li.stopped .word", "RolledBack") // as noted in Git
+	b.sees("table.timeline li.stopped .word", "RolledBack")
 	b.sees("table.timeline li.healthy .word", "Healthy")
 	b.sees("svg.strip .bar", "")
 	b.picture("story-6-timeline")
