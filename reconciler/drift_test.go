@@ -48,7 +48,8 @@ func TestDriftOfARollout(t *testing.T) {
 	w.until(production, "v1", v1alpha1.Progressing)
 	w.scale("iris", 3)
 	w.eventually("scaled back", func() bool { return *w.deployment("iris").Spec.Replicas == 1 })
-	if got := w.status("production"); got.Phase != v1alpha1.Progressing || len(got.Outcomes) != 0 {
+	got := w.drain("production", "in the status", func(s v1alpha1.ModelReleaseStatus) bool { return s.Phase != "" }) // the claim says first that it is under way
+	if got.Phase != v1alpha1.Progressing || len(got.Outcomes) != 0 {
 		t.Errorf("a correction is no outcome: %+v", got)
 	}
 }
