@@ -33,7 +33,7 @@ func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Dura
 			return 0, r.healthy(ctx, s, t)
 		}
 	}
-	if s.backAsAsked(t) { // a commit asks for what it was on the way back to: what comes of it is that commit's outcome
+	if s.backAsAsked(t) { // what comes of them is that commit's outcome
 		s.release.Status.Applied = t.renew(s.release.Status.Applied)
 	}
 	if err := errors.Join(r.renewClaim(ctx, s, t), r.showPin(ctx, s, t)); err != nil {
@@ -75,11 +75,10 @@ func (r *Reconciler) settle(ctx context.Context, s *state, t *target) (time.Dura
 	return r.progressing(ctx, s, t)
 }
 
-// backAsAsked says that a hold ended, before its way back did, with a commit that asks for the very objects it goes back to.
+// backAsAsked says that a hold ended with a commit that asks for the very objects it went back to, or is still on the way to.
 func (s *state) backAsAsked(t *target) bool {
 	st := s.release.Status
-	return t.unheld != nil && st.Applied.Commit == st.Healthy.Commit && st.Applied.ObjectsHash == st.Healthy.ObjectsHash &&
-		(st.Phase == v1alpha1.Progressing || st.Phase == v1alpha1.Waiting && !byPolicy(st.Reason))
+	return t.unheld != nil && st.Applied.Commit == st.Healthy.Commit && st.Applied.ObjectsHash == st.Healthy.ObjectsHash
 }
 
 // progressing judges a revision that has no outcome yet by its health.

@@ -99,7 +99,8 @@ func TestSmokeTestOfAHealthyRelease(t *testing.T) {
 	w.until(production, "v2", v1alpha1.Healthy)
 }
 
-// newPods deletes the release's pods in production, and waits until it is ready by new ones. Davit waits meanwhile.
+// newPods deletes the release's pods in production, and waits until it is ready by new ones. Davit waits meanwhile: it calls
+// this itself, where no test may be ended.
 func (w *world) newPods() {
 	pods := w.kubectl().CoreV1().Pods(w.namespace("production"))
 	if err := pods.DeleteCollection(w.t.Context(), deleteNow, metav1.ListOptions{LabelSelector: cluster.LabelRelease + "=iris"}); err != nil {

@@ -118,21 +118,8 @@ func (w *trainingWorld) run(hash string) gitops.Run {
 // the next one finds nothing new to report.
 func (w *trainingWorld) serves(version string) {
 	w.t.Helper()
-	var last v1alpha1.ModelReleaseStatus
-	defer func() {
-		if w.t.Failed() {
-			w.t.Logf("the release last was %+v", last)
-		}
-	}()
-	w.eventually("healthy at "+version, func() bool {
-		mr, err := w.cluster.Release(w.t.Context(), w.namespace("staging"), "staging", "iris")
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		if mr != nil {
-			last = mr.Status
-		}
-		return last.Phase == v1alpha1.Healthy && last.Healthy.Version == version
+	w.drain("staging", "healthy at "+version, func(s v1alpha1.ModelReleaseStatus) bool {
+		return s.Phase == v1alpha1.Healthy && s.Healthy.Version == version
 	})
 }
 

@@ -318,12 +318,19 @@ func (w *world) damage(version string) {
 	w.edit(name, rest[:64], strings.Repeat("a", 64))
 }
 
-// drain waits until a release's status is as wanted.
+// drain waits until there is a release and its status is as wanted.
 func (w *world) drain(env, what string, ok func(v1alpha1.ModelReleaseStatus) bool) v1alpha1.ModelReleaseStatus {
 	w.t.Helper()
 	for deadline := time.Now().Add(90 * time.Second); ; {
-		status := w.status(env)
-		if ok(status) {
+		mr, err := w.cluster.Release(w.t.Context(), w.namespace(env), env, "iris")
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		var status v1alpha1.ModelReleaseStatus
+		if mr != nil {
+			status = mr.Status
+		}
+		if mr != nil && ok(status) {
 			return status
 		}
 		if time.Now().After(deadline) {
