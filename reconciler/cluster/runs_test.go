@@ -154,7 +154,11 @@ func TestRunFails(t *testing.T) {
 func TestRunRetries(t *testing.T) {
 	c, ns := open(t)
 	applyRun(t, c, ns, strings.Replace(runJob, "backoffLimit: 0", "backoffLimit: 1", 1))
-	kubelet(t, runPods(t, ns, 1)[0], corev1.PodFailed, hasEnded(137, "OOMKilled", ""), isWaiting)
+	// The Job's controller takes the end of all containers for that of the pod, and waits 10 s after it: 20 s in all, so
+	// that what is said until then is seen.
+	ended := hasEnded(137, "OOMKilled", "")
+	ended.Terminated.FinishedAt.Time = ended.Terminated.FinishedAt.Add(10 * time.Second)
+	kubelet(t, runPods(t, ns, 1)[0], corev1.PodFailed, ended, ended)
 	reaches(t, c, ns, cluster.RunStarting, "OOMKilled: container \"trainer\" of rank 0 was killed because it needs more memory than its limit; another attempt follows")
 	kubelet(t, runPods(t, ns, 1)[0], corev1.PodPending, isRunning, isWaiting)
 	want(t, "attempt", fmt.Sprint(reaches(t, c, ns, cluster.RunRunning, "").Attempt), "2")
