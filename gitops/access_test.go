@@ -425,7 +425,7 @@ func TestAccessRotates(t *testing.T) {
 		},
 	})
 	tips := watch(t, s)
-	await(t, tips, first, 10*time.Second)
+	await(t, tips, first)
 	until := func(what string, ok func(error) bool) error {
 		t.Helper()
 		for deadline := time.After(20 * time.Second); ; {
@@ -450,7 +450,7 @@ func TestAccessRotates(t *testing.T) {
 	second := r.commit("two", "a", "2")
 	access.Store(Access{Username: "ada", Password: "pl4nted-git-new", CA: ca.pem})
 	s.Notify()
-	await(t, tips, second, 20*time.Second)
+	await(t, tips, second)
 	until("followed again", func(err error) bool { return err == nil })
 	mu.Lock()
 	defer mu.Unlock()

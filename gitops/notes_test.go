@@ -129,7 +129,7 @@ func atOnce(t *testing.T, r *repo, srv *server, mirror func() *Source, first str
 				n.Add(ParseHash(first), healthy(fmt.Sprint("production/writer", w), i))
 				_ = n.Flush(t.Context()) // it stays queued
 			}
-			for deadline := time.Now().Add(20 * time.Second); n.Pending() > 0 && time.Now().Before(deadline); {
+			for deadline := time.Now().Add(2 * time.Minute); n.Pending() > 0 && time.Now().Before(deadline); {
 				_ = n.Flush(t.Context())
 			}
 		})
@@ -263,7 +263,7 @@ func TestNotesRun(t *testing.T) {
 	}()
 	until := func(want int) {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); n.Pending() != want; time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(2 * time.Minute); n.Pending() != want; time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("%d wait: %s", n.Pending(), n.Trouble())
 			}
@@ -271,7 +271,7 @@ func TestNotesRun(t *testing.T) {
 	}
 	srv.setDown(true)
 	n.Add(ParseHash(first), healthy("production/iris", 1))
-	for deadline := time.Now().Add(20 * time.Second); n.Trouble() == ""; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); n.Trouble() == ""; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("no word of a server that is away")
 		}

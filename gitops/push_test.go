@@ -231,7 +231,7 @@ func TestLocalRefs(t *testing.T) {
 			b, commit := onto(t, s, davit, old, "a", fmt.Sprint(n))
 			if err := s.publish(t.Context(), b, refUpdate{name, old, commit}); err == nil {
 				n++
-			} else if !errors.Is(err, ErrMoved) {
+			} else if !errors.Is(err, ErrMoved) && !strings.Contains(err.Error(), ".lock is held") {
 				t.Error(err)
 				return
 			}

@@ -18,10 +18,10 @@ func TestWatchLocal(t *testing.T) {
 			r.t = t
 			r.git("checkout", "-q", branch)
 			tips := watch(t, r.open(branch))
-			await(t, tips, r.git("rev-parse", "HEAD"), time.Second)
+			await(t, tips, r.git("rev-parse", "HEAD"))
 			seen := func(want string) {
 				t.Helper()
-				t.Logf("seen after %s", await(t, tips, want, time.Second))
+				t.Logf("seen after %s", await(t, tips, want))
 			}
 			seen(r.commit("commit", "a", branch+"2"))
 			r.git("pack-refs", "--all", "--prune")
@@ -53,13 +53,13 @@ func TestWatchFromLinkedWorktreeAndUnborn(t *testing.T) {
 	r := newRepo(t)
 	tips := watch(t, r.open(""))
 	first := r.commit("one", "a", "1")
-	await(t, tips, first, time.Second)
+	await(t, tips, first)
 	linked := filepath.Join(t.TempDir(), "linked")
 	r.git("worktree", "add", "-q", "-b", "side", linked)
 	side := watch(t, open(t, Config{URL: linked}))
-	await(t, side, first, time.Second)
+	await(t, side, first)
 	other := &repo{t: t, dir: linked, clock: r.clock}
-	await(t, side, other.commit("two", "a", "2"), time.Second)
+	await(t, side, other.commit("two", "a", "2"))
 }
 
 func TestWatchRemote(t *testing.T) {
@@ -70,9 +70,9 @@ func TestWatchRemote(t *testing.T) {
 	var mu sync.Mutex
 	s := open(t, Config{URL: srv.url("bot:pl4nted-git"), Mirror: t.TempDir(), Interval: 50 * time.Millisecond, Log: logTo(&log, &mu)})
 	tips := watch(t, s)
-	await(t, tips, first, time.Second)
+	await(t, tips, first)
 	second := r.commit("two", "a", "2")
-	t.Logf("seen after %s", await(t, tips, second, 5*time.Second))
+	t.Logf("seen after %s", await(t, tips, second))
 
 	srv.setDown(true)
 	third := r.commit("three", "a", "3")
@@ -91,13 +91,13 @@ func TestWatchRemote(t *testing.T) {
 		}
 	}
 	srv.setDown(false)
-	await(t, tips, third, 10*time.Second)
+	await(t, tips, third)
 
 	fourth := r.commit("four", "a", "4")
 	if h, err := s.Fetch(t.Context()); err != nil || h.String() != fourth {
 		t.Fatal(h, err)
 	}
-	await(t, tips, fourth, 5*time.Second) // fetched by another caller, told all the same
+	await(t, tips, fourth) // fetched by another caller, told all the same
 }
 
 func TestNotify(t *testing.T) {
@@ -106,11 +106,11 @@ func TestNotify(t *testing.T) {
 	srv := serve(t, r, "pl4nted-git")
 	s := open(t, Config{URL: srv.url("bot:pl4nted-git"), Mirror: t.TempDir(), Interval: time.Hour})
 	tips := watch(t, s)
-	await(t, tips, first, time.Second)
+	await(t, tips, first)
 
 	second := r.commit("two", "a", "2")
 	s.Notify()
-	t.Logf("seen after %s", await(t, tips, second, time.Second))
+	t.Logf("seen after %s", await(t, tips, second))
 
 	// A burst is few fetches, and its last commit is not lost.
 	before, began := srv.checks(), time.Now()
@@ -119,7 +119,7 @@ func TestNotify(t *testing.T) {
 		last = r.commit("burst", "a", strings.Repeat("x", n+1))
 		s.Notify()
 	}
-	await(t, tips, last, 2*time.Second)
+	await(t, tips, last)
 	if n, most := srv.checks()-before, 2+2*int(time.Since(began)/time.Second+1); n > most {
 		t.Errorf("%d ref checks for a burst of %s, want at most %d", n, time.Since(began), most)
 	}

@@ -279,13 +279,13 @@ func TestErrors(t *testing.T) {
 		least, most time.Duration
 		text        string
 	}{
-		"primary limit":   {answer{403, `{"message":"API rate limit exceeded"}`, map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": in(10 * time.Minute)}}, 9 * time.Minute, 10 * time.Minute, "rate limit"},
+		"primary limit":   {answer{403, `{"message":"API rate limit exceeded"}`, map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": in(10 * time.Minute)}}, 5 * time.Minute, 10 * time.Minute, "rate limit"},
 		"secondary limit": {answer{403, `{"message":"You have exceeded a secondary rate limit"}`, nil}, time.Minute, time.Minute, "secondary"},
 		"Retry-After":     {answer{429, ``, map[string]string{"Retry-After": "7"}}, 7 * time.Second, 7 * time.Second, "429 Too Many Requests"},
-		"RateLimit-Reset": {answer{429, ``, map[string]string{"RateLimit-Reset": in(time.Minute)}}, 50 * time.Second, time.Minute, "429"},
+		"RateLimit-Reset": {answer{429, ``, map[string]string{"RateLimit-Reset": in(10 * time.Minute)}}, 5 * time.Minute, 10 * time.Minute, "429"},
 		"nonsense":        {answer{429, ``, map[string]string{"Retry-After": "99999999999"}}, time.Minute, time.Hour, "429"},
 		"down":            {answer{502, `<html>bad gateway`, nil}, 30 * time.Second, 30 * time.Second, "502 Bad Gateway"},
-		"maintenance":     {answer{503, ``, map[string]string{"Retry-After": time.Now().Add(5 * time.Minute).UTC().Format(http.TimeFormat)}}, 4 * time.Minute, 5 * time.Minute, "503"},
+		"maintenance":     {answer{503, ``, map[string]string{"Retry-After": time.Now().Add(5 * time.Minute).UTC().Format(http.TimeFormat)}}, 2 * time.Minute, 5 * time.Minute, "503"},
 		"no right":        {answer{403, `{"message":"Resource not accessible by integration"}`, nil}, 0, 0, "check the token and what it may do"},
 		"an echo":         {answer{401, `{"message":"Bearer pl4nted-forge is expired"}`, nil}, 0, 0, "Bearer REDACTED is expired"},
 		"lists":           {answer{400, `{"message":{"base":["is invalid"]},"errors":[{"message":"one"},"two"]}`, nil}, 0, 0, "base is invalid: one: two"},

@@ -162,7 +162,7 @@ func (w *world) merge(number int, style string) {
 
 func (w *world) mergeable(number int) {
 	w.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		var pr struct {
 			Mergeable bool `json:"mergeable"`
 		}
@@ -179,7 +179,7 @@ func (w *world) mergeable(number int) {
 // a push, it does, whatever it told of the pull request just before.
 func (w *world) mergeSoon(f *Forge, pr PullRequest, m Merge) {
 	w.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		err := f.Merge(w.t.Context(), pr.Number, m)
 		if err == nil {
 			return

@@ -31,7 +31,7 @@ var invariants = []struct {
 }
 
 // restsWithin is how long a controller may take after it was started anew.
-const restsWithin = 60 * time.Second
+const restsWithin = 3 * time.Minute
 
 // rests waits for the invariants, and counts them. What comes after a violation tells nothing.
 func (w *crashWorld) rests(done *crashReport, after string) {

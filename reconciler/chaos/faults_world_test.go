@@ -226,7 +226,7 @@ func (w *faultyWorld) until(missing func() string) time.Duration {
 		if why == "" {
 			return took
 		}
-		if took > time.Minute {
+		if took > 3*time.Minute {
 			w.t.Fatal(why)
 		}
 	}

@@ -2,6 +2,7 @@ package chaos_test
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"strings"
@@ -46,10 +47,16 @@ func TestProxy(t *testing.T) {
 				defer p.Close()
 				client := p.Client()
 				p.Begin(c.fault)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
 				if c.name == "silent" {
-					client.Timeout = 50 * time.Millisecond
+					go func() { // who asks gives up once the proxy has the request
+						for deadline := time.Now().Add(time.Minute); p.Hits() == 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+						}
+						cancel()
+					}()
 				}
-				got, err := post(client, p.URL)
+				got, err := post(ctx, client, p.URL)
 				if got != c.want || (err != nil) != c.fail {
 					t.Errorf("answered %q, %v", got, err)
 				}
@@ -63,7 +70,7 @@ func TestProxy(t *testing.T) {
 					t.Errorf("%d hits", p.Hits())
 				}
 				p.Begin(nil)
-				if got, err := post(client, p.URL); got != answer || err != nil {
+				if got, err := post(t.Context(), client, p.URL); got != answer || err != nil {
 					t.Errorf("afterwards %q, %v", got, err)
 				}
 				<-served
@@ -72,8 +79,12 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-func post(client *http.Client, url string) (string, error) {
-	response, err := client.Post(url, "text/plain", strings.NewReader("asked"))
+func post(ctx context.Context, client *http.Client, url string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader("asked"))
+	if err != nil {
+		return "", err
+	}
+	response, err := client.Do(request)
 	if err != nil {
 		return "", err
 	}
@@ -97,7 +108,7 @@ func TestProxyDown(t *testing.T) {
 	defer p.Close()
 	ended := make(chan error)
 	go func() {
-		_, err := post(p.Client(), p.URL)
+		_, err := post(t.Context(), p.Client(), p.URL)
 		ended <- err
 	}()
 	<-reading
@@ -105,7 +116,7 @@ func TestProxyDown(t *testing.T) {
 	if err := <-ended; err == nil {
 		t.Error("a stream went on")
 	}
-	if _, err := post(p.Client(), p.URL); err == nil || p.Hits() == 0 {
+	if _, err := post(t.Context(), p.Client(), p.URL); err == nil || p.Hits() == 0 {
 		t.Errorf("%v after %d hits", err, p.Hits())
 	}
 }

@@ -98,16 +98,17 @@ func TestTooManyRequests(t *testing.T) {
 // TestOverloadedServerGetsHalfTheWriters refuses one write, and counts how many of those begun later are under way at once.
 func TestOverloadedServerGetsHalfTheWriters(t *testing.T) {
 	var mu sync.Mutex
-	refused, inside, most := false, 0, 0
+	refused, inside, most := time.Time{}, 0, 0
 	begin := func() (refuse, later bool) {
 		mu.Lock()
 		defer mu.Unlock()
-		later, refused = refused, true
-		if later {
-			inside++
-			most = max(most, inside)
+		if refused.IsZero() {
+			refused = time.Now()
+			return true, false
 		}
-		return !later, later
+		inside++
+		most = max(most, inside)
+		return false, true
 	}
 	c, ns := open(t, func(cfg *cluster.Config) {
 		cfg.Workers = 8
@@ -142,8 +143,9 @@ func TestOverloadedServerGetsHalfTheWriters(t *testing.T) {
 		maps = append(maps, configMap(fmt.Sprintf("many-%d", i)))
 	}
 	apply(strings.Join(maps, "\n---\n"))
-	if most < 3 || most > 6 {
-		t.Errorf("%d of 8 writers at once, a second after the API server was overloaded", most)
+	passed := time.Since(refused)
+	if limit := 5 + int(passed/time.Second); most < 3 || most > min(limit, 8) {
+		t.Errorf("%d of 8 writers at once, %s after the API server was overloaded", most, passed)
 	}
 }
 

@@ -184,8 +184,9 @@ func TestVolumesAreNotMadeAnew(t *testing.T) {
 
 func TestARunningJobIsNotReplaced(t *testing.T) {
 	c, ns := open(t)
-	mr, _ := deploy(t, c, ns, "c1", job)
-	next := strings.Replace(job, "a:1", "a:2", 1)
+	endless := strings.Replace(job, "{restartPolicy", "{nodeSelector: {pool: none}, restartPolicy", 1) // no simulated node ends its pod
+	mr, _ := deploy(t, c, ns, "c1", endless)
+	next := strings.Replace(endless, "a:1", "a:2", 1)
 	next = strings.Replace(next, "suspend: true\n", "suspend: false\n", 1)
 	running := []byte(`{"spec":{"suspend":false}}`)
 	jobs := client.BatchV1().Jobs(ns)
@@ -205,7 +206,6 @@ func TestARunningJobIsNotReplaced(t *testing.T) {
 	if !errors.As(err, &busy) || busy.Ref.String() != "Job.batch/iris" {
 		t.Fatalf("a running Job: %v", err)
 	}
-	// The simulated node ends the Job's pod by itself, or a person does by the status.
 	finish(t.Context(), t, ns)
 	eventually(t, func() error {
 		_, err := c.Apply(t.Context(), mr, objects(t, next), recreate)

@@ -51,7 +51,9 @@ func installKind(t *testing.T, group, version, kind string) {
 		}
 		for _, c := range live.Status.Conditions {
 			if c.Type == apiextensionsv1.Established && c.Status == apiextensionsv1.ConditionTrue {
-				return nil
+				// Discovery and what serves the kind follow by queues of their own.
+				_, err := ext.Discovery().ServerResourcesForGroupVersion(group + "/" + version)
+				return errors.Join(err, ext.ApiextensionsV1().RESTClient().Get().AbsPath("/apis", group, version, plural).Do(t.Context()).Error())
 			}
 		}
 		return errors.New("not established")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -69,7 +70,7 @@ func reaches(t *testing.T, c *cluster.Cluster, ns string, phase cluster.RunPhase
 	return r
 }
 
-// runPods waits for n pods that have not ended.
+// runPods waits for n pods that have not ended and that the scheduler refused.
 func runPods(t *testing.T, ns string, n int) (pods []corev1.Pod) {
 	t.Helper()
 	eventually(t, func() error {
@@ -79,6 +80,11 @@ func runPods(t *testing.T, ns string, n int) (pods []corev1.Pod) {
 		}
 		if pods = list.Items; len(pods) != n {
 			return fmt.Errorf("there are %d pods, want %d", len(pods), n)
+		}
+		for _, p := range pods { // or the scheduler's word would come after the kubelet's
+			if !slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.PodScheduled }) {
+				return fmt.Errorf("pod %s is not looked at by the scheduler yet", p.Name)
+			}
 		}
 		return nil
 	})

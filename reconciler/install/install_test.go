@@ -241,7 +241,7 @@ func apply(t *testing.T, overlay install.Overlay, environment string) *cluster.C
 	if err := c.TearDown(t.Context(), others, false, none); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	if err := c.Await(ctx, install.Namespace, "davit", func(string) {}); err != nil {
 		t.Fatal(err)
@@ -253,7 +253,7 @@ func apply(t *testing.T, overlay install.Overlay, environment string) *cluster.C
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for began := time.Now(); !ok(); time.Sleep(20 * time.Millisecond) {
-		if time.Since(began) > 10*time.Second {
+		if time.Since(began) > 2*time.Minute {
 			t.Errorf("not so: %s", what)
 			return
 		}
@@ -376,9 +376,13 @@ func TestAwaitSaysWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer apply(t, install.SingleTenant, "")
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	err := c.Await(ctx, install.Namespace, "davit", func(string) {})
+	err := c.Await(ctx, install.Namespace, "davit", func(why string) {
+		if strings.Contains(why, "is not scheduled") {
+			cancel()
+		}
+	})
 	if err == nil || !strings.Contains(err.Error(), "deployment davit-system/davit is not available") || !strings.Contains(err.Error(), "is not scheduled") {
 		t.Errorf("got %v", err)
 	}

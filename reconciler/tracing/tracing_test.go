@@ -63,11 +63,11 @@ func TestCollectorDown(t *testing.T) {
 				_, span := tracer.Start(t.Context(), "release")
 				span.End()
 			}
-			if took := time.Since(began); took > 20*time.Second {
+			if took := time.Since(began); took > 30*time.Second {
 				t.Errorf("20,000 spans took %s", took)
 			}
 			for began := time.Now(); out.lines() == 0; time.Sleep(10 * time.Millisecond) {
-				if time.Since(began) > 30*time.Second {
+				if time.Since(began) > time.Minute {
 					t.Fatal("the log does not say that spans are not sent")
 				}
 			}
@@ -75,7 +75,7 @@ func TestCollectorDown(t *testing.T) {
 			defer cancel()
 			began = time.Now()
 			_ = provider.Shutdown(ctx) // with or without what is left
-			if took := time.Since(began); took > 5*time.Second {
+			if took := time.Since(began); took > 30*time.Second {
 				t.Errorf("the end waits %s for a collector that is down", took)
 			}
 			if n := out.lines(); n != 1 {

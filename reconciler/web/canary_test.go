@@ -20,7 +20,7 @@ func (w *world) canary() {
 	w.iris("canary")
 	w.edit("environments/production/environment.yaml", `{kubernetes: "1.37"}`, `{kubernetes: "1.37", features: [gatewayAPI]}`)
 	w.edit("releases/iris/production.yaml", "version: v1\n", "version: v1\n  route: {hostname: canary.example.com, gateway: "+devcluster.PublicGateway+"}\n"+
-		"  rollout: {strategy: canary, keep: 1m, steps: [{weight: 20, pause: 3s}, {weight: 60, pause: 6s}],\n"+
+		"  rollout: {strategy: canary, keep: 1m, steps: [{weight: 20, pause: 10s}, {weight: 60, pause: 20s}],\n"+
 		"    checks: [p95(ttft) < 800ms, errors < 1%], minSamples: 40}\n")
 	w.edit("runtimes/iris-server/0.1.0/runtime.yaml", "  service: runtime\n", `  service: runtime
   metrics:

@@ -36,7 +36,7 @@ func (b *browser) tells(expression string) (text string) {
 func (b *browser) comes(expression, want string) {
 	b.t.Helper()
 	var got string
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if err := chromedp.Run(b.ctx, chromedp.Evaluate("String("+expression+")", &got)); err == nil && got == want {
 			return
 		}

@@ -211,7 +211,7 @@ var mustTell = []string{"", "/timeline", "/models", "/models/{model}", "/gpus", 
 // asks gets an answer, of a stream its beginning. A page of another site can't have an act done.
 func (p person) asks(t *testing.T, method, url string) (status int, body string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	send := func(origin string) *http.Response {
 		var form io.Reader
