@@ -99,6 +99,7 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 func TestSilentSSH(t *testing.T) {
 	for when, serve := range falling {
 		t.Run(when, func(t *testing.T) {
+			t.Parallel() // they wait
 			access, address, closed := silent(t, serve)
 			opened := func(ctx context.Context, patience time.Duration) error {
 				t.Helper()

@@ -3,7 +3,6 @@ package gitops
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/davit-dev/davit/deploy/devcluster"
 )
 
 // sshd is the real one of Debian's openssh-server, for the user of the test.
@@ -44,12 +45,10 @@ func runSSHD(t *testing.T) *sshd {
 	}
 	s := &sshd{dir: t.TempDir(), bin: t.TempDir()}
 	keygen(t, filepath.Join(s.dir, "host"), "")
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	var err error
+	if s.address, err = devcluster.FreeAddress(); err != nil {
 		t.Fatal(err)
 	}
-	s.address = listener.Addr().String()
-	listener.Close()
 	host, port, _ := strings.Cut(s.address, ":")
 	config := fmt.Sprintf("ListenAddress %s\nPort %s\nHostKey %s/host\nAuthorizedKeysFile %[3]s/authorized_keys\nPidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\nSetEnv PATH=%s:/usr/local/bin:/usr/bin:/bin\n", host, port, s.dir, s.bin)
 	if err := os.WriteFile(filepath.Join(s.dir, "config"), []byte(config), 0o600); err != nil {

@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 	"reconciler/made":                  {"gitops", "reconciler/plan", "registry", "registry/gate", "registry/image"},
 	"reconciler/notify":                {"gitops", "gitops/forge"},
 	"reconciler/monitor":               {"registry"},
+	"reconciler/monitor/promtest":      {"deploy/devcluster"},
 	"reconciler/plan":                  {"registry", "registry/gate", "registry/image", "render"},
 	"reconciler/runs":                  {"reconciler/cluster", "registry", "gitops"},
 	"reconciler/status":                {"reconciler", "gitops", "reconciler/history", "reconciler/v1alpha1", "registry", "registry/gate", "registry/image", "render"},

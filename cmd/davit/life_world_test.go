@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -172,12 +171,11 @@ func (l *life) access(user string) string {
 }
 
 func (l *life) free() string {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := devcluster.FreeAddress()
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	return address
 }
 
 func (l *life) env() []string {

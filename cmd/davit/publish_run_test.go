@@ -17,6 +17,7 @@ import (
 
 	ociregistry "github.com/google/go-containerregistry/pkg/registry"
 
+	"github.com/davit-dev/davit/deploy/devcluster"
 	"github.com/davit-dev/davit/registry"
 	"github.com/davit-dev/davit/registry/image"
 )
@@ -32,12 +33,11 @@ func (l lines) Write(p []byte) (int, error) {
 // freeAddress is one where nobody listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := devcluster.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	return address
 }
 
 func setRun(t *testing.T, repository string) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -224,12 +223,11 @@ func (p *process) comes(release string, phase v1alpha1.Phase, times int) {
 }
 
 func (w *watched) free() string {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := devcluster.FreeAddress()
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	return address
 }
 
 // get is the body of an answer, "" for no answer.

@@ -126,6 +126,16 @@ func freePorts(n int) ([]int, error) {
 	return nil, fmt.Errorf("finding %d free ports between %d and %d: all tried are in use", n, lowest, below)
 }
 
+// FreeAddress is a host:port of loopback where nobody listened a moment ago, for a process that begins to listen there later.
+// No outgoing connection takes it meanwhile, as one may take a port that the kernel chose.
+func FreeAddress() (string, error) {
+	ports, err := freePorts(1)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("127.0.0.1:%d", ports[0]), nil
+}
+
 // firstEphemeral is the first port that the kernel gives to outgoing connections.
 func firstEphemeral() int {
 	first := 32768 // of Linux, and below that of macOS

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -86,6 +87,14 @@ func (w *world) tip() (string, string) {
 // api asks the forge as its administrator; with a user in the path, as that one.
 func (w *world) api(method, path string, in any, want int, out any) {
 	w.t.Helper()
+	if status, text := w.try(method, path, in, out); status != want {
+		w.t.Fatalf("%s %s: %d, want %d\n%s", method, path, status, want, text)
+	}
+}
+
+// try is api for who takes any answer: its status and its text, which is decoded into out where all went well.
+func (w *world) try(method, path string, in, out any) (status int, text string) {
+	w.t.Helper()
 	user, path, as := strings.Cut(path, "@")
 	if !as {
 		user, path = devcluster.ForgeUser, user
@@ -105,16 +114,14 @@ func (w *world) api(method, path string, in any, want int, out any) {
 		w.t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if res.StatusCode != want {
-		var text bytes.Buffer
-		text.ReadFrom(res.Body)
-		w.t.Fatalf("%s %s: %s, want %d\n%s", method, path, res.Status, want, &text)
+	body, err = io.ReadAll(res.Body)
+	if err == nil && out != nil && res.StatusCode < 300 {
+		err = json.Unmarshal(body, out)
 	}
-	if out != nil {
-		if err := json.NewDecoder(res.Body).Decode(out); err != nil {
-			w.t.Fatal(err)
-		}
+	if err != nil {
+		w.t.Fatal(err)
 	}
+	return res.StatusCode, string(body)
 }
 
 func (w *world) repo(path string, args ...any) string {
@@ -156,8 +163,16 @@ func (w *world) open() *Forge {
 // merge merges a pull request; right after it was opened, Gitea may still be looking whether it can be.
 func (w *world) merge(number int, style string) {
 	w.t.Helper()
-	w.mergeable(number)
-	w.api(http.MethodPost, w.repo("pulls/%d/merge", number), map[string]any{"Do": style}, http.StatusOK, nil)
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		w.mergeable(number)
+		status, text := w.try(http.MethodPost, w.repo("pulls/%d/merge", number), map[string]any{"Do": style}, nil)
+		if status == http.StatusOK {
+			return
+		}
+		if !strings.Contains(text, "try again later") || time.Now().After(deadline) {
+			w.t.Fatalf("merging pull request %d: %d\n%s", number, status, text)
+		}
+	}
 }
 
 func (w *world) mergeable(number int) {

@@ -11,7 +11,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -85,12 +84,11 @@ func runDistribution(t *testing.T, s *tokens) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	dir := t.TempDir()
+	address, err := devcluster.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	address, dir := listener.Addr().String(), t.TempDir()
-	listener.Close()
 	realm := strings.Replace(s.URL, "127.0.0.1", "localhost", 1) // go-containerregistry takes no private address from a registry
 	config, err := json.Marshal(map[string]any{
 		"version": "0.1", "log": map[string]any{"level": "error", "accesslog": map[string]any{"disabled": true}},

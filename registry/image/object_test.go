@@ -29,6 +29,7 @@ import (
 	tmtypes "github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager/types"
 	"gocloud.dev/blob"
 
+	"github.com/davit-dev/davit/deploy/devcluster"
 	"github.com/davit-dev/davit/registry"
 )
 
@@ -43,13 +44,11 @@ func serve(t *testing.T, args func(port string) []string) (address string) {
 // serveCommand runs a server that others wrote until the test ends.
 func serveCommand(t *testing.T, command func(ctx context.Context, port string) *exec.Cmd) (address string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := devcluster.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	address = l.Addr().String()
 	_, port, _ := net.SplitHostPort(address)
-	l.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := command(ctx, port)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -166,7 +165,7 @@ func (m *meter) Read(p []byte) (int, error) {
 		select {
 		case <-m.gone:
 			return 0, io.ErrUnexpectedEOF
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			m.all = true
 		}
 	}

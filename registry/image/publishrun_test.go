@@ -25,6 +25,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 
+	"github.com/davit-dev/davit/deploy/devcluster"
 	"github.com/davit-dev/davit/registry"
 )
 
@@ -229,19 +230,18 @@ func TestPublishRunUploadsOnce(t *testing.T) {
 
 // An OCI registry that is down is no fault of the output, and is there later, at the same address.
 func TestPublishRunLater(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := devcluster.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := listener.Addr().String()
-	listener.Close()
 	spec, output, b := runOf(address+"/later/iris"), outputOf(t, "model.safetensors="+weights), newBuilder(t, Config{})
 	if _, err := b.PublishRun(t.Context(), spec, output); err == nil {
 		t.Fatal("published nowhere")
 	} else if _, content := errors.AsType[*ContentError](err); content {
 		t.Fatalf("called the output's fault: %v", err)
 	}
-	if listener, err = net.Listen("tcp", address); err != nil {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
 		t.Fatal(err)
 	}
 	server := &http.Server{Handler: httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: distribution})}

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/davit-dev/davit/deploy/devcluster"
 )
 
 // attempt runs all nodes of one attempt on loopback, node 0 being reached at the address it happens to have. It
@@ -178,13 +180,11 @@ func TestCheckpoints(t *testing.T) {
 
 // TestNodesWaitForTheFirst: node 1 comes before node 0 listens, and after a stranger.
 func TestNodesWaitForTheFirst(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	s := spec(t, "3", nil)
+	var err error
+	if s.master, err = devcluster.FreeAddress(); err != nil {
 		t.Fatal(err)
 	}
-	s := spec(t, "3", nil)
-	s.master = free.Addr().String()
-	free.Close()
 
 	heard, says := io.Pipe()
 	early := &node{settings: s, log: log.New(says, "", 0)}
