@@ -36,7 +36,7 @@ type examination struct {
 }
 
 // patienceOfChecks is how long one check may take.
-const patienceOfChecks = 20 * time.Second
+var patienceOfChecks = 20 * time.Second
 
 func doctorCommand(a *app) *cobra.Command {
 	c := &cobra.Command{

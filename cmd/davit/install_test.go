@@ -1,11 +1,15 @@
 package main
 
 import (
+	"io"
+	"log"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	ociregistry "github.com/google/go-containerregistry/pkg/registry"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/davit-dev/davit/deploy/devcluster"
@@ -35,14 +39,17 @@ func installScript(t *testing.T, script string) {
 			t.Error(err)
 		}
 	})
+	oci := httptest.NewServer(ociregistry.New(ociregistry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(oci.Close)
 	testscript.Run(t, testscript.Params{
 		Files: []string{script}, RequireExplicitExec: true, UpdateScripts: os.Getenv("UPDATE") != "",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("KUBECONFIG", dev.Kubeconfig)
 			env.Setenv("KUBECTL", dev.Bin("kubectl"))
+			env.Setenv("REGISTRY", strings.TrimPrefix(oci.URL, "http://"))
 			env.Values["told"] = &told{}
 			return setup(env)
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"replace": replace, "exitcode": exitCode, "say": say, "show": show},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"replace": replace, "exitcode": exitCode, "until": until, "say": say, "show": show},
 	})
 }

@@ -295,7 +295,7 @@ func (l *life) as(user, method, path string, body, into any) int {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(l.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(l.t.Context(), 2*time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, l.dev.Forge+"/api/v1"+path, bytes.NewReader(data))
 	if err != nil {

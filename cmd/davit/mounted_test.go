@@ -105,9 +105,9 @@ func (l *logText) String() string {
 
 func soon(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not %s within 20 s", what)
+			t.Fatalf("not %s within two minutes", what)
 		}
 	}
 }
@@ -138,7 +138,7 @@ func TestWebhookCertificate(t *testing.T) {
 	served := func(cert string) bool {
 		roots := x509.NewCertPool()
 		roots.AppendCertsFromPEM([]byte(cert))
-		client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots}}}
+		client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots}}}
 		res, err := client.Post("https://"+address+"/hooks/models", "", nil)
 		if err != nil {
 			return false
@@ -231,7 +231,7 @@ func TestGitCredentialsFolder(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "check the credentials") {
 			t.Errorf("with a wrong token: %v", err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("the changed folder was not heeded")
 	}
 	secret.put(map[string]string{"bearerToken": "pl4nted-git-two"})
@@ -240,7 +240,7 @@ func TestGitCredentialsFolder(t *testing.T) {
 		if tip != git("rev-parse", "HEAD") {
 			t.Errorf("followed %s", tip)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("not followed with the new token")
 	}
 	if err := o.apply("/srv/models", &cfg); err == nil || !strings.Contains(err.Error(), "are for the URL of --repo") {

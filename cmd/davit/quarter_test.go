@@ -313,7 +313,7 @@ func (q *quarter) wrong() {
 func (q *quarter) account() {
 	q.run("davit init .")
 	told := map[string]string{}
-	for began := time.Now(); time.Since(began) < 30*time.Second && (told["staging/iris"] == "" || q.missing(told) != nil); {
+	for began := time.Now(); time.Since(began) < 2*time.Minute && (told["staging/iris"] == "" || q.missing(told) != nil); {
 		q.run("git fetch -q && git pull -q")
 		for release := range quarterAccount {
 			told[release] = q.run("davit history " + release)

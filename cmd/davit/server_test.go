@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -77,7 +78,7 @@ func TestServerScripts(t *testing.T) {
 			return setup(env)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"replace": replace, "exitcode": exitCode, "say": say, "show": show, "page": holdPage, "push": push,
+			"replace": replace, "exitcode": exitCode, "until": until, "say": say, "show": show, "page": holdPage, "push": push,
 			"kept":   func(ts *testscript.TestScript, neg bool, args []string) { kept(ts, config, args) },
 			"pod":    func(ts *testscript.TestScript, neg bool, args []string) { pod(ts, client, args) },
 			"patch":  func(ts *testscript.TestScript, neg bool, args []string) { patch(ts, client, args) },
@@ -90,12 +91,29 @@ func TestServerScripts(t *testing.T) {
 	})
 }
 
+// until PATTERN COMMAND… runs a command until it ends well and its output matches: what others have to do first takes a moment.
+func until(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: until PATTERN COMMAND...")
+	}
+	pattern := regexp.MustCompile("(?m)" + args[0])
+	for began := time.Now(); ; time.Sleep(200 * time.Millisecond) {
+		err := ts.Exec(args[1], args[2:]...)
+		if err == nil && pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Since(began) > 3*time.Minute {
+			ts.Fatalf("%s does not come to match %q: %v", strings.Join(args[1:], " "), args[0], err)
+		}
+	}
+}
+
 // patch PATH JSON writes to an object of the API server, as grace.
 func patch(ts *testscript.TestScript, client *kubernetes.Clientset, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: patch PATH JSON")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	ts.Check(client.CoreV1().RESTClient().Patch(types.MergePatchType).AbsPath(args[0]).Param("fieldManager", "grace").Body([]byte(args[1])).Do(ctx).Error())
 }
@@ -105,7 +123,7 @@ func pod(ts *testscript.TestScript, client *kubernetes.Clientset, args []string)
 	if len(args) != 2 {
 		ts.Fatalf("usage: pod NAMESPACE SELECTOR")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	pods, err := client.CoreV1().Pods(args[0]).List(ctx, metav1.ListOptions{LabelSelector: args[1]})
 	ts.Check(err)
@@ -127,7 +145,7 @@ func creates(ts *testscript.TestScript, client dynamic.Interface, files []string
 
 // queues FILE… creates Jobs and waits until no node takes their pods.
 func queues(ts *testscript.TestScript, client *kubernetes.Clientset, files []string) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	for _, file := range files {
 		job := &batchv1.Job{}
@@ -150,7 +168,7 @@ func queues(ts *testscript.TestScript, client *kubernetes.Clientset, files []str
 
 // runsPods does runs FILE…: it creates pods and waits until they have nodes.
 func runsPods(ts *testscript.TestScript, client *kubernetes.Clientset, files []string) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	for _, file := range files {
 		pod := &corev1.Pod{}
@@ -177,7 +195,7 @@ func runsPods(ts *testscript.TestScript, client *kubernetes.Clientset, files []s
 
 // kept FILE creates a ModelRelease with its status, in which FIRST and SECOND are the two commits of the folder.
 func kept(ts *testscript.TestScript, config *rest.Config, files []string) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	text := ts.ReadFile(files[0])
 	for name, rev := range map[string]string{"FIRST": "HEAD~1", "SECOND": "HEAD"} {

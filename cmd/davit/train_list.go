@@ -93,7 +93,7 @@ func (l *runList) read(cmd *cobra.Command, a *app, offline bool) error {
 }
 
 // clusterTime is how long the cluster may take to answer a command that does without.
-const clusterTime = 15 * time.Second
+var clusterTime = 15 * time.Second
 
 func (l *runList) look(ctx context.Context, a *app) error {
 	ctx, cancel := context.WithTimeout(ctx, clusterTime)

@@ -176,7 +176,7 @@ func selector(args []string) (func(registry.Key) bool, error) {
 }
 
 // answerTime is how long a cluster may take for one answer to a command that ends.
-const answerTime = 10 * time.Second
+var answerTime = 10 * time.Second
 
 // rest is the cluster of the kubeconfig's context, for a command that ends: one that does not answer is given up.
 func (a *app) rest() (*rest.Config, error) {

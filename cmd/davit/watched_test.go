@@ -39,7 +39,6 @@ func TestWatched(t *testing.T) {
 		return err == nil && n == 1
 	})
 
-	second := w.control(pageFlags(2)...) // it stands by
 	w.edit("releases/iris/production.yaml", "version: v1", "version: v3")
 	bad := w.commit("promote iris to v3, whose pods crash")
 	first.comes(inProduction, v1alpha1.RolledBack, 1)
@@ -47,6 +46,7 @@ func TestWatched(t *testing.T) {
 	w.until("the edit is undone", func() bool { return first.count("drift undone", inProduction, "") == 1 })
 
 	t.Run("log", func(t *testing.T) { logOfStory(t, first) })
+	second := w.control(pageFlags(2)...) // it stands by
 	t.Run("probes", func(t *testing.T) { probesOf(t, w, first, second) })
 	t.Run("trace", func(t *testing.T) { traceOfRollback(t, w, bad) })
 	t.Run("prometheus", func(t *testing.T) { queried(t, w, prometheus) })
@@ -151,7 +151,7 @@ func traceOfRollback(t *testing.T, w *watched, commit string) {
 
 // killed wants the trace of a release to end with its outcome though the process that began it was killed.
 func killed(t *testing.T, w *watched, leader, standby *process) {
-	w.edit("environments/production/environment.yaml", "bake: 1s", "bake: 10s")
+	w.edit("environments/production/environment.yaml", "bake: 1s", "bake: 20s")
 	w.edit("releases/iris/production.yaml", "version: v3", "version: v2")
 	commit := w.commit("promote iris to v2")
 	leader.comes(inProduction, v1alpha1.Progressing, 4)
@@ -221,7 +221,7 @@ var idle = []string{"davit_training_run_seconds", "davit_training_runs_active", 
 // queried has Prometheus evaluate every query of the rules and the dashboard.
 func queried(t *testing.T, w *watched, address string) {
 	w.until("Prometheus has seen the rollback", func() bool {
-		n, err := w.query(address, `davit_rollbacks_total{by="davit"} > 0 and increase(davit_rollbacks_total[1m]) > 0`)
+		n, err := w.query(address, `davit_rollbacks_total{by="davit"} > 0 and increase(davit_rollbacks_total[10m]) > 0`)
 		return err == nil && n == 1
 	})
 	known := map[string]bool{}

@@ -196,6 +196,9 @@ func (p *process) lines() (out []map[string]any) {
 		p.w.t.Fatal(err)
 	}
 	for line := range strings.Lines(string(data)) {
+		if !strings.HasSuffix(line, "\n") {
+			break // it is being written
+		}
 		var l map[string]any
 		if err := json.Unmarshal([]byte(line), &l); err != nil {
 			p.w.t.Fatalf("no JSON in the log: %s", line)
@@ -216,10 +219,10 @@ func (p *process) count(message, release, phase string) (n int) {
 	return n
 }
 
-// comes waits until a release has changed to a phase as often as said.
+// comes waits until a release has changed to a phase as often as said, or oftener.
 func (p *process) comes(release string, phase v1alpha1.Phase, times int) {
 	p.w.t.Helper()
-	p.w.until(release+" "+string(phase), func() bool { return p.count("release changed", release, string(phase)) == times })
+	p.w.until(release+" "+string(phase), func() bool { return p.count("release changed", release, string(phase)) >= times })
 }
 
 func (w *watched) free() string {
@@ -232,7 +235,7 @@ func (w *watched) free() string {
 
 // get is the body of an answer, "" for no answer.
 func (w *watched) get(url string) string {
-	ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 )
 
 // patience is how long a cluster may take to answer before Git alone is asked.
-const patience = 5 * time.Second
+var patience = 5 * time.Second
 
 // liveObject is the object in the cluster.
 type liveObject struct {

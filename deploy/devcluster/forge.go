@@ -59,6 +59,7 @@ INTERNAL_TOKEN = eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJuYmYiOjE3MDAwMDAwMDB9.l
 LEVEL = Warn
 [webhook]
 ALLOWED_HOST_LIST = *
+DELIVER_TIMEOUT = 60
 [repository]
 DEFAULT_BRANCH = main
 [cron]
