@@ -63,7 +63,10 @@ func TestSuspendedRollback(t *testing.T) {
 	stop := w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
 	w.promote("v1", "v3") // its pods crash
-	w.eventually("under way", func() bool { return w.release("production").Spec.Claim.Version == "v3" })
+	w.eventually("under way", func() bool {
+		mr := w.release("production")
+		return mr.Spec.Claim.Version == "v3" || mr.Status.Held != nil
+	})
 	w.eventually("rolling back", func() bool {
 		mr := w.release("production")
 		return mr.Spec.Claim.Version == "v1" || mr.Status.Phase == v1alpha1.Failed

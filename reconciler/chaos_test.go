@@ -77,8 +77,8 @@ func TestShrink(t *testing.T) {
 func TestChaosModelFinds(t *testing.T) {
 	t.Parallel()
 	fails := func(script []string) bool {
-		for range 5 {
-			_, err := played(t, script, func(p *play) { p.m.wrong, p.patience, p.brief = "suspension", 2*time.Second, true })
+		for range 10 {
+			_, err := played(t, script, func(p *play) { p.m.wrong, p.patience, p.brief = "suspension", 4*time.Second, true })
 			switch {
 			case err == nil || t.Context().Err() != nil:
 				return false

@@ -37,7 +37,10 @@ func (w *world) control(holder, namespace string, leads chan<- string) (stop fun
 	done := make(chan error)
 	go func() {
 		done <- own.Lead(ctx, namespace, "davit", func(ctx context.Context) error {
-			leads <- holder
+			select {
+			case leads <- holder:
+			default: // nobody asks
+			}
 			return reconciler.Control(ctx, reconciler.ControllerConfig{
 				Cluster: own, Namespace: namespace, Mirrors: mirrors, Images: images, Log: slog.New(slog.DiscardHandler), MetricsInterval: 2 * time.Second,
 				Report: func(p reconciler.Report) { w.reports <- p },
@@ -111,8 +114,6 @@ func TestController(t *testing.T) {
 	if leader := <-leads; leader != "first" {
 		t.Fatalf("%s leads", leader)
 	}
-	stopSecond := w.control("second", namespace, leads)
-	defer stopSecond()
 	w.until(production, "v1", v1alpha1.Healthy)
 	if mr, err := w.cluster.Release(t.Context(), w.namespace("staging"), "staging", "iris"); mr != nil || err != nil {
 		t.Errorf("an environment without a grant was touched: %v %v", mr, err)
@@ -122,11 +123,12 @@ func TestController(t *testing.T) {
 		t.Errorf("claimed %+v", mr.Spec)
 	}
 	before := w.deployment("iris")
+	stopSecond := w.control("second", namespace, leads)
+	defer stopSecond()
 
 	ended := time.Now()
 	stopFirst()
-	if leader := <-leads; leader != "second" {
-		t.Fatalf("%s leads", leader)
+	for leader := <-leads; leader != "second"; leader = <-leads { // the first may have lost the Lease for a moment
 	}
 	t.Logf("the standby led %s after the leader was told to end", time.Since(ended))
 	w.edit("releases/iris/production.yaml", "version: v1", "version: v2")
@@ -192,10 +194,9 @@ func TestGrantedBounds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.control("first", namespace, make(chan string, 10))()
-	w.until(production, "v1", v1alpha1.Progressing)
-	began := time.Now()
-	w.until(production, "v1", v1alpha1.Healthy)
-	if took := time.Since(began); took < minBake-200*time.Millisecond { // the pods may have been ready before the report was read
+	began := w.until(production, "v1", v1alpha1.Progressing)
+	healthy := w.until(production, "v1", v1alpha1.Healthy)
+	if took := healthy.Took - began.Took; took < minBake {
 		t.Errorf("healthy after %s, and %s were granted", took, minBake)
 	}
 

@@ -59,6 +59,7 @@ func freeze(length time.Duration, keys ...signer) string {
 // TestFreeze: nothing of an environment changes while it is frozen, but for drift, pins and ways back; afterwards what
 // waited goes on by itself.
 func TestFreeze(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.add("second")
 	w.commit("two releases")
@@ -66,7 +67,7 @@ func TestFreeze(t *testing.T) {
 	w.all("iris", "second")
 	w.promote("v1", "v2")
 	w.until(production, "v2", v1alpha1.Healthy)
-	end := 20 * time.Second
+	end := 75 * time.Second
 	w.policy("production", freeze(end))
 	began := time.Now()
 	w.edit("releases/iris/serving.yaml", "replicas: 1", "replicas: 2")

@@ -163,7 +163,7 @@ func (w *attackedWorld) told(a *hostile.Attack, wants []string) {
 		}
 	}
 	var said []string
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(90 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		said = w.says()
 		for _, text := range said {
 			if slices.ContainsFunc(wants, func(want string) bool { return strings.Contains(text, want) }) {

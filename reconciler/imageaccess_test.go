@@ -73,6 +73,7 @@ func TestImagesFollowTheSecret(t *testing.T) {
 		t.Error("nothing was pushed by the password")
 	}
 
+	l.password.Store("pl4nted-two")
 	w.docker(namespace, l, "pl4nted-wrong")
 	w.edit("releases/iris/production.yaml", "version: v1", "version: v2")
 	w.commit("v2")
@@ -87,7 +88,6 @@ func TestImagesFollowTheSecret(t *testing.T) {
 	}
 
 	w.docker(namespace, l, "pl4nted-two")
-	l.password.Store("pl4nted-two")
 	if after := w.any(v1alpha1.Healthy, v1alpha1.Failed, v1alpha1.RolledBack); after.Phase != v1alpha1.Healthy || after.Version != "v2" {
 		t.Errorf("by the right password: %+v", after)
 	}

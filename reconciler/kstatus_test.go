@@ -92,7 +92,7 @@ func TestKstatusOfReleases(t *testing.T) {
 	// At once after the claim, kubectl waits for what comes of it.
 	w.promote("v3", "v2")
 	w.eventually("claimed", func() bool { return w.release("production").Spec.Claim.Version == "v2" })
-	w.run("wait", "--for=condition=Ready", "modelrelease/production.iris", "--timeout=30s")
+	w.run("wait", "--for=condition=Ready", "modelrelease/production.iris", "--timeout=300s")
 	if got := w.status("production"); got.Phase != v1alpha1.Healthy || got.Applied.Version != "v2" {
 		t.Errorf("kubectl wait came back at %s of %s", got.Phase, got.Applied.Version)
 	}

@@ -138,7 +138,7 @@ func TestMoveTakenBack(t *testing.T) {
 			stop := w.follow()
 			w.until(production, "v1", v1alpha1.Healthy)
 			home, file := w.namespace("production"), "environments/production/environment.yaml"
-			w.edit(file, "bake: 100ms", "bake: 5s")
+			w.edit(file, "bake: 100ms", "bake: 20s")
 			w.edit(file, "namespace: "+home, "namespace: "+home+"-new")
 			w.commit("move production")
 			w.until(production, "v1", v1alpha1.Progressing)
@@ -180,7 +180,7 @@ func TestMoveOfWhatAnotherClaimed(t *testing.T) {
 	w.until(production, "v1", v1alpha1.Healthy)
 	stop()
 	home, file := w.namespace("production"), "environments/production/environment.yaml"
-	w.edit(file, "bake: 100ms", "bake: 5s")
+	w.edit(file, "bake: 100ms", "bake: 20s")
 	w.edit(file, "namespace: "+home, "namespace: "+home+"-new")
 	w.commit("move production")
 	r := w.reconciler()

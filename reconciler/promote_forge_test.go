@@ -164,7 +164,7 @@ func TestPromotionMergesWhatIs(t *testing.T) {
 		c.Source = source
 	})
 	w.bothHealthy()
-	until := time.Now().Add(20 * time.Second)
+	until := time.Now().Add(60 * time.Second)
 	freeze := fmt.Sprintf("  freeze: [{name: launch, from: 2026-01-01T00:00:00Z, until: %s}]\n", until.UTC().Format(time.RFC3339))
 	w.edit("environments/production/environment.yaml", "spec:\n", "spec:\n"+freeze)
 	w.serve("staging", "v2")

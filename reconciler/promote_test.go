@@ -238,12 +238,13 @@ func (w *world) merging(policy string) {
 
 // TestPromotionMergesItself: where the rule and the environment say so, gates have passed and no freeze holds.
 func TestPromotionMergesItself(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.write("models/iris/evidence/v1/card.md", "It was looked at.") // a first release has its gates, too
 	w.merging("  gates: {evidence: [card]}\n")
 	w.follow(proposing)
 	w.bothHealthy()
-	until := time.Now().Add(20 * time.Second)
+	until := time.Now().Add(60 * time.Second)
 	freeze := fmt.Sprintf("  freeze: [{name: launch, from: 2026-01-01T00:00:00Z, until: %s}]\n", until.UTC().Format(time.RFC3339))
 	w.edit("environments/production/environment.yaml", "spec:\n", "spec:\n"+freeze)
 	w.serve("staging", "v2")

@@ -169,7 +169,7 @@ func TestBrokenTipDuringRollout(t *testing.T) {
 func TestRevertOnTheWayBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 5s")
+	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 15s")
 	w.commit("a longer bake")
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)

@@ -191,7 +191,8 @@ func TestNoRoomForMoreGPUs(t *testing.T) {
 	if got.Held == nil || !strings.Contains(got.Held.Reason, "it asks for more GPUs than v1, and there was no room for 2s") {
 		t.Errorf("iris: %+v", got)
 	}
-	if got := w.of("second"); got.Phase != v1alpha1.Waiting || got.Reason != "Unschedulable" || got.Held != nil || got.Applied.Version != "v2" {
-		t.Errorf("second: %+v", got)
-	}
+	w.eventually("second waits for room", func() bool {
+		got := w.of("second")
+		return got.Phase == v1alpha1.Waiting && got.Reason == "Unschedulable" && got.Held == nil && got.Applied.Version == "v2"
+	})
 }

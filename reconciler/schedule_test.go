@@ -269,8 +269,8 @@ func TestScheduleProtected(t *testing.T) {
 		t.Fatalf("the same data is proposed again, as %s", now)
 	}
 
-	w.hours(3)
 	w.data.become("two")
+	w.hours(3)
 	w.ticking(served)
 	w.eventually("proposed anew", func() bool { return w.git("rev-parse", softmaxBranch) != proposed })
 	if files := w.git("diff", "--name-only", "main", softmaxBranch); files != softmaxLock || w.git("rev-list", "--count", "main.."+softmaxBranch) != "1" || w.runs() != 0 {
@@ -280,11 +280,11 @@ func TestScheduleProtected(t *testing.T) {
 	w.locked("two")
 	w.ended(w.hash(), gitops.RunLost)
 
-	w.hours(4)
 	w.data.become("three")
+	w.hours(4)
 	w.eventually("proposed once more", func() bool { return w.git("diff", "--name-only", "main", softmaxBranch) == softmaxLock })
-	w.hours(5)
 	w.data.become("two")
+	w.hours(5)
 	w.eventually("withdrawn", func() bool { return !w.has(softmaxBranch) })
 	if w.runs() != 1 {
 		t.Fatalf("%d runs", w.runs())

@@ -174,13 +174,13 @@ func TestEncryptedSecret(t *testing.T) {
 		return err == nil && mr != nil && mr.Status.Phase == v1alpha1.Waiting && mr.Status.Reason == "DecryptionFailed" &&
 			strings.Contains(mr.Status.Message, "no key of Secret "+namespace+"/keys decrypts it (it is encrypted for age1")
 	})
-	w.eventually("tried so often that the next try is 12.8 s away", func() bool {
-		return scrape(t, measured.Handler())[`davit_release_retries_total{registry="models"}`] >= 7
+	w.eventually("tried so often that the next try is 25.6 s away", func() bool {
+		return scrape(t, measured.Handler())[`davit_release_retries_total{registry="models"}`] >= 8
 	})
 	w.putSecret(namespace, keys(t, "keys.agekey"))
 	began := time.Now()
 	w.eventually("decrypted", func() bool { return w.token() != "" })
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("decrypted %s after the key came", took)
 	}
 	w.until(production, "v1", v1alpha1.Healthy)

@@ -106,7 +106,7 @@ func (w *world) newPods() {
 	if err := pods.DeleteCollection(w.t.Context(), deleteNow, metav1.ListOptions{LabelSelector: cluster.LabelRelease + "=iris"}); err != nil {
 		w.t.Error(err)
 	}
-	for range 600 {
+	for range 1800 {
 		d, err := w.kubectl().AppsV1().Deployments(w.namespace("production")).Get(w.t.Context(), "iris", get)
 		if err == nil && d.Status.AvailableReplicas == 1 {
 			return

@@ -59,7 +59,7 @@ func (w *world) selected() string {
 func TestBlueGreen(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.progressive("{strategy: blueGreen, keep: 4s}")
+	w.progressive("{strategy: blueGreen, keep: 25s}")
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
 	blue := w.selected()
@@ -144,11 +144,11 @@ patches:
 func TestBlueGreenFailsWithTraffic(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 5s")
 	w.progressive("{strategy: blueGreen}")
 	w.follow()
 	w.until(production, "v1", v1alpha1.Healthy)
 	blue := w.selected()
+	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 1h")
 	w.promote("v1", "v2")
 	w.reason(production, "TrafficTurned")
 	green := w.selected()

@@ -54,12 +54,12 @@ func TestTrainingDeadline(t *testing.T) {
 	t.Parallel()
 	w := newTrainingWorld(t)
 	w.edit("environments/staging/environment.yaml", `{kubernetes: "1.37"}`, `{kubernetes: "1.37", features: [jobset]}`)
-	w.spec("1000", "  nodes: 2", "  resources: {cpu: 100000}", "  retries: 1000", "  deadline: 15s")
+	w.spec("1000", "  nodes: 2", "  resources: {cpu: 100000}", "  retries: 1000", "  deadline: 45s")
 	w.commit("train iris on two nodes")
 	failed := w.failing()
 	w.train()
 	run := w.ended(w.hash(), gitops.RunFailed)
-	if run.Reason != "DeadlineExceeded" || !strings.Contains(run.Message, "15s after it began") {
+	if run.Reason != "DeadlineExceeded" || !strings.Contains(run.Message, "45s after it began") {
 		t.Errorf("ledger says %+v", run)
 	}
 	if n := failed(); n < 4 {

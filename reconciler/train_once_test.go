@@ -43,7 +43,7 @@ func TestOnceBeginsTrainings(t *testing.T) {
 	w.commit("train iris longer")
 	good := w.git("rev-parse", gitops.RunsRef)
 	w.git("update-ref", gitops.RunsRef, w.git("hash-object", "-w", "davit.yaml"))
-	if err := once(5 * time.Second); err == nil || !strings.Contains(err.Error(), "run "+w.hash()[:12]+" in staging: ") {
+	if err := once(20 * time.Second); err == nil || !strings.Contains(err.Error(), "run "+w.hash()[:12]+" in staging: ") {
 		t.Fatalf("with an unreadable ledger: %v", err)
 	}
 	w.git("update-ref", gitops.RunsRef, good)

@@ -76,7 +76,7 @@ func TestWayBack(t *testing.T) {
 	w := newWorld(t)
 	names := []string{"a", "b", "c", "d"}
 	w.add(names...)
-	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 100ms\n  fleet: {waves: [50%, 100%], soak: 1s}")
+	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 100ms\n  fleet: {waves: [50%, 100%], soak: 5s}")
 	w.remove("releases/iris")
 	w.commit("four releases")
 	told := make(chan []v1alpha1.Rollout, 100)
@@ -86,13 +86,13 @@ func TestWayBack(t *testing.T) {
 	w.commit("a shared change")
 	head := w.git("rev-parse", "HEAD")
 	w.eventually("soaking", func() bool {
-		r := <-told
+		r := w.rollouts(told)
 		return len(r) == 1 && r[0].Commit == head && r[0].Wave == 2 && r[0].Begun == 2 && r[0].Releases == 4 && r[0].NotBefore != nil
 	})
 	for _, name := range names {
 		w.eventually(name+" healthy at the shared change", func() bool { return w.of(name).Healthy.Commit == head })
 	}
-	w.eventually("no rollout left", func() bool { return len(<-told) == 0 })
+	w.eventually("no rollout left", func() bool { return len(w.rollouts(told)) == 0 })
 	w.git("revert", "--no-edit", "HEAD")
 	back := w.git("rev-parse", "HEAD")
 	for _, name := range names {
@@ -109,7 +109,7 @@ func TestWayBack(t *testing.T) {
 func TestSoak(t *testing.T) {
 	w := newWorld(t)
 	w.add("a", "b")
-	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 100ms\n  fleet: {waves: [1, 100%], soak: 3s}")
+	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 100ms\n  fleet: {waves: [1, 100%], soak: 8s}")
 	w.remove("releases/iris")
 	w.commit("two releases")
 	w.follow()
@@ -119,8 +119,20 @@ func TestSoak(t *testing.T) {
 	w.until("production/a", "v1", v1alpha1.Healthy)
 	began := time.Now()
 	w.until("production/b", "v1", v1alpha1.Progressing)
-	if took := time.Since(began); took < 2*time.Second { // of three: reports take their time, too
+	if took := time.Since(began); took < 3*time.Second { // of eight: reports take their time, too
 		t.Errorf("the second wave began %s after the first", took)
+	}
+}
+
+// rollouts are those that are told of next.
+func (w *world) rollouts(told <-chan []v1alpha1.Rollout) []v1alpha1.Rollout {
+	w.t.Helper()
+	select {
+	case r := <-told:
+		return r
+	case <-time.After(2 * time.Minute):
+		w.t.Fatal("nothing more is told of rollouts")
+		return nil
 	}
 }
 
@@ -130,7 +142,7 @@ func TestWavesAfterARestart(t *testing.T) {
 	w := newWorld(t)
 	names := []string{"a", "b", "c", "d"}
 	w.add(names...)
-	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 1s\n  fleet: {waves: [1, 50%, 100%], soak: 5s}")
+	w.edit("environments/production/environment.yaml", "bake: 100ms", "bake: 1s\n  fleet: {waves: [1, 50%, 100%], soak: 10s}")
 	w.remove("releases/iris")
 	w.commit("four releases")
 	stop := w.follow()
@@ -144,13 +156,13 @@ func TestWavesAfterARestart(t *testing.T) {
 	told := make(chan []v1alpha1.Rollout, 100)
 	w.follow(func(c *reconciler.Config) { c.Rollouts = func(r []v1alpha1.Rollout) { told <- r } })
 	w.eventually("in the last wave", func() bool {
-		r := <-told
+		r := w.rollouts(told)
 		if len(r) != 1 || r[0].Commit != head || r[0].Waves != 3 || r[0].Releases != 4 || r[0].Wave == 1 {
 			t.Fatalf("after the restart: %+v", r)
 		}
 		return r[0].Wave == 3
 	})
-	if took := time.Since(began); took < 4*time.Second { // the time of an outcome is in whole seconds
+	if took := time.Since(began); took < 5*time.Second { // of ten
 		t.Errorf("the restart ended the soak: two waves later after %s", took)
 	}
 	if got := w.of("b"); got.Healthy.Commit != head {
