@@ -428,7 +428,7 @@ func TestAccessRotates(t *testing.T) {
 	await(t, tips, first)
 	until := func(what string, ok func(error) bool) error {
 		t.Helper()
-		for deadline := time.After(20 * time.Second); ; {
+		for deadline := time.After(2 * time.Minute); ; {
 			select {
 			case err := <-checked:
 				if ok(err) {

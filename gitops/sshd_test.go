@@ -72,7 +72,7 @@ func runSSHD(t *testing.T) *sshd {
 			t.Logf("sshd said:\n%s", said.String())
 		}
 	})
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(2 * time.Minute); ; {
 		if s.hosts, err = exec.Command("ssh-keyscan", "-t", "ed25519", "-p", port, host).Output(); err == nil && len(s.hosts) > 0 {
 			break
 		}

@@ -161,12 +161,12 @@ func TestFailureOfPublished(t *testing.T) {
 		}
 		job := "job/tune-" + hash[:8]
 		kubectl(out.YAML, "apply", "--server-side", "-f", "-")
-		kubectl(nil, "wait", "-n", "training", job, "--for=jsonpath={.status.active}=1", "--timeout=60s")
+		kubectl(nil, "wait", "-n", "training", job, "--for=jsonpath={.status.active}=1", "--timeout=300s")
 		pod := strings.TrimSpace(kubectl(nil, "get", "pods", "-n", "training", "-l", "davit.dev/run=tune-"+hash[:8], "-o", "name"))
 		status := fmt.Sprintf(`{"status":{"phase":"Failed",%q:[{"name":%q,"image":"x","imageID":"","ready":false,"restartCount":0,"state":{"terminated":{"exitCode":%d}}}]}}`,
 			c.list, c.container, c.code)
 		kubectl(nil, "patch", "-n", "training", pod, "--subresource=status", "--type=merge", "-p", status)
-		kubectl(nil, "wait", "-n", "training", job, "--for=condition=Failed", "--timeout=60s")
+		kubectl(nil, "wait", "-n", "training", job, "--for=condition=Failed", "--timeout=300s")
 		got := kubectl(nil, "get", "-n", "training", job, "-o", `jsonpath={.status.conditions[?(@.type=="Failed")].reason} {.status.conditions[?(@.type=="Failed")].message}`)
 		if !regexp.MustCompile(c.want).MatchString(got) {
 			t.Errorf("%s ended with %d: %q, want %s", c.container, c.code, got, c.want)

@@ -80,7 +80,7 @@ func TestControlPlane(t *testing.T) {
 		t.Errorf("GPUs of the nodes: got %q, want %q", got, "4 4")
 	}
 	kubectl(t, c, "create", "deployment", "web", "--image=example.com/web:1", "--replicas=3")
-	kubectl(t, c, "wait", "deployment/web", "--for=condition=Available", "--timeout=60s")
+	kubectl(t, c, "wait", "deployment/web", "--for=condition=Available", "--timeout=300s")
 	if len(c.PIDs) != 6 {
 		t.Errorf("processes: got %v, want supervisor, etcd, three of the control plane and kwok", c.PIDs)
 	}
@@ -259,7 +259,7 @@ func servePod(t *testing.T, c *Cluster) {
 	if err := os.WriteFile(manifest, []byte(strings.ReplaceAll(modelPod, "REGISTRY", c.Registry)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	kubectl(t, c, "wait", "serviceaccount/default", "--for=create", "--timeout=60s")
+	kubectl(t, c, "wait", "serviceaccount/default", "--for=create", "--timeout=300s")
 	kubectl(t, c, "apply", "-f", manifest)
 	defer func() {
 		if t.Failed() {

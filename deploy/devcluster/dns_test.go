@@ -42,11 +42,11 @@ func resolvePods(t *testing.T, c *Cluster) {
 	}
 	kubectl(t, c, "apply", "-f", manifest)
 	const second = "batch.kubernetes.io/job-completion-index=1"
-	kubectl(t, c, "wait", "pod", "-l", second, "--for=create", "--timeout=60s")
-	kubectl(t, c, "wait", "pod", "-l", second, "--for=condition=Ready", "--timeout=60s")
+	kubectl(t, c, "wait", "pod", "-l", second, "--for=create", "--timeout=300s")
+	kubectl(t, c, "wait", "pod", "-l", second, "--for=condition=Ready", "--timeout=300s")
 	pod := "http://" + kubectl(t, c, "get", "pod", "-l", second, "-o", "jsonpath={.items[0].status.podIP}") + ":8080"
 	for _, name := range []string{"train-node-0-0.train", "train-node-0-0.train.default.svc.cluster.local"} {
-		deadline := time.Now().Add(30 * time.Second)
+		deadline := time.Now().Add(2 * time.Minute)
 		for { // the first pod may come up last, and its name a moment later
 			code, body := get(t, pod+"/fetch?url=http://"+name+":8080/hostname")
 			if code == http.StatusOK && strings.TrimSpace(body) == "train-node-0-0" {

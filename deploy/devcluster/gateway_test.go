@@ -21,8 +21,8 @@ func TestGateway(t *testing.T) {
 	kubectl(t, c, "apply", "-f", "testdata/routes.yaml")
 	for route, want := range map[string]string{"found": "True", "lost": "False"} {
 		const condition = `{.status.parents[?(@.controllerName=="traefik.io/gateway-controller")].conditions[?(@.type=="%s")].%s}`
-		kubectl(t, c, "wait", "httproute/"+route, "--timeout=60s", "--for=jsonpath="+fmt.Sprintf(condition, "ResolvedRefs", "status")+"="+want)
-		kubectl(t, c, "wait", "httproute/"+route, "--timeout=60s", "--for=jsonpath="+fmt.Sprintf(condition, "Accepted", "status")+"=True")
+		kubectl(t, c, "wait", "httproute/"+route, "--timeout=300s", "--for=jsonpath="+fmt.Sprintf(condition, "ResolvedRefs", "status")+"="+want)
+		kubectl(t, c, "wait", "httproute/"+route, "--timeout=300s", "--for=jsonpath="+fmt.Sprintf(condition, "Accepted", "status")+"=True")
 		if reason := kubectl(t, c, "get", "httproute", route, "-o", "jsonpath="+fmt.Sprintf(condition, "ResolvedRefs", "reason")); want == "False" && reason != "BackendNotFound" {
 			t.Errorf("the route to a Service that does not exist has the reason %q", reason)
 		}
@@ -71,7 +71,7 @@ func shareRequests(t *testing.T, c *Cluster) {
 	t.Helper()
 	servers := strings.ReplaceAll(sharingServer, "NAME", "stable") + strings.ReplaceAll(sharingServer, "NAME", "canary")
 	apply(t, c, strings.ReplaceAll(servers, "REGISTRY", c.Registry))
-	kubectl(t, c, "wait", "pod/stable", "pod/canary", "--for=condition=Ready", "--timeout=60s")
+	kubectl(t, c, "wait", "pod/stable", "pod/canary", "--for=condition=Ready", "--timeout=300s")
 	for _, weights := range []struct{ stable, canary int }{{50, 50}, {90, 10}, {0, 100}} {
 		apply(t, c, strings.NewReplacer("STABLE", fmt.Sprint(weights.stable), "CANARY", fmt.Sprint(weights.canary)).Replace(sharedRoute))
 		began := time.Now()

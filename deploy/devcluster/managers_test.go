@@ -11,16 +11,16 @@ func TestControllers(t *testing.T) {
 	began := time.Now()
 	c := start(t, Config{Nodes: 2, GPUs: 8, Controllers: Controllers()})
 	t.Logf("ready after %v", time.Since(began))
-	kubectl(t, c, "wait", "serviceaccount/default", "--for=create", "--timeout=60s")
+	kubectl(t, c, "wait", "serviceaccount/default", "--for=create", "--timeout=300s")
 
 	kubectl(t, c, "apply", "-f", "testdata/jobset.yaml")
-	kubectl(t, c, "wait", "jobset/train", "--for=condition=Completed", "--timeout=60s")
+	kubectl(t, c, "wait", "jobset/train", "--for=condition=Completed", "--timeout=300s")
 	if got := kubectl(t, c, "get", "pods", "-l", "jobset.sigs.k8s.io/jobset-name=train", "-o", "jsonpath={.items[*].status.phase}"); got != "Succeeded Succeeded" {
 		t.Errorf("phases of the JobSet's pods: got %q, want two that succeeded", got)
 	}
 
 	kubectl(t, c, "apply", "-f", "testdata/leaderworkerset.yaml")
-	kubectl(t, c, "wait", "leaderworkerset/serve", "--for=condition=Available", "--timeout=60s")
+	kubectl(t, c, "wait", "leaderworkerset/serve", "--for=condition=Available", "--timeout=300s")
 	// What a worker learns of its leader comes from the webhook on pods.
 	const env = `jsonpath={.spec.containers[0].env[?(@.name=="LWS_LEADER_ADDRESS")].value}`
 	if got := kubectl(t, c, "get", "pod", "serve-0-1", "-o", env); got != "serve-0.serve.default" {
@@ -53,7 +53,7 @@ func TestControllers(t *testing.T) {
 func queues(t *testing.T, c *Cluster) {
 	t.Helper()
 	kubectl(t, c, "apply", "-f", "testdata/kueue.yaml")
-	kubectl(t, c, "wait", "job/fits", "--for=jsonpath={.status.active}=1", "--timeout=60s")
+	kubectl(t, c, "wait", "job/fits", "--for=jsonpath={.status.active}=1", "--timeout=300s")
 	kubectl(t, c, "apply", "-f", "testdata/kueue-jobset.yaml")
 	const held = `jsonpath={.items[*].status.conditions[?(@.type=="QuotaReserved")].message}`
 	deadline := time.Now().Add(time.Minute)
@@ -66,5 +66,5 @@ func queues(t *testing.T, c *Cluster) {
 		t.Errorf("the JobSet without room is suspended: %q, want true", got)
 	}
 	kubectl(t, c, "delete", "job/fits")
-	kubectl(t, c, "wait", "jobset/waits", "--for=condition=Completed", "--timeout=60s")
+	kubectl(t, c, "wait", "jobset/waits", "--for=condition=Completed", "--timeout=300s")
 }

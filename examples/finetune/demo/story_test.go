@@ -124,7 +124,7 @@ func TestSimulatedNodes(t *testing.T) {
 	kubectl(nil, "label", "nodes", "--all", gpu)
 	kubectl(claim, "apply", "-f", "-")
 	kubectl(objects, "apply", "--server-side", "-f", "-")
-	kubectl(nil, "wait", "jobset/"+run, "-n", "training", "--for=condition=Completed", "--timeout=60s")
+	kubectl(nil, "wait", "jobset/"+run, "-n", "training", "--for=condition=Completed", "--timeout=300s")
 
 	var pods struct{ Items []pod }
 	if err := json.Unmarshal([]byte(kubectl(nil, "get", "pods", "-n", "training", "--sort-by=.metadata.name", "-o", "json")), &pods); err != nil {
