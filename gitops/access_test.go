@@ -435,7 +435,7 @@ func TestAccessRotates(t *testing.T) {
 					return err
 				}
 			case <-deadline:
-				t.Fatalf("not %s within 20 s", what)
+				t.Fatalf("not %s within two minutes", what)
 			}
 		}
 	}
