@@ -68,16 +68,13 @@ func (w *world) weights() *history {
 			if !ok {
 				continue
 			}
-			var parts []string
-			rules, _, _ := unstructured.NestedSlice(route.Object, "spec", "rules")
-			backends, _ := rules[0].(map[string]any)["backendRefs"].([]any)
-			for _, b := range backends {
-				b := b.(map[string]any)
-				name := b["name"].(string)
+			parts := backends(route)
+			for i, part := range parts {
+				name, weight, _ := strings.Cut(part, " ")
 				if letters[name] == "" {
 					letters[name] = string(rune('a' + len(letters)))
 				}
-				parts = append(parts, fmt.Sprintf("%s %v", letters[name], b["weight"]))
+				parts[i] = letters[name] + " " + weight
 			}
 			h.add(strings.Join(parts, ", "))
 		}
@@ -89,6 +86,17 @@ func (w *world) weights() *history {
 		}
 	})
 	return h
+}
+
+// backends are those that a route leads to, each as "NAME WEIGHT".
+func backends(route *unstructured.Unstructured) (out []string) {
+	rules, _, _ := unstructured.NestedSlice(route.Object, "spec", "rules")
+	refs, _ := rules[0].(map[string]any)["backendRefs"].([]any)
+	for _, ref := range refs {
+		b := ref.(map[string]any)
+		out = append(out, fmt.Sprintf("%s %v", b["name"], b["weight"]))
+	}
+	return out
 }
 
 // shares waits until the weights were these, in this order: they are watched, so a report may come before them.
@@ -136,7 +144,10 @@ func TestCanaryAborted(t *testing.T) {
 	}
 	w.ailing(render.RolloutLabel+"="+status.Traffic.Next, "", 3, corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"})
 	w.until(production, "v2", v1alpha1.Failed)
-	w.shares(h, "a 100", "a 80, b 20", "a 100")
+	route, err := dynamic.NewForConfigOrDie(restConfig(t)).Resource(routes).Namespace(w.namespace("production")).Get(t.Context(), "iris", get)
+	if err != nil || !slices.Equal(backends(route), []string{"iris-" + stable + " 100"}) {
+		t.Errorf("failed with the traffic at %+v, %v", route, err)
+	}
 	w.until(production, "v1", v1alpha1.RolledBack)
 	w.eventually("the canary deleted", func() bool { all := w.workloads(); _, ok := all[stable]; return len(all) == 1 && ok })
 	w.shares(h, "a 100", "a 80, b 20", "a 100")
