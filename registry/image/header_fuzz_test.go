@@ -15,6 +15,7 @@ func FuzzPeek(f *testing.F) {
 	f.Add("m.safetensors", []byte(safetensors(tensor, "abcd")), int64(0))
 	f.Add("m.safetensors", []byte(safetensors(tensor, ""))[:30], int64(1000))
 	f.Add("m", []byte(safetensors(`{"a":{"dtype":"F32","shape":[4611686018427387904]},"b":{"dtype":"F16","shape":[4611686018427387904]}}`, "")), int64(0))
+	f.Add("m.safetensors", []byte(safetensors(`{"a":1,"b":[],"c":"","d":true,"e":2,"f":[1],"g":"x","h":false}`, "")), int64(0))
 	f.Add("m.gguf", []byte(gguf(1, "general.architecture", "llama")), int64(1<<40))
 	f.Add("m.pt", []byte("\x80\x04\x95"), int64(-1))
 	f.Fuzz(func(t *testing.T, name string, content []byte, more int64) {

@@ -68,7 +68,7 @@ func safetensorsKnowledge(header []byte) (k Knowledge, data int64, err error) {
 		return k, 0, fmt.Errorf("the safetensors header is broken: %w", err)
 	}
 	byType := map[string]int64{}
-	for name, raw := range tensors {
+	for _, name := range slices.Sorted(maps.Keys(tensors)) { // so that of several that are broken the same one is told each time
 		if name == "__metadata__" {
 			continue
 		}
@@ -77,7 +77,7 @@ func safetensorsKnowledge(header []byte) (k Knowledge, data int64, err error) {
 			Shape   []int64 `json:"shape"`
 			Offsets []int64 `json:"data_offsets"`
 		}
-		if err := json.Unmarshal(raw, &t); err != nil {
+		if err := json.Unmarshal(tensors[name], &t); err != nil {
 			return k, 0, fmt.Errorf("the safetensors header is broken at tensor %q: %w", name, err)
 		}
 		if len(t.Offsets) == 2 {
