@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/davit-dev/davit/gitops"
@@ -30,8 +32,8 @@ func (r *Reconciler) proposeVersion(ctx context.Context, x *running) error {
 		r.untrained(x.key, x.training, "no version is proposed: the model is not in the registry, or has a fault")
 		return nil
 	}
-	for name, v := range model.Versions {
-		if v.Spec.Lineage.TrainedBy == x.Name {
+	for _, name := range slices.Sorted(maps.Keys(model.Versions)) { // of two the same one each time
+		if model.Versions[name].Spec.Lineage.TrainedBy == x.Name {
 			return r.recordVersion(ctx, x, name)
 		}
 	}

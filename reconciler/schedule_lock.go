@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,7 +53,8 @@ func (r *Reconciler) commitLock(ctx context.Context, want *desired, t *registry.
 
 // unsigned says which environment would not follow a commit of davit's.
 func (r *Reconciler) unsigned() string {
-	for name, grant := range r.cfg.Grants {
+	for _, name := range slices.Sorted(maps.Keys(r.cfg.Grants)) {
+		grant := r.cfg.Grants[name]
 		if grant.Signers != nil && !grant.Signers.Has(*r.cfg.Committer, time.Now()) {
 			return fmt.Sprintf("environment %s follows what its signers signed, and davit's key is none of theirs", name)
 		}

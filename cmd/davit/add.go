@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -85,7 +86,8 @@ func (o versionOptions) check() error {
 			return usage{fmt.Errorf("pattern %q: %w; write one such as '*.safetensors'", pattern, err)}
 		}
 	}
-	for name, text := range *o.metrics {
+	for _, name := range slices.Sorted(maps.Keys(*o.metrics)) {
+		text := (*o.metrics)[name]
 		if _, err := strconv.ParseFloat(text, 64); err != nil {
 			return usage{fmt.Errorf("--metric %s=%s: not a number; write one such as --metric accuracy=0.93", name, text)}
 		}

@@ -108,7 +108,8 @@ func (v *newVersion) yaml(metrics map[string]string) ([]byte, error) {
 		Format: k.Format, Architecture: k.Architecture, Parameters: k.Parameters, Precision: k.Precision, Quantization: k.Quantization,
 		Opset: k.Opset, Files: v.files, Metrics: map[string]float64{},
 	}
-	for name, text := range metrics {
+	for _, name := range slices.Sorted(maps.Keys(metrics)) {
+		text := metrics[name]
 		value, err := strconv.ParseFloat(text, 64)
 		if err != nil {
 			return nil, usage{fmt.Errorf("--metric %s=%s: not a number; write one such as --metric accuracy=0.93", name, text)}

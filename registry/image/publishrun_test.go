@@ -477,3 +477,12 @@ func putResult(t *testing.T, repository, subject string, raw []byte) {
 		t.Fatal(err)
 	}
 }
+
+// TestWorstMetric: of several that can't be metrics the same one is told each time.
+func TestWorstMetric(t *testing.T) {
+	for range 20 {
+		if err := checkMetrics(map[string]float64{"d\n": 1, "b\n": 1, "c\n": 1, "a": 1}); err == nil || !strings.Contains(err.Error(), `metric "b\n"`) {
+			t.Fatalf("%v", err)
+		}
+	}
+}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -126,7 +128,7 @@ func (p *pulling) have(name string, f pulledFile) error {
 
 // place puts the files where they belong, once nothing else is there.
 func (p *pulling) place() error {
-	for name := range p.files {
+	for _, name := range slices.Sorted(maps.Keys(p.files)) {
 		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 			if _, ok := p.files[dir]; ok {
 				return p.foreign("%s is a file and a folder", dir)

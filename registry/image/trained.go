@@ -234,7 +234,8 @@ func checkMetrics(metrics map[string]float64) error {
 	if len(metrics) > maxMetrics {
 		return contentErrorf("has %d metrics, of at most %d", len(metrics), maxMetrics)
 	}
-	for name, n := range metrics {
+	for _, name := range slices.Sorted(maps.Keys(metrics)) { // so that the same one is told each time
+		n := metrics[name]
 		if name == "" || wordOf(name) != name || math.IsNaN(n) || math.IsInf(n, 0) {
 			return contentErrorf("metric %q = %v can't be one", name, n)
 		}
