@@ -61,18 +61,16 @@ func (s *site) endEvents() {
 	close(s.events)
 }
 
-// How long the API server may take for an Event, and for each that is left at the end, which waits for them.
+// How long the API server may take for an Event, and from ctx's end on for each that is left: the end waits for them.
 const eventTime, lastEventTime = 30 * time.Second, 2 * time.Second
 
 // record writes the Events until there are no more; also those that came before ctx ended.
 func (s *site) record(ctx context.Context) {
 	for write := range s.events {
-		limit := eventTime
-		if ctx.Err() != nil {
-			limit = lastEventTime
-		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
-		write(ctx)
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), eventTime)
+		stop := context.AfterFunc(ctx, func() { time.AfterFunc(lastEventTime, cancel) })
+		write(limited)
+		stop()
 		cancel()
 	}
 }

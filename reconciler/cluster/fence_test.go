@@ -45,7 +45,7 @@ func TestNothingIsWrittenAfterTheLease(t *testing.T) {
 	defer cancel()
 	err = own.Lead(ctx, ns, "davit", func(context.Context) error { // it does not see that its context ended
 		if err := claim("before"); errors.Is(err, cluster.ErrNotLeading) {
-			return err // the Lease took too long to be written
+			return nil // the Lease took too long to be written: it leads again
 		} else if err != nil {
 			cancel()
 			return err
