@@ -139,10 +139,16 @@ func CRDs() ([]*unstructured.Unstructured, error) {
 // reference is <name>[:tag][@digest]; a colon before a slash is a port, and only a host may have capitals.
 var reference = regexp.MustCompile(`^((?:(?:[a-z0-9][a-zA-Z0-9-]*(?:\.[a-zA-Z0-9-]+)+|[a-z0-9][a-z0-9_-]*)(?::[0-9]+)?/)?[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)*)(?::([\w][\w.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?$`)
 
+// maxRepository is what distribution's reader of references takes, the host with it: containerd's, and so a kubelet's.
+const maxRepository = 255
+
 func parseImage(text string) (types.Image, error) {
 	m := reference.FindStringSubmatch(text)
 	if m == nil {
 		return types.Image{}, fmt.Errorf("image %q is no reference; write registry.example.com/davit:v1 or …/davit@sha256:<digest>", text)
+	}
+	if len(m[1]) > maxRepository {
+		return types.Image{}, fmt.Errorf("image %q: its repository has %d characters, and a kubelet takes at most %d", text, len(m[1]), maxRepository)
 	}
 	image := types.Image{Name: "davit", NewName: m[1], NewTag: m[2], Digest: m[3]}
 	if image.NewTag == "" && image.Digest == "" {
