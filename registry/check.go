@@ -35,7 +35,7 @@ var (
 	evidenceName = nameRule{regexp.MustCompile(`^[A-Za-z0-9][-_A-Za-z0-9]*$`), 100, "the name of a file without its ending (letters, digits, '-' and '_')"}
 
 	digestHex  = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	imageRef   = regexp.MustCompile(`^[^\s@]+@sha256:[0-9a-f]{64}$`)
+	imageRef   = regexp.MustCompile(`^((([a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+(:[0-9]+)?|[a-zA-Z0-9-]+:[0-9]+)/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*)(:\w[\w.-]{0,127})?@sha256:[0-9a-f]{64}$`)
 	repository = regexp.MustCompile(`^([a-z0-9]+(-+[a-z0-9]+)*|[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+(:[0-9]+)?|[a-zA-Z0-9-]+:[0-9]+)(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$`)
 	quantity   = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?([eE][0-9]+|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$`)
 	hostname   = regexp.MustCompile(`^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
@@ -43,10 +43,17 @@ var (
 	minor      = regexp.MustCompile(`^1\.[0-9]+$`)
 )
 
-// imageFault says what is wrong with a reference that is not an image by digest.
+// imageFault says what is wrong with a reference that is not an image by digest, and is empty for one that is.
 func imageFault(ref, what string) string {
-	if before, _, _ := strings.Cut(ref, "@sha256:"); strings.Contains(before, "@") {
+	if m := imageRef.FindStringSubmatch(ref); m != nil && len(m[1]) <= longestRepository {
+		return ""
+	}
+	before, digest, _ := strings.Cut(ref, "@sha256:")
+	switch {
+	case strings.Contains(before, "@"):
 		return what + " carries credentials, which Git keeps for ever; leave them out: pull secrets have them"
+	case digestHex.MatchString(digest):
+		return fmt.Sprintf("%s %q is no name that a kubelet takes: write host/path@sha256:… or host/path:tag@sha256:…, the path in lower case, host and path of at most %d characters", what, ref, longestRepository)
 	}
 	return fmt.Sprintf("%s %q has no digest; write name@sha256:…", what, ref)
 }
@@ -64,8 +71,12 @@ func (f *faultsOf) add(field []string, format string, args ...any) {
 	f.faults = append(f.faults, Fault{f.doc.path, line(f.doc.spec, field...), said(format, args...)})
 }
 
-// longestImages leaves room in the 255 characters of a repository's name for a slash and a model's.
-const longestImages = 255 - 1 - 63
+const (
+	// longestRepository is what containerd takes for a repository's name, its host with it.
+	longestRepository = 255
+	// longestImages leaves room in it for a slash and a model's name.
+	longestImages = longestRepository - 1 - 63
+)
 
 // ociTag is what a tag may be (OCI distribution spec), less what is added to it.
 var ociTag = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,79}$`)

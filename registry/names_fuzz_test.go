@@ -12,7 +12,7 @@ import (
 // FuzzNames holds what names may be against Kubernetes' own rules, and repositories against those of OCI registries: what is
 // taken here is taken there.
 func FuzzNames(f *testing.F) {
-	for _, s := range []string{"iris", "a-b", "-a", "A", strings.Repeat("a", 64), "a.b", "*.example.com", "example.com/models", "localhost:5000/a/b__c", "a..b/c", "1:2/3", "v1.0_x"} {
+	for _, s := range []string{"iris", "a-b", "-a", "A", strings.Repeat("a", 64), "a.b", "*.example.com", "example.com/models", "localhost:5000/a/b__c", "a..b/c", "1:2/3", "v1.0_x", "example.com:5000/a/b:v1"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -35,6 +35,11 @@ func FuzzNames(f *testing.F) {
 		if repository.MatchString(s) && len(s) <= longestImages {
 			if _, err := name.NewRepository(s + "/" + strings.Repeat("a", 63)); err != nil {
 				t.Errorf("repository %q: %v", s, err)
+			}
+		}
+		if ref := s + "@sha256:" + strings.Repeat("0a", 32); imageFault(ref, "image") == "" {
+			if _, err := name.NewDigest(ref); err != nil {
+				t.Errorf("image %q: %v", ref, err)
 			}
 		}
 		if key, err := ParseKey(s); err == nil {

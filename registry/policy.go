@@ -47,13 +47,13 @@ func checkServingPolicy(f *faultsOf, spec *EnvironmentSpec) {
 			}
 		}
 	}
-	if image := spec.ModelLoader.Image; image != "" && !imageRef.MatchString(image) {
+	if image := spec.ModelLoader.Image; image != "" && imageFault(image, "image") != "" {
 		f.add([]string{"modelLoader", "image"}, "%s", imageFault(image, "image"))
 	}
 }
 
 func checkPublisher(f *faultsOf, p Publisher) {
-	if p.Image != "" && !imageRef.MatchString(p.Image) {
+	if p.Image != "" && imageFault(p.Image, "image") != "" {
 		f.add([]string{"publisher", "image"}, "%s", imageFault(p.Image, "image"))
 	}
 	if p.PushSecret != "" && !objectName.ok(p.PushSecret) {

@@ -23,8 +23,8 @@ const reservedEnv = "DAVIT_"
 // spec checks the values that need no other file.
 func (c *trainingCheck) spec(t *Training) {
 	s := &t.Spec
-	if !imageRef.MatchString(s.Image) {
-		c.add([]string{"image"}, "%s", imageFault(s.Image, "image"))
+	if fault := imageFault(s.Image, "image"); fault != "" {
+		c.add([]string{"image"}, "%s", fault)
 	}
 	for _, field := range []struct {
 		name  string

@@ -120,7 +120,7 @@ func (w *ownersWriter) block(title string, lines ...line) {
 
 var (
 	// account is @user or @organisation/team (GitLab: groups below each other), or an email address.
-	account = regexp.MustCompile(`^(@[A-Za-z0-9][-._A-Za-z0-9]*(/[-._A-Za-z0-9]+)*|[^\s@#\\\p{C}]+@[^\s@#\\\p{C}]+\.[^\s@#\\\p{C}]+)$`)
+	account = regexp.MustCompile(`^(@[A-Za-z0-9][-._A-Za-z0-9]*(/[-._A-Za-z0-9]+)*|[^\s\p{Z}@#\\\p{C}]+@[^\s\p{Z}@#\\\p{C}]+\.[^\s\p{Z}@#\\\p{C}]+)$`)
 	// teamName is a team's, without its organisation.
 	teamName = regexp.MustCompile(`^[A-Za-z0-9][-._A-Za-z0-9]*$`)
 )

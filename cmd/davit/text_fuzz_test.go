@@ -28,6 +28,7 @@ func FuzzOwners(f *testing.F) {
 	f.Add("* @a\n"+ownersBegin+"\n/x @b\n"+ownersEnd+"\n/y @c\n", "@org/team")
 	f.Add(ownersEnd+"\n"+ownersBegin, "ada@example.com")
 	f.Add(ownersBegin+"\n"+ownersEnd, "a@b.c # @all")
+	f.Add("", "0@\u2000.0")
 	f.Fuzz(func(t *testing.T, text, owner string) {
 		before, is, after, found := section(text)
 		if before+is+after != text || found != (is != "") {
