@@ -180,7 +180,7 @@ const maxDepth = 30
 const maxValue = 256 << 10
 
 // checkNodes refuses what a registry file has no use for and an attacker has: anchors (an alias can
-// stand for a billion nodes), merge keys, duplicate keys, deep nesting.
+// stand for a billion nodes), merge keys, duplicate keys, deep nesting, NUL characters.
 func checkNodes(path string, n *yaml.Node, depth int) []Fault {
 	fault := func(format string, args ...any) []Fault {
 		return []Fault{{Path: path, Line: n.Line, Text: said(format, args...)}}
@@ -190,6 +190,8 @@ func checkNodes(path string, n *yaml.Node, depth int) []Fault {
 		return fault("a value of %d bytes; at most %d are read", len(n.Value), maxValue)
 	case depth > maxDepth:
 		return fault("nested deeper than %d levels", maxDepth)
+	case strings.Contains(n.Value, "\x00"):
+		return fault("a value with a NUL character, which no argument, variable or name of a container can have; remove it")
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
 		return fault("anchors and aliases are not read; write the value out")
 	}
