@@ -1,7 +1,6 @@
 package image
 
 import (
-	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
@@ -175,11 +174,14 @@ func entries(blob io.Reader, l v1.Descriptor, base string, below []Found) ([]Fou
 		}
 		same := func(f Found) bool { return f.place(base) == at }
 		below, added = slices.DeleteFunc(below, same), slices.DeleteFunc(added, same) // a name may come twice in one archive
-		if h.Typeflag != tar.TypeReg || checkPath(at) != nil {
+		if !isFile(h) || checkPath(at) != nil {
 			continue
 		}
 		name := inModel(at)
-		found, err := inspect(registry.File{Path: name, Source: base + at, Size: -1}, io.NopCloser(r))
+		found, err := Found{File: registry.File{Path: name, Source: base + at, Size: -1}}, notSparse(h)
+		if err == nil {
+			found, err = inspect(found.File, io.NopCloser(r))
+		}
 		found.err, found.inRoot = err, name != at
 		added = append(added, found)
 	}

@@ -202,11 +202,27 @@ func find(blob io.ReadCloser, l v1.Descriptor, file string) (io.ReadCloser, erro
 	r, err := unpack(blob, l)
 	for err == nil {
 		var h *tar.Header
-		if h, err = r.Next(); err == nil && h.Typeflag == tar.TypeReg && (entryPath(h) == file || entryPath(h) == path.Join(root, file)) {
-			return &entry{r, blob}, nil
+		if h, err = r.Next(); err == nil && isFile(h) && (entryPath(h) == file || entryPath(h) == path.Join(root, file)) {
+			return &entry{r, blob}, notSparse(h)
 		}
 	}
 	return nil, err
+}
+
+func isFile(h *tar.Header) bool { return h.Typeflag == tar.TypeReg || h.Typeflag == tar.TypeGNUSparse }
+
+// notSparse refuses a file with holes: a few bytes of a layer can say that it has exabytes of zeros. In PAX format, which
+// archive/tar reads without a word, it has records of its own
+// (https://www.gnu.org/software/tar/manual/html_section/Sparse-Formats.html).
+func notSparse(h *tar.Header) error {
+	sparse := h.Typeflag == tar.TypeGNUSparse
+	for key := range h.PAXRecords {
+		sparse = sparse || strings.HasPrefix(key, "GNU.sparse.")
+	}
+	if sparse {
+		return contentErrorf("%s is a sparse file in its layer; pack it without holes", entryPath(h))
+	}
+	return nil
 }
 
 func entryPath(h *tar.Header) string { return path.Clean("/" + h.Name)[1:] }

@@ -63,7 +63,13 @@ func pushTar(t *testing.T, ref string, kind types.MediaType, files ...string) v1
 	if err := end(); err != nil {
 		t.Fatal(err)
 	}
-	img, err := mutate.AppendLayers(mutate.MediaType(empty.Image, types.OCIManifestSchema1), static.NewLayer(buf.Bytes(), kind))
+	return pushLayer(t, ref, kind, buf.Bytes())
+}
+
+// pushLayer pushes an image of one layer.
+func pushLayer(t *testing.T, ref string, kind types.MediaType, layer []byte) v1.Hash {
+	t.Helper()
+	img, err := mutate.AppendLayers(mutate.MediaType(empty.Image, types.OCIManifestSchema1), static.NewLayer(layer, kind))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,6 +209,37 @@ func TestOverlay(t *testing.T) {
 	}
 	if _, err := b.Ensure(t.Context(), nil, ref+"-model", v, nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// sparse are layers with models/w.bin, a TiB of zeros, as GNU tar -S writes it.
+func sparse(t testing.TB) (layers map[string][]byte) {
+	t.Helper()
+	layers = map[string][]byte{}
+	for _, format := range []string{"gnu", "posix"} {
+		text, err := os.ReadFile("testdata/sparse-" + format + ".tar.gz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		layers[format] = text
+	}
+	return layers
+}
+
+// TestSparse: a few bytes that stand for a TiB are not read, neither to find nor to build.
+func TestSparse(t *testing.T) {
+	for format, layer := range sparse(t) {
+		ref := fmt.Sprintf("%s/t%x/sparse", distribution, rand.Uint64())
+		digest := pushLayer(t, ref+":v1", types.DockerLayer, layer)
+		b := newBuilder(t, Config{})
+		if _, err := b.Discover(t.Context(), "oci://"+ref+":v1", func(string) bool { return true }); err == nil || !strings.Contains(err.Error(), "models/w.bin is a sparse file") {
+			t.Errorf("%s: found with %v", format, err)
+		}
+		v := &registry.ModelVersion{Model: "iris", Name: "v1", Path: "models/iris/versions/v1.yaml"}
+		v.Spec.Files = []registry.File{file("w.bin", "oci://"+ref+"@"+digest.String()+"/models/w.bin", "x")}
+		if _, err := b.Ensure(t.Context(), nil, ref+"-model", v, nil); err == nil || !strings.Contains(err.Error(), "models/w.bin is a sparse file") {
+			t.Errorf("%s: built with %v", format, err)
+		}
 	}
 }
 

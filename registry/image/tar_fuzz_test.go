@@ -3,6 +3,7 @@ package image
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"io"
 	"io/fs"
 	"path"
@@ -97,6 +98,18 @@ func FuzzLayer(f *testing.F) {
 	f.Add(written(f, "../../models/x", []byte("hello")), uint8(0), "x")
 	f.Add([]byte("\x1f\x8b\x08"), uint8(1), "x")
 	f.Add([]byte("\x28\xb5\x2f\xfd\x00\x58"), uint8(2), "x")
+	for _, layer := range sparse(f) {
+		f.Add(layer, uint8(1), "w.bin")
+		z, err := gzip.NewReader(bytes.NewReader(layer))
+		if err != nil {
+			f.Fatal(err)
+		}
+		plain, err := io.ReadAll(z)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(plain, uint8(0), "w.bin")
+	}
 	f.Fuzz(func(t *testing.T, blob []byte, kind uint8, file string) {
 		media := []string{"application/vnd.oci.image.layer.v1.tar", "application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.oci.image.layer.v1.tar+zstd"}[kind%3]
 		r, err := find(io.NopCloser(bytes.NewReader(blob)), v1.Descriptor{MediaType: types.MediaType(media)}, file)
