@@ -37,10 +37,11 @@ var (
 	digestHex  = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	imageRef   = regexp.MustCompile(`^((([a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+(:[0-9]+)?|[a-zA-Z0-9-]+:[0-9]+)/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*)(:\w[\w.-]{0,127})?@sha256:[0-9a-f]{64}$`)
 	repository = regexp.MustCompile(`^([a-z0-9]+(-+[a-z0-9]+)*|[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+(:[0-9]+)?|[a-zA-Z0-9-]+:[0-9]+)(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$`)
-	quantity   = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?([eE][0-9]+|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$`)
-	hostname   = regexp.MustCompile(`^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
-	gateway    = regexp.MustCompile(`^([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z0-9]([-.a-z0-9]*[a-z0-9])?$`)
-	minor      = regexp.MustCompile(`^1\.[0-9]+$`)
+	// quantity has an exponent of two digits: an API server takes minutes and more to read one of six.
+	quantity = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?([eE][0-9]{1,2}|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$`)
+	hostname = regexp.MustCompile(`^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+	gateway  = regexp.MustCompile(`^([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z0-9]([-.a-z0-9]*[a-z0-9])?$`)
+	minor    = regexp.MustCompile(`^1\.[0-9]+$`)
 )
 
 // imageFault says what is wrong with a reference that is not an image by digest, and is empty for one that is.

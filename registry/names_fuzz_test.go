@@ -52,7 +52,7 @@ func FuzzNames(f *testing.F) {
 
 // FuzzQuantity holds quantities against Kubernetes' own parser.
 func FuzzQuantity(f *testing.F) {
-	for _, s := range []string{"1", "0.5", "500m", "16Gi", "1e3", "1E", "1E6", "0", "00.10Ki", "-1", "1.", "1e999999999"} {
+	for _, s := range []string{"1", "0.5", "500m", "16Gi", "1e3", "1E", "1E6", "0", "00.10Ki", "-1", "1.", "1e999999999", "88888888888888888888e888888"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -172,10 +172,11 @@ func TestOthersBesideTheServer(t *testing.T) {
 func TestComponentsMayAdd(t *testing.T) {
 	const head = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\npatches:\n- target: {kind: Deployment}\n  patch: |-\n    "
 	for name, patch := range map[string]string{
-		"sidecar with arguments": "{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {template: {spec: {containers: [{name: proxy, image: x, args: [a]}]}}}}",
-		"variable":               "{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {template: {spec: {containers: [{name: server, env: [{name: A, value: b}]}]}}}}",
-		"sidecar":                "- {op: add, path: /spec/template/spec/containers/0, value: {name: proxy, image: x, args: [a]}}",
-		"variable by operation":  "- {op: add, path: /spec/template/spec/containers/0/env/-, value: {name: A, value: b}}",
+		"sidecar with arguments":          "{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {template: {spec: {containers: [{name: proxy, image: x, args: [a]}]}}}}",
+		"variable":                        "{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {template: {spec: {containers: [{name: server, env: [{name: A, value: b}]}]}}}}",
+		"sidecar":                         "- {op: add, path: /spec/template/spec/containers/0, value: {name: proxy, image: x, args: [a]}}",
+		"commit that looks like a number": "{apiVersion: apps/v1, kind: Deployment, metadata: {name: a, labels: {commit: '12e34567'}}, spec: {template: {metadata: {annotations: {commit: '12e34567'}}, spec: {nodeSelector: {commit: '12e34567'}, tolerations: [{key: commit, value: '12e34567'}], containers: [{name: server, env: [{name: COMMIT, value: '12e34567'}]}]}}}}",
+		"variable by operation":           "- {op: add, path: /spec/template/spec/containers/0/env/-, value: {name: A, value: b}}",
 	} {
 		t.Run(name, func(t *testing.T) {
 			fsys := iris(t, map[string]string{"releases/iris/kustomization.yaml": head + patch + "\n"})

@@ -76,7 +76,7 @@ func checkNames(objects []*unstructured.Unstructured, r *registry.Release) error
 	return nil
 }
 
-// checkScope refuses objects outside a namespace. file is whose fault it is.
+// checkScope refuses objects outside a namespace, and those that no API server could read in time. file is whose fault it is.
 func checkScope(objects []*unstructured.Unstructured, file, namespace string) error {
 	for _, o := range objects {
 		name := o.GetKind() + " " + o.GetName()
@@ -88,6 +88,9 @@ func checkScope(objects []*unstructured.Unstructured, file, namespace string) er
 		}
 		if o.GetNamespace() != namespace {
 			return fmt.Errorf("%s:1: %s is in namespace %q; the environment's is %q", file, name, o.GetNamespace(), namespace)
+		}
+		if err := checkQuantities(o, file); err != nil {
+			return err
 		}
 	}
 	return nil

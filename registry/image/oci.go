@@ -202,7 +202,7 @@ func find(blob io.ReadCloser, l v1.Descriptor, file string) (io.ReadCloser, erro
 	r, err := unpack(blob, l)
 	for err == nil {
 		var h *tar.Header
-		if h, err = r.Next(); err == nil && isFile(h) && (entryPath(h) == file || entryPath(h) == path.Join(root, file)) {
+		if h, err = r.Next(); err == nil && isFile(h) && (entryPath(h) == file || entryPath(h) == root+"/"+file) {
 			return &entry{r, blob}, notSparse(h)
 		}
 	}
