@@ -73,10 +73,10 @@ func (f *faultsOf) add(field []string, format string, args ...any) {
 }
 
 const (
-	// longestRepository is what containerd takes for a repository's name, its host with it.
-	longestRepository = 255
-	// longestImages leaves room in it for a slash and a model's name.
-	longestImages = longestRepository - 1 - 63
+	// longestRepository is what containerd takes for a repository's name with its host, less what a name without one gets.
+	longestRepository = 255 - len("docker.io/library/")
+	// longestImages leaves room in the 255 characters of a repository's name for a slash and a model's.
+	longestImages = 255 - 1 - 63
 )
 
 // ociTag is what a tag may be (OCI distribution spec), less what is added to it.

@@ -12,7 +12,7 @@ import (
 // FuzzNames holds what names may be against Kubernetes' own rules, and repositories against those of OCI registries: what is
 // taken here is taken there.
 func FuzzNames(f *testing.F) {
-	for _, s := range []string{"iris", "a-b", "-a", "A", strings.Repeat("a", 64), "a.b", "*.example.com", "example.com/models", "localhost:5000/a/b__c", "a..b/c", "1:2/3", "v1.0_x", "example.com:5000/a/b:v1"} {
+	for _, s := range []string{"iris", "a-b", "-a", "A", strings.Repeat("a", 64), "a.b", "*.example.com", "example.com/models", "localhost:5000/a/b__c", "a..b/c", "1:2/3", "v1.0_x", "example.com:5000/a/b:v1", strings.Repeat("0", 250)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

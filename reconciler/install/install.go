@@ -139,8 +139,9 @@ func CRDs() ([]*unstructured.Unstructured, error) {
 // reference is <name>[:tag][@digest]; a colon before a slash is a port, and only a host may have capitals.
 var reference = regexp.MustCompile(`^((?:(?:[a-z0-9][a-zA-Z0-9-]*(?:\.[a-zA-Z0-9-]+)+|[a-z0-9][a-z0-9_-]*)(?::[0-9]+)?/)?[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)*)(?::([\w][\w.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?$`)
 
-// maxRepository is what distribution's reader of references takes, the host with it: containerd's, and so a kubelet's.
-const maxRepository = 255
+// maxRepository is what distribution's reader of references, which is containerd's, and so a kubelet's, takes for a name with
+// its host, less what a name without one gets.
+const maxRepository = 255 - len("docker.io/library/")
 
 func parseImage(text string) (types.Image, error) {
 	m := reference.FindStringSubmatch(text)

@@ -192,8 +192,8 @@ func TestImage(t *testing.T) {
 		"127.0.0.1:5000/davit":                    "",
 		"registry.example.com/davit: v1":          "",
 		"davit@sha256:abc":                        "",
-		"registry.example.com/" + strings.Repeat("a", 255-len("registry.example.com/")) + ":v1": "registry.example.com/" + strings.Repeat("a", 255-len("registry.example.com/")) + ":v1",
-		"registry.example.com/" + strings.Repeat("a", 256-len("registry.example.com/")) + ":v1": "",
+		"registry.example.com/" + strings.Repeat("a", 237-len("registry.example.com/")) + ":v1": "registry.example.com/" + strings.Repeat("a", 237-len("registry.example.com/")) + ":v1",
+		"registry.example.com/" + strings.Repeat("a", 238-len("registry.example.com/")) + ":v1": "",
 	} {
 		all, err := install.Controller(install.Config{Overlay: install.MultiTenant, Image: image})
 		if want == "" {

@@ -100,8 +100,11 @@ var numeral = regexp.MustCompile(`^[+-]?[0-9]{1,6}(\.[0-9]{1,6})?%?$`)
 
 var hash = regexp.MustCompile(`[0-9a-fA-F]{7,}`)
 
-// isPlain says that a word means itself everywhere.
+// isPlain says that a word means itself everywhere, also with a mark behind it: www begins an address with a full stop.
 func isPlain(word string) bool {
+	if strings.HasSuffix(strings.ToLower(word), "www") {
+		return false
+	}
 	return numeral.MatchString(word) || word != "" && !hash.MatchString(word) && !strings.ContainsFunc(word, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(`"'→×–…,`, r)
 	})

@@ -135,7 +135,7 @@ func FuzzMarkdownIsInert(f *testing.F) {
 	for line := range strings.Lines(string(data)) {
 		f.Add(strings.TrimSuffix(line, "\n"))
 	}
-	for _, s := range []string{"`", "``", " ` ", "(", ")", "(`", "davit x `", "davit plan: `a", "a`b``c", "\\", "|", "\\|", ",;:.", "-", "…", "", "\x00", "\xff", "(@a)", "(#1):", "davit", "0000000", "@a,", "…deadbeef…", "\"deadbeef\""} {
+	for _, s := range []string{"`", "``", " ` ", "(", ")", "(`", "davit x `", "davit plan: `a", "a`b``c", "\\", "|", "\\|", ",;:.", "-", "…", "", "\x00", "\xff", "(@a)", "(#1):", "davit", "0000000", "@a,", "a www.", "…deadbeef…", "\"deadbeef\""} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
