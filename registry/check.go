@@ -37,26 +37,26 @@ var (
 	digestHex  = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	imageRef   = regexp.MustCompile(`^((([a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+(:[0-9]+)?|[a-zA-Z0-9-]+:[0-9]+)/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*)(:\w[\w.-]{0,127})?@sha256:[0-9a-f]{64}$`)
 	repository = regexp.MustCompile(`^([a-z0-9]+(-+[a-z0-9]+)*|[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+(:[0-9]+)?|[a-zA-Z0-9-]+:[0-9]+)(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$`)
-	// quantity has an exponent of two digits: an API server takes minutes and more to read one of six.
-	quantity = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?([eE][0-9]{1,2}|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$`)
+	// quantity is bounded: an API server takes minutes and more to read one of a million digits, or with an exponent of six.
+	quantity = regexp.MustCompile(`^[0-9]{1,30}(\.[0-9]{1,30})?([eE][0-9]{1,2}|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$`)
 	hostname = regexp.MustCompile(`^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 	gateway  = regexp.MustCompile(`^([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z0-9]([-.a-z0-9]*[a-z0-9])?$`)
 	minor    = regexp.MustCompile(`^1\.[0-9]+$`)
 )
 
 // imageFault says what is wrong with a reference that is not an image by digest, and is empty for one that is.
-func imageFault(ref, what string) string {
+func imageFault(ref string) string {
 	if m := imageRef.FindStringSubmatch(ref); m != nil && len(m[1]) <= longestRepository {
 		return ""
 	}
 	before, digest, _ := strings.Cut(ref, "@sha256:")
 	switch {
 	case strings.Contains(before, "@"):
-		return what + " carries credentials, which Git keeps for ever; leave them out: pull secrets have them"
+		return "image carries credentials, which Git keeps for ever; leave them out: pull secrets have them"
 	case digestHex.MatchString(digest):
-		return fmt.Sprintf("%s %q is no name that a kubelet takes: write host/path@sha256:… or host/path:tag@sha256:…, the path in lower case, host and path of at most %d characters", what, ref, longestRepository)
+		return fmt.Sprintf("image %q is no name that a kubelet takes: write host/path@sha256:… or host/path:tag@sha256:…, the path in lower case, host and path of at most %d characters", ref, longestRepository)
 	}
-	return fmt.Sprintf("%s %q has no digest; write name@sha256:…", what, ref)
+	return fmt.Sprintf("image %q has no digest; write name@sha256:…", ref)
 }
 
 // maxFiles is what one model image holds: containerd fails to mount 600 layers.

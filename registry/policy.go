@@ -47,14 +47,14 @@ func checkServingPolicy(f *faultsOf, spec *EnvironmentSpec) {
 			}
 		}
 	}
-	if image := spec.ModelLoader.Image; image != "" && imageFault(image, "image") != "" {
-		f.add([]string{"modelLoader", "image"}, "%s", imageFault(image, "image"))
+	if fault := imageFault(spec.ModelLoader.Image); spec.ModelLoader.Image != "" && fault != "" {
+		f.add([]string{"modelLoader", "image"}, "%s", fault)
 	}
 }
 
 func checkPublisher(f *faultsOf, p Publisher) {
-	if p.Image != "" && imageFault(p.Image, "image") != "" {
-		f.add([]string{"publisher", "image"}, "%s", imageFault(p.Image, "image"))
+	if fault := imageFault(p.Image); p.Image != "" && fault != "" {
+		f.add([]string{"publisher", "image"}, "%s", fault)
 	}
 	if p.PushSecret != "" && !objectName.ok(p.PushSecret) {
 		f.add([]string{"publisher", "pushSecret"}, "pushSecret %q is not %s", p.PushSecret, objectName.text)

@@ -50,7 +50,7 @@ func checkServer(f *faultsOf, rt *Runtime) {
 	if rt.Spec.Port < 1 || rt.Spec.Port > 65535 {
 		f.add([]string{"port"}, "port: %d is not between 1 and 65535", rt.Spec.Port)
 	}
-	if fault := imageFault(rt.Spec.Image, "image"); fault != "" && !strings.Contains(rt.Spec.Image, "@") {
+	if fault := imageFault(rt.Spec.Image); fault != "" && !strings.Contains(rt.Spec.Image, "@") {
 		f.add([]string{"image"}, "%s (davit runtime add resolves a tag)", fault)
 	} else if fault != "" {
 		f.add([]string{"image"}, "%s", fault)

@@ -23,7 +23,7 @@ const reservedEnv = "DAVIT_"
 // spec checks the values that need no other file.
 func (c *trainingCheck) spec(t *Training) {
 	s := &t.Spec
-	if fault := imageFault(s.Image, "image"); fault != "" {
+	if fault := imageFault(s.Image); fault != "" {
 		c.add([]string{"image"}, "%s", fault)
 	}
 	for _, field := range []struct {
