@@ -27,10 +27,14 @@ func endlessIn(fields object, item bool, found []string) []string {
 	for key, v := range fields {
 		switch v := v.(type) {
 		case string:
-			if s := strings.TrimSpace(v); s == "" || s[0] > '9' || !endless.MatchString(s) || item && key == "value" && (fields["name"] != nil || fields["key"] != nil) {
+			s := strings.TrimSpace(v)
+			if s == "" || s[0] > '9' || !endless.MatchString(s) || item && key == "value" && (fields["name"] != nil || fields["key"] != nil) {
 				continue
 			}
-			found = append(found, fmt.Sprintf("%s: %.60q", key, v))
+			if len(s) > 60 {
+				s = s[:60] + "…"
+			}
+			found = append(found, fmt.Sprintf("%s: %q", key, s))
 		case object:
 			switch key {
 			case "labels", "annotations", "matchLabels", "selector", "nodeSelector", "data", "stringData", "binaryData":
